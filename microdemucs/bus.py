@@ -1,0 +1,199 @@
+"""The bus: NATS JetStream for functions that are plain threads, on one connection of its own.
+
+The connection lives on an event loop in a thread of its own and comes back by itself for as long
+as the process lives. What needs the bus while it is away raises Later.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as WaitedTooLong
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.kv import KeyValue
+
+from microdemucs.problems import Later
+from microdemucs.settings import BusSettings
+
+# Streams and their subjects; minio-events/ provisions and reads them.
+SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
+SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
+STARTED_SUBJECT = "separation.started"
+# Key-value buckets: job id → JobRecord, job id → cancel mark, song key → who writes beside it,
+# audio and options → where its stems are, and webhook registrations.
+JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"
+
+_ASK_S = 5.0
+_T = TypeVar("_T")
+
+
+class Taken(Exception):
+    """Somebody else wrote this key first."""
+
+
+class Entry(NamedTuple):
+    """A value and its revision; `value` is None where the key was deleted."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Bus:
+    """One connection to NATS. Thread-safe; every method but `tell` waits for the answer."""
+
+    def __init__(self, settings: BusSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._loop = asyncio.new_event_loop()
+        self._client = Client()
+        self._connected = threading.Event()
+        self._buckets: dict[str, KeyValue] = {}
+        self._reconnected: set[asyncio.Event] = set()
+        threading.Thread(target=self._loop.run_forever, name="bus", daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._connect(), self._loop)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the bus answers now."""
+        return self._client.is_connected
+
+    def get(self, bucket: str, key: str) -> Entry | None:
+        """The entry at `key`, or None. Raises Later."""
+        return self._ask(self._get(bucket, key))
+
+    def put(self, bucket: str, key: str, value: bytes) -> int:
+        """Write whatever is there; the new revision. Raises Later."""
+        return self._ask(self._put(bucket, key, value))
+
+    def create(self, bucket: str, key: str, value: bytes) -> int:
+        """Write where nothing is; the new revision. Raises Taken, Later."""
+        return self._ask(self._create(bucket, key, value))
+
+    def update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
+        """Write where `revision` is the last; the new revision. Raises Taken, Later."""
+        return self._ask(self._update(bucket, key, value, revision))
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete, whether it is there or not. Raises Later."""
+        self._ask(self._delete(bucket, key))
+
+    def publish(self, subject: str, data: bytes, message_id: str) -> None:
+        """Hand `data` to the stream that holds `subject`, once per `message_id`. Raises Later."""
+        self._ask(self._publish(subject, data, message_id))
+
+    def tell(self, subject: str, data: bytes) -> None:
+        """Send `data` without waiting and without a promise: it is lost where the bus is away."""
+        if self._client.is_connected:
+            asyncio.run_coroutine_threadsafe(self._client.publish(subject, data), self._loop)
+
+    def watch(self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event) -> None:
+        """Call `seen` with every entry of `bucket`, first those that are there, then each change.
+
+        `caught_up` is set once all that was there has been seen. It goes on for as long as the
+        process lives; after a loss of the connection everything is told again.
+        """
+        watching = self._watch(bucket, seen, caught_up)
+        asyncio.run_coroutine_threadsafe(watching, self._loop)
+
+    def close(self) -> None:
+        """Send what waits to be sent, and end the connection."""
+        with suppress(nats.errors.Error, WaitedTooLong):  # it is away: nothing can be sent
+            asyncio.run_coroutine_threadsafe(self._client.drain(), self._loop).result(_ASK_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
+        if not self._connected.wait(_ASK_S):
+            question.close()
+            raise Later("bus-away", "The message bus cannot be reached", after=3)
+        future = asyncio.run_coroutine_threadsafe(question, self._loop)
+        try:
+            return future.result(_ASK_S)
+        except nats.js.errors.KeyWrongLastSequenceError as error:
+            raise Taken from error
+        except (nats.errors.Error, WaitedTooLong, OSError) as error:
+            future.cancel()
+            raise Later("bus-away", "The message bus does not answer", after=3) from error
+
+    async def _connect(self) -> None:
+        async def again() -> None:
+            for event in self._reconnected:
+                event.set()
+
+        async def quiet(_: Exception) -> None:
+            """Every failed attempt to reconnect arrives here; `is_up` is what counts."""
+
+        await self._client.connect(
+            self._settings.url,
+            user=self._settings.user or None,
+            password=self._settings.password or None,
+            name=self._name,
+            inbox_prefix=f"_INBOX_{self._settings.user or 'any'}",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            ping_interval=10,
+            reconnected_cb=again,
+            error_cb=quiet,
+        )
+        self._connected.set()
+
+    @property
+    def _js(self) -> JetStreamContext:
+        return self._client.jetstream(timeout=_ASK_S)
+
+    async def _bucket(self, name: str) -> KeyValue:
+        if name not in self._buckets:
+            self._buckets[name] = await self._js.key_value(name)
+        return self._buckets[name]
+
+    async def _get(self, bucket: str, key: str) -> Entry | None:
+        try:
+            found = await (await self._bucket(bucket)).get(key)
+        except nats.js.errors.KeyNotFoundError:
+            return None
+        return Entry(key, found.value, found.revision or 0)
+
+    async def _put(self, bucket: str, key: str, value: bytes) -> int:
+        return await (await self._bucket(bucket)).put(key, value)
+
+    async def _create(self, bucket: str, key: str, value: bytes) -> int:
+        return await (await self._bucket(bucket)).create(key, value)
+
+    async def _update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
+        return await (await self._bucket(bucket)).update(key, value, last=revision)
+
+    async def _delete(self, bucket: str, key: str) -> None:
+        await (await self._bucket(bucket)).delete(key)
+
+    async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
+        await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
+
+    async def _watch(
+        self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event
+    ) -> None:
+        lost = asyncio.Event()
+        self._reconnected.add(lost)
+        while True:
+            lost.clear()
+            try:
+                watcher = await (await self._bucket(bucket)).watchall()
+            except (nats.errors.Error, OSError):
+                await asyncio.sleep(0.5)  # the bus or the bucket is not there yet
+                continue
+            while not lost.is_set():
+                try:
+                    found = await watcher.updates(timeout=1)  # type: ignore[no-untyped-call]
+                except nats.errors.TimeoutError:
+                    continue
+                if found is None:
+                    caught_up.set()
+                else:
+                    gone = found.operation in ("DEL", "PURGE")
+                    seen(Entry(found.key, None if gone else found.value, found.revision or 0))
+            await watcher.stop()  # type: ignore[no-untyped-call]

@@ -1,0 +1,142 @@
+"""Bucket notifications as CloudEvents.
+
+The mapping is the CloudEvents adapter for AWS S3
+(cloudevents/spec, cloudevents/adapters/aws-s3.md), for the message that MinIO sends.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
+
+from cloudevents.http import CloudEvent
+
+STARTED = "dev.microdemucs.separation.started"
+COMPLETED = "dev.microdemucs.separation.completed"
+FAILED = "dev.microdemucs.separation.failed"
+DELIVERY = "dev.microdemucs.delivery"
+
+SONG_SUFFIXES = (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus")
+
+# MinIO reports changes of tags, retention and legal hold as ObjectCreated too: no new bytes.
+_NEW_BYTES = {f"ObjectCreated:{how}" for how in ("Put", "Post", "Copy", "CompleteMultipartUpload")}
+
+
+class MalformedNotification(ValueError):
+    """The message is not a bucket notification; the text says where it stops being one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCreated:
+    """One object that has new bytes.
+
+    `size` is in bytes, `time` RFC 3339. `metadata` holds the user metadata, names in lower case
+    and without `x-amz-meta-`. `version` is "" in a bucket that keeps no versions.
+    """
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    version: str = ""
+    time: str = ""
+    content_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_song(self) -> bool:
+        """By suffix in any case, or by an audio content type; never a folder marker."""
+        if self.key.endswith("/"):
+            return False
+        by_suffix = self.key.lower().endswith(SONG_SUFFIXES)
+        return by_suffix or self.content_type.lower().startswith("audio/")
+
+
+def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]]:
+    """Yield an event and its object for each object that `message` says has new bytes.
+
+    Raises MalformedNotification where the message is not one.
+    """
+    try:
+        records = json.loads(message)["Records"]
+        for record in records:
+            action = record["eventName"].removeprefix("s3:")
+            if action in _NEW_BYTES:
+                created = object_of(record)
+                yield _event(record, action, created), created
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise MalformedNotification(f"not a bucket notification: {error!r}") from error
+
+
+def object_of(record: Any) -> ObjectCreated:
+    """The object that an S3 event record speaks of: the data of an ObjectCreated CloudEvent.
+
+    Raises MalformedNotification where `record` is not one.
+    """
+    try:
+        s3 = record["s3"]
+        described = s3["object"]
+        version = described.get("versionId", "")
+        return ObjectCreated(
+            bucket=s3["bucket"]["name"],
+            key=unquote_plus(described["key"]),
+            size=described.get("size", 0),
+            etag=described["eTag"],
+            version="" if version == "null" else version,
+            time=record["eventTime"],
+            content_type=described.get("contentType", ""),
+            metadata={
+                name.lower().removeprefix("x-amz-meta-"): value
+                for name, value in (described.get("userMetadata") or {}).items()
+                if name.lower().startswith("x-amz-meta-")
+            },
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MalformedNotification(f"not an S3 event record: {error!r}") from error
+
+
+def notification(created: ObjectCreated, request_id: str) -> bytes:
+    """The message MinIO would have sent for `created`: what the sweep sends in its stead.
+
+    `request_id` names this sending, as x-amz-request-id does.
+    """
+    described = {
+        "key": quote_plus(created.key),
+        "size": created.size,
+        "eTag": created.etag,
+        "contentType": created.content_type,
+        "userMetadata": {f"X-Amz-Meta-{name}": value for name, value in created.metadata.items()},
+    }
+    if created.version:
+        described["versionId"] = created.version
+    record = {
+        "eventVersion": "2.0",
+        "eventSource": "minio:s3",
+        "awsRegion": "",
+        "eventTime": created.time,
+        "eventName": "s3:ObjectCreated:Put",
+        "responseElements": {"x-amz-request-id": request_id, "x-amz-id-2": "sweep"},
+        "s3": {"bucket": {"name": created.bucket}, "object": described},
+    }
+    message = {
+        "EventName": "s3:ObjectCreated:Put",
+        "Key": f"{created.bucket}/{created.key}",
+        "Records": [record],
+    }
+    return json.dumps(message).encode()
+
+
+def _event(record: Mapping[str, Any], action: str, created: ObjectCreated) -> CloudEvent:
+    answer = record["responseElements"]
+    return CloudEvent(
+        {
+            "id": f"{answer['x-amz-request-id']}.{answer['x-amz-id-2']}",
+            "source": f"{record['eventSource']}.{record['awsRegion']}.{created.bucket}",
+            "type": f"com.amazonaws.s3.{action}",
+            "subject": created.key,
+            "time": record["eventTime"],
+            "datacontenttype": "application/json",
+        },
+        record,
+    )

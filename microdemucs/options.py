@@ -1,0 +1,177 @@
+"""The options of one separation: what they are called, what they accept, how they travel.
+
+They are those of the `demucs` command (demucs.separate, version 4.1). They come from a REST body,
+the form, or an object's metadata, and always end as the object's metadata, so that the song
+itself says how it is to be separated.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from microdemucs.problems import Refused
+
+FORMATS = ("mp3", "flac", "wav")
+CLIP_MODES = ("rescale", "clamp", "none")
+# MPEG-1 layer III, ISO/IEC 11172-3, 2.4.2.3: what a 44.1 kHz stream may have.
+BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MAX_SHIFTS = 20
+MAX_OVERLAP = 0.9
+
+
+class BadOption(Refused):
+    """An option has a value it does not accept; the text names both."""
+
+    def __init__(self, name: str, value: Any, accepts: str) -> None:
+        shown = str(value)[:80]
+        super().__init__(
+            "bad-option",
+            "An option has a value it does not accept",
+            f"{name} is {shown!r}; it accepts {accepts}",
+            option=name,
+            accepts=accepts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a song is to be separated.
+
+    model      "": the deployment's default
+    two_stems  a stem's name: write that stem and the sum of all others; "": no
+    stems      which stems to write; (): all
+    format     mp3, flac or wav
+    bits       per sample of flac (16, 24) and wav (16, 24, 32: float)
+    bitrate    of mp3, kbit/s
+    shifts     how many randomly shifted passes are averaged; 0: one pass, not shifted
+    overlap    of neighbouring segments, as a share of a segment
+    segment    s, 1 to 60; 0.0: the model's own
+    clip_mode  rescale, clamp or none: what is done with samples beyond full scale
+    """
+
+    model: str = ""
+    two_stems: str = ""
+    stems: tuple[str, ...] = ()
+    format: str = "mp3"
+    bits: int = 16
+    bitrate: int = 320
+    shifts: int = 0
+    overlap: float = 0.25
+    segment: float = 0.0
+    clip_mode: str = "rescale"
+
+    @staticmethod
+    def of_request(given: Mapping[str, Any]) -> "Options":
+        """Read options that a person wrote: an unknown name is refused.
+
+        Raises BadOption.
+        """
+        for name in given:
+            if name.replace("-", "_") not in _READERS:
+                raise BadOption("options", name, "the names " + ", ".join(_READERS))
+        return _read(given)
+
+    @staticmethod
+    def of_metadata(metadata: Mapping[str, str]) -> "Options":
+        """Read options among an object's metadata, where other tools keep things of their own.
+
+        Raises BadOption.
+        """
+        return _read(metadata)
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from the defaults, as JSON values."""
+        default = Options()
+        chosen = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in chosen.items()
+            if value != getattr(default, name)
+        }
+
+    def metadata(self) -> dict[str, str]:
+        """What `of_metadata` reads back: S3 user metadata, without its prefix."""
+        return {
+            name.replace("_", "-"): ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in self.changed().items()
+        }
+
+
+def option_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The entries of `metadata` that are options by name, whatever their values are."""
+    return {
+        name.replace("-", "_"): value
+        for name, value in metadata.items()
+        if name.replace("-", "_") in _READERS
+    }
+
+
+def _read(given: Mapping[str, Any]) -> Options:
+    values = {
+        name.replace("-", "_"): _READERS[name.replace("-", "_")](name.replace("-", "_"), value)
+        for name, value in given.items()
+        if name.replace("-", "_") in _READERS and value not in ("", None)
+    }
+    options = Options(**values)
+    if options.format == "flac" and options.bits == 32:
+        raise BadOption("bits", 32, "16 or 24 for flac (32-bit float is for wav)")
+    if options.two_stems and options.stems:
+        raise BadOption("stems", ",".join(options.stems), "nothing beside two_stems")
+    return options
+
+
+def _word(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value):
+        raise BadOption(name, value, "a name: letters, digits, '_', '-' and '.'")
+    return value
+
+
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        raise BadOption(name, value, "a list of stems, as in drums,vocals")
+    return tuple(
+        dict.fromkeys(_word(name, one.strip() if isinstance(one, str) else one) for one in listed)
+    )
+
+
+def _one_of(*accepted: str | int) -> Callable[[str, Any], Any]:
+    def read(name: str, value: Any) -> Any:
+        found = [one for one in accepted if str(one) == str(value).strip().lower()]
+        if not found or isinstance(value, bool):
+            raise BadOption(name, value, ", ".join(map(str, accepted)))
+        return found[0]
+
+    return read
+
+
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str, Any], Any]:
+    accepts = f"{'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}"
+
+    def read(name: str, value: Any) -> Any:
+        try:
+            number = kind(value) if isinstance(value, str) else value
+        except ValueError:
+            raise BadOption(name, value, accepts) from None
+        if isinstance(number, bool) or not isinstance(number, (int, kind)):
+            raise BadOption(name, value, accepts)
+        if not low <= number <= high:  # false for NaN too
+            raise BadOption(name, value, accepts)
+        return kind(number)
+
+    return read
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "model": _word,
+    "two_stems": _word,
+    "stems": _words,
+    "format": _one_of(*FORMATS),
+    "bits": _one_of(16, 24, 32),
+    "bitrate": _one_of(*BITRATES),
+    "shifts": _number(int, 0, MAX_SHIFTS),
+    "overlap": _number(float, 0, MAX_OVERLAP),
+    "segment": _number(float, 1, 60),
+    "clip_mode": _one_of(*CLIP_MODES),
+}

@@ -1,0 +1,81 @@
+"""The object store: plain S3 through the minio package, with failures told as problems."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from microdemucs.problems import Later
+from microdemucs.settings import StoreSettings
+
+# What S3 calls an object, a version or a bucket that is not there.
+_MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "NotFound", "MethodNotAllowed"}
+_CONNECT_S, _READ_S = 3.0, 60.0
+
+
+class Changed(Exception):
+    """The object is gone or has other bytes now than those that were asked for."""
+
+
+def connect(settings: StoreSettings, *, public: bool = False) -> Minio:
+    """A client for the store; with `public`, one whose presigned addresses browsers can reach.
+
+    Nothing is sent yet.
+    """
+    url = urlsplit(settings.public_url if public else settings.url)
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
+        maxsize=16,
+        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
+    )
+    return Minio(
+        url.netloc,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        secure=url.scheme == "https",
+        region=settings.region,
+        http_client=pool,
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what the store refuses: Changed where the object is not there, else Later."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in _MISSING or error.code == "PreconditionFailed":
+            raise Changed(error.code) from error
+        raise Later(
+            "store-away", "The store cannot be used now", f"the store answered {error.code}"
+        ) from error
+    except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError) as error:
+        raise Later("store-away", "The store cannot be reached", after=3) from error
+
+
+def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
+    """The JSON object at `key`, or None where there is none. Raises Later."""
+    try:
+        with told():
+            answer = store.get_object(bucket, key)
+            try:
+                document = json.loads(answer.read())
+            finally:
+                answer.close()
+                answer.release_conn()
+    except (Changed, json.JSONDecodeError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def write_json(store: Minio, bucket: str, key: str, document: dict[str, Any], type_: str) -> None:
+    """Put `document` at `key` with content type `type_`. Raises Later."""
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    with told():
+        store.put_object(bucket, key, io.BytesIO(body), len(body), content_type=type_)

@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import pytest
+
+from microdemucs.events import ObjectCreated
+from microdemucs.jobs import JobRecord, job_id
+
+SONG = ObjectCreated("songs", "a.mp3", 10, "e1", time="2026-11-23T00:00:00Z")
+
+
+def test_the_same_song_and_options_are_the_same_job():
+    later = replace(SONG, time="2027-01-01T00:00:00Z", metadata={"format": "mp3", "x": "y"})
+    assert job_id(later) == job_id(SONG)
+    assert len(job_id(SONG)) == 32
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SONG, bucket="b"),
+        replace(SONG, key="b.mp3"),
+        replace(SONG, etag="e2"),
+        replace(SONG, version="v1"),
+        replace(SONG, metadata={"format": "flac"}),
+        replace(SONG, metadata={"format": "unheard-of"}),
+    ],
+)
+def test_another_song_version_or_option_is_another_job(other):
+    assert job_id(other) != job_id(SONG)
+
+
+def test_in_a_versioned_bucket_the_version_counts_not_the_etag():
+    versioned = replace(SONG, version="v1")
+    assert job_id(replace(versioned, etag="e2")) == job_id(versioned)
+
+
+def test_a_record_survives_writing_and_reading():
+    record = JobRecord.of(replace(SONG, metadata={"format": "flac"}), trace="t")
+    assert JobRecord.read(record.write()) == record
+    assert record.options == {"format": "flac"}
+
+
+def test_a_record_of_a_later_version_can_be_read():
+    assert JobRecord.read(b'{"id":"1","bucket":"b","key":"k","etag":"e","new":1}').id == "1"
