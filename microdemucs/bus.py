@@ -88,6 +88,10 @@ class Bus:
         """Hand `data` to the stream that holds `subject`, once per `message_id`. Raises Later."""
         self._ask(self._publish(subject, data, message_id))
 
+    def entries(self, bucket: str, keys: str = ">") -> list[Entry]:
+        """What is at the keys that match the subject pattern `keys`, now. Raises Later."""
+        return self._ask(self._entries(bucket, keys))
+
     def tell(self, subject: str, data: bytes) -> None:
         """Send `data` without waiting and without a promise: it is lost where the bus is away."""
         if self._client.is_connected:
@@ -173,6 +177,21 @@ class Bus:
 
     async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
+
+    async def _entries(self, bucket: str, keys: str) -> list[Entry]:
+        watcher = await (await self._bucket(bucket)).watch(
+            keys,
+            ignore_deletes=True,
+            inactive_threshold=10,  # s, in which the server forgets that somebody read
+        )
+        found = []
+        try:
+            # nats-py tells with None that all that was there has been seen
+            while (one := await watcher.updates(timeout=_ASK_S)) is not None:  # type: ignore[no-untyped-call]
+                found.append(Entry(one.key, one.value, one.revision or 0))
+        finally:
+            await watcher.stop()  # type: ignore[no-untyped-call]
+        return found
 
     async def _watch(
         self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event
