@@ -1,0 +1,40 @@
+"""A connection to NATS for the programs of this folder, which live on an event loop."""
+
+import logging
+
+from nats.aio.client import Client
+
+from microdemucs.settings import BusSettings
+
+log = logging.getLogger(__name__)
+
+
+async def connect(settings: BusSettings, name: str) -> Client:
+    """Connect, waiting for as long as the bus is away, and stay connected from then on."""
+
+    client = Client()
+
+    async def lost() -> None:
+        if not client.is_closed:
+            log.warning("bus lost")
+
+    async def back() -> None:
+        log.warning("bus back")
+
+    async def quiet(_: Exception) -> None:
+        """Every failed attempt arrives here; `lost` has said it once."""
+
+    await client.connect(
+        settings.url,
+        user=settings.user or None,
+        password=settings.password or None,
+        name=name,
+        inbox_prefix=f"_INBOX_{settings.user or 'any'}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        ping_interval=10,
+        disconnected_cb=lost,
+        reconnected_cb=back,
+        error_cb=quiet,
+    )
+    return client
