@@ -3,6 +3,9 @@
 import argparse
 
 import uvloop
+from minio_events.bridge import bridge
+from minio_events.deadletters import deadletters
+from minio_events.provision import provision
 
 from microdemucs import logs
 
@@ -12,12 +15,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="minio_events", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("provision", help="buckets, users, targets, rules, streams, consumers")
+    commands.add_parser("bridge", help="messages become requests to the functions")
+    sweeper = commands.add_parser(
+        "sweep", help="find songs and results whose notification was lost"
+    )
+    sweeper.add_argument("--every", type=float, metavar="SECONDS", help="go on, this often")
+    burial = commands.add_parser("deadletters", help="what was given up")
+    burial.add_argument("action", choices=["list", "show", "replay", "drop"])
+    burial.add_argument("numbers", nargs="*", metavar="NUMBER", help="which, or all")
     arguments = parser.parse_args()
-    logs.start("minio-events")
+    if arguments.command != "deadletters":
+        logs.start("minio-events")
     if arguments.command == "provision":
-        from minio_events.provision import provision
-
         uvloop.run(provision())
+    elif arguments.command == "bridge":
+        uvloop.run(bridge())
+    elif arguments.command == "sweep":
+        uvloop.run(sweep(arguments.every))
+    else:
+        uvloop.run(deadletters(arguments.action, arguments.numbers))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,209 @@
+"""The bridge: messages on the bus become requests to functions, and their answers decide.
+
+Acknowledged on 2xx; again later on 408, 425, 429, 5xx and lost connections (Retry-After
+honoured); a dead letter for every other answer and for what failed too often. A separation is one
+request for as long as it takes: the message is kept in progress meanwhile.
+"""
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+import aiohttp
+import nats.errors
+import nats.js.errors
+from minio_events.bus_setup import TOLD
+from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
+from minio_events.connection import connect
+from minio_events.forward import Dead, Done, Verdict, post
+from minio_events.intake import Intake
+from minio_events.letters import bury
+from minio_events.pull import Held, Pull
+from minio_events.retry import Attempts
+from minio_events.seen import Seen
+from minio_events.turns import Turns
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+
+from microdemucs import bus, logs
+from microdemucs.events import MalformedNotification
+from microdemucs.jobs import job_id, lease_key
+from microdemucs.settings import BusSettings, address, number, text
+
+log = logging.getLogger(__name__)
+
+
+class Route:
+    """One consumer's messages on their way to one function."""
+
+    def __init__(
+        self,
+        kind: str,
+        url: str,
+        pull: Pull,
+        calls: Callable[[Held], list[Call]],
+        most_attempts: int,
+    ) -> None:
+        self.kind = kind
+        self.url = url
+        self.pull = pull
+        self.calls = calls
+        self.seen = Seen()
+        self.attempts = Attempts(most_attempts)
+        self.turns = Turns()
+
+
+class Bridge:
+    """All routes of one deployment, over one connection each to the bus and to the functions."""
+
+    def __init__(
+        self, client: Client, session: aiohttp.ClientSession, intake: Intake, told: KeyValue
+    ) -> None:
+        self._client = client
+        self._session = session
+        self._intake = intake
+        self._told = told
+
+    async def run(self, routes: list[Route], announced: Pull) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(announced.run(self._intake))
+            for route in routes:
+                group.create_task(route.pull.run(lambda held, route=route: self._go(route, held)))
+
+    async def _go(self, route: Route, held: Held) -> None:
+        number = held.msg.metadata.sequence.stream
+        try:
+            calls = route.calls(held)
+        except (MalformedNotification, ValueError, KeyError) as error:
+            await self._give_up(route, held, None, f"malformed: {error}")
+            return
+        for call in calls:
+            if route.seen.is_copy(call.same, number):
+                continue
+            async with route.turns.of(call.turn, route.pull.parked):
+                verdict = await post(self._session, route.url, call.event)
+            with logs.about(trace=trace_of(call.event), **_job(call)):
+                if not await self._judged(route, held, call, verdict):
+                    return
+        await held.msg.ack()
+        route.attempts.forget(number)
+
+    async def _judged(self, route: Route, held: Held, call: Call, verdict: Verdict) -> bool:
+        """Act on `verdict`; whether the message may go on to its next call or be done."""
+        number = held.msg.metadata.sequence.stream
+        about = {"route": route.kind, "subject": call.event["subject"], "id": call.event["id"]}
+        if isinstance(verdict, Done):
+            log.info("delivered", extra=about)
+            if route.kind == "results" and call.song:
+                song_key = call.song.key.rsplit("/", 1)[0]
+                await self._told.put(lease_key(song_key), call.song.etag.encode())
+            return True
+        if isinstance(verdict, Dead):
+            await self._give_up(route, held, call, verdict.reason)
+            return False
+        delay = route.attempts.next_delay(number, verdict)
+        if delay is None:
+            await self._give_up(route, held, call, verdict.reason)
+        else:
+            log.warning("again later", extra=about | {"reason": verdict.reason, "after": delay})
+            await held.msg.nak(delay)
+        return False
+
+    async def _give_up(self, route: Route, held: Held, call: Call | None, reason: str) -> None:
+        number = held.msg.metadata.sequence.stream
+        about = str(number)
+        if call:
+            about = job_id(call.song) if route.kind == "songs" and call.song else call.turn
+        tries = route.attempts.failed(number)
+        await bury(self._client, route.kind, about, held.msg, reason, tries)
+        log.error("given up", extra={"route": route.kind, "about": about, "reason": reason})
+        if call:
+            route.seen.forget(call.same)
+            if route.kind == "songs":
+                await self._intake.given_up(call, reason)
+        await held.msg.ack()
+        route.attempts.forget(number)
+
+
+def _job(call: Call) -> dict[str, str]:
+    return {"job": job_id(call.song)} if call.song else {}
+
+
+async def bridge() -> None:
+    """Run until SIGTERM; then hand back what is in work."""
+    client = await connect(BusSettings(), "bridge")
+    logs.start("minio-events", _Publisher(client))
+    jobs, told = await _bucket(client, bus.JOBS), await _bucket(client, TOLD)
+    songs = text("SONGS_BUCKET", "songs")
+    intake = Intake(jobs, songs)
+    timeout = aiohttp.ClientTimeout(total=number("REQUEST_SECONDS", 4 * 3600), sock_connect=5)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+        running = asyncio.create_task(
+            Bridge(client, session, intake, told).run(
+                _routes(client, songs), Pull(client, bus.SONGS, "intake", 64)
+            )
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        log.info("bridge started")
+        with suppress(asyncio.CancelledError):
+            await running
+    log.info("bridge stopped")
+    await client.drain()
+
+
+def _routes(client: Client, songs: str) -> list[Route]:
+    notify = address("NOTIFY_URL", "http://127.0.0.1:8083")
+    sink = address("K_SINK", notify)
+    overrides = json.loads(text("K_CE_OVERRIDES", "{}")).get("extensions", {})
+    most = int(number("MAX_DELIVER", 50))
+    return [
+        Route(
+            "songs",
+            address("SEPARATE_URL", "http://127.0.0.1:8082"),
+            Pull(client, bus.SONGS, "separate", int(number("SEPARATE_CONCURRENCY", 1))),
+            lambda held: song_calls(held.msg.data, songs),
+            most,
+        ),
+        Route(
+            "results",
+            sink,
+            Pull(client, bus.STEMS, "results", int(number("SINK_CONCURRENCY", 16))),
+            lambda held: result_calls(held.msg.subject, held.msg.data, overrides),
+            most,
+        ),
+        Route(
+            "deliveries",
+            notify,
+            Pull(client, bus.DELIVERIES, "deliveries", int(number("DELIVERY_CONCURRENCY", 16))),
+            lambda held: [delivery_call(held.msg.data, held.tries)],
+            most,
+        ),
+    ]
+
+
+async def _bucket(client: Client, name: str) -> KeyValue:
+    """The key-value bucket, waited for until it has been provisioned."""
+    while True:
+        try:
+            return await client.jetstream().key_value(name)
+        except (nats.js.errors.NotFoundError, nats.errors.Error):
+            await asyncio.sleep(0.3)
+
+
+class _Publisher:
+    """Log lines on the bus, sent without waiting."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def tell(self, subject: str, data: bytes) -> None:
+        if self._client.is_connected:
+            task = asyncio.get_running_loop().create_task(self._client.publish(subject, data))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)

@@ -1,0 +1,102 @@
+"""What a message on the bus asks for: which event goes to which function. Pure."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cloudevents.http import CloudEvent
+
+from microdemucs.bus import STARTED_SUBJECT
+from microdemucs.events import DELIVERY, STARTED, ObjectCreated, created_objects
+from microdemucs.jobs import FAILURE, MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One event for one function.
+
+    `song` is the object it is about, `turn` what is never worked on twice at once, and `same`
+    what two copies of the same news have in common ("" where there are no copies).
+    """
+
+    event: CloudEvent
+    song: ObjectCreated | None
+    turn: str
+    same: str
+
+
+def song_calls(message: bytes, bucket: str) -> list[Call]:
+    """A call for each song in `bucket` that a notification tells of; other objects are left alone.
+
+    Raises MalformedNotification.
+    """
+    return [
+        Call(_traced(event), created, f"{created.bucket}/{created.key}", _same(event))
+        for event, created in created_objects(message)
+        if created.is_song and created.bucket == bucket
+    ]
+
+
+def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> list[Call]:
+    """A call for each manifest or failure that a notification tells of, or for a started job.
+
+    `overrides` are the extensions of K_CE_OVERRIDES. Raises MalformedNotification.
+    """
+    if subject == STARTED_SUBJECT:
+        said = json.loads(message)
+        event = CloudEvent(
+            {
+                "id": f"{said['job']}.started",
+                "source": "separate",
+                "type": STARTED,
+                "subject": said["song"]["key"],
+                "time": said["started"],
+                "datacontenttype": "application/json",
+                **overrides,
+            },
+            said,
+        )
+        return [Call(_traced(event, said.get("trace", "")), None, event["id"], event["id"])]
+    calls = []
+    for event, created in created_objects(message):
+        if created.key.endswith((f"/{MANIFEST}", f"/{FAILURE}")):
+            for name, value in overrides.items():
+                event[name] = value
+            calls.append(Call(_traced(event), created, created.key, _same(event)))
+    return calls
+
+
+def delivery_call(message: bytes, attempt: int) -> Call:
+    """The call for one attempt of a delivery; `attempt` counts from 1."""
+    said = json.loads(message)
+    event = CloudEvent(
+        {
+            "id": said["delivery"],
+            "source": "notify",
+            "type": DELIVERY,
+            "subject": said["target"],
+            "datacontenttype": "application/json",
+            "attempt": str(attempt),
+        },
+        said,
+    )
+    return Call(_traced(event, said.get("trace", "")), None, said["delivery"], "")
+
+
+def _same(event: CloudEvent) -> str:
+    return f"{event['id']} {event['subject']}"
+
+
+def _traced(event: CloudEvent, trace: str = "") -> CloudEvent:
+    """With a traceparent: the same trace for every copy and attempt of the same news."""
+    trace = trace or hashlib.sha256(_same(event).encode()).hexdigest()[:32]
+    event["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
+    return event
+
+
+def trace_of(event: CloudEvent) -> str:
+    """The trace id, 32 hex digits, of an event made here."""
+    return str(event["traceparent"]).split("-")[1]

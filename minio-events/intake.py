@@ -1,0 +1,59 @@
+"""Show that a song has arrived: a job that waits, for the queue and the web page to see.
+
+The record is a view, so it is made beside the way of the song and never holds it up.
+"""
+
+from contextlib import suppress
+
+from minio_events.calls import Call, song_calls, trace_of
+from minio_events.pull import Held
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from microdemucs.events import MalformedNotification
+from microdemucs.jobs import FAILED, FINISHED, JobRecord, job_id
+from microdemucs.problems import Problem, now
+
+
+class Intake:
+    """Writes the first, and for a job that is given up the last, record of a job."""
+
+    def __init__(self, jobs: KeyValue, bucket: str) -> None:
+        self._jobs = jobs
+        self._bucket = bucket
+
+    async def __call__(self, held: Held) -> None:
+        """Record each song that a notification tells of as waiting, unless it is known."""
+        try:
+            calls = song_calls(held.msg.data, self._bucket)
+        except MalformedNotification:
+            calls = []  # the bridge tells of it
+        for call in calls:
+            if call.song:
+                record = JobRecord.of(call.song, trace=trace_of(call.event))
+                with suppress(KeyWrongLastSequenceError):  # the second copy of the news
+                    await self._jobs.create(record.id, record.write())
+        await held.msg.ack()
+
+    async def given_up(self, call: Call, reason: str) -> None:
+        """Record that the job of `call` failed until somebody replays its dead letter."""
+        if not call.song:
+            return
+        key = job_id(call.song)
+        try:
+            entry = await self._jobs.get(key)
+            record = JobRecord.read(entry.value or b"{}")
+            revision = entry.revision or 0
+        except KeyNotFoundError:
+            record, revision = JobRecord.of(call.song, trace=trace_of(call.event)), 0
+        if record.state in FINISHED:
+            return
+        problem = Problem(
+            503,
+            "given-up",
+            "The song was tried several times and is set aside",
+            f"{reason}; an operator can send it again: python -m minio_events deadletters",
+        )
+        record.state, record.problem = FAILED, problem.body()
+        record.updated = record.finished = now()
+        await self._jobs.update(key, record.write(), last=revision)

@@ -1,0 +1,139 @@
+"""Pull a durable consumer's messages, as many at a time as there are free places.
+
+nats-py's own `fetch` gives batches: it either waits for a full one or asks twice a message. Here
+one request is open at a time, its size the number of free places (NATS ADR-37, pull consumers).
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import nats.errors
+from minio_events.bus_setup import ACK_WAIT_S
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+log = logging.getLogger(__name__)
+
+_EXPIRES_S, _HEARTBEAT_S = 30, 5
+_NOBODY = "503"  # no such consumer, or JetStream is not up yet
+
+
+@dataclass(slots=True)
+class Held:
+    """A message in work; `msg` is its newest delivery, the one that can be acknowledged."""
+
+    msg: Msg
+    tries: int
+    """How often it has been delivered, this time included."""
+
+
+class Pull:
+    """The messages of one consumer, each handed to `handle` in a task of its own."""
+
+    def __init__(self, client: Client, stream: str, consumer: str, places: int) -> None:
+        self._client = client
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._places = places
+        self._held: dict[int, Held] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """Inside, the message only waits for another one: its place is free meanwhile."""
+        self._places += 1
+        self._freed.set()
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    async def run(self, handle: Callable[[Held], Awaitable[None]]) -> None:
+        """Go on until cancelled; then hand back what is still in work."""
+        inbox = await self._client.subscribe(self._client.new_inbox())
+        saying = asyncio.create_task(self._say_in_progress())
+        try:
+            while True:
+                while (free := self._places - len(self._held)) <= 0:
+                    self._freed.clear()
+                    await self._freed.wait()
+                if self._client.is_connected:
+                    await self._ask(inbox.subject, free)
+                await self._take(inbox.next_msg, free, handle)
+        finally:
+            saying.cancel()
+            await self._hand_back()
+
+    async def _ask(self, inbox: str, free: int) -> None:
+        wanted = {
+            "batch": free,
+            "expires": _EXPIRES_S * 1_000_000_000,
+            "idle_heartbeat": _HEARTBEAT_S * 1_000_000_000,
+        }
+        await self._client.publish(self._next, json.dumps(wanted).encode(), inbox)
+
+    async def _take(
+        self,
+        next_msg: Callable[[float], Awaitable[Msg]],
+        free: int,
+        handle: Callable[[Held], Awaitable[None]],
+    ) -> None:
+        """Take up to `free` messages; return when the request is over or answers no more."""
+        while free:
+            try:
+                msg = await next_msg(2 * _HEARTBEAT_S if self._client.is_connected else 1)
+            except nats.errors.TimeoutError:
+                return  # no heartbeat: the request went with its server, so ask again
+            status = JetStreamContext.is_status_msg(msg)
+            if status == "100":  # a heartbeat
+                continue
+            if status:
+                if status == _NOBODY:
+                    await asyncio.sleep(0.2)
+                return
+            free -= 1
+            self._start(msg, handle)
+
+    def _start(self, msg: Msg, handle: Callable[[Held], Awaitable[None]]) -> None:
+        number = msg.metadata.sequence.stream
+        if number in self._held:  # the server lost sight of us: the same message again
+            self._held[number].msg = msg
+            return
+        held = self._held[number] = Held(msg, msg.metadata.num_delivered)
+
+        async def work() -> None:
+            try:
+                await handle(held)
+            except Exception:
+                log.exception("handler crashed")
+            finally:
+                del self._held[number]
+                self._freed.set()
+
+        task = asyncio.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _say_in_progress(self) -> None:
+        while True:
+            await asyncio.sleep(ACK_WAIT_S / 3)
+            for held in list(self._held.values()):
+                try:
+                    await held.msg.in_progress()
+                except nats.errors.Error:
+                    break  # away; the server redelivers, and _start takes the new delivery
+
+    async def _hand_back(self) -> None:
+        held = list(self._held.values())
+        for task in list(self._tasks):
+            task.cancel()
+        for one in held:
+            try:
+                await one.msg.nak()
+            except nats.errors.Error:
+                break

@@ -1,0 +1,31 @@
+"""Which news is old: the second notification of a bucket, and what comes again after a restart."""
+
+from collections import OrderedDict
+
+_REMEMBERED = 100_000
+
+
+class Seen:
+    """Remembers the latest pieces of news by what their copies have in common.
+
+    It is memory only: after a restart the function itself finds that a job is done.
+    """
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, int] = OrderedDict()
+
+    def is_copy(self, same: str, number: int) -> bool:
+        """Whether another message than `number` (its stream sequence) brought this already.
+
+        The first one to ask owns the news: it is in the stream until it is done.
+        """
+        if not same:
+            return False
+        owner = self._owners.setdefault(same, number)
+        if len(self._owners) > _REMEMBERED:
+            self._owners.popitem(last=False)
+        return owner != number
+
+    def forget(self, same: str) -> None:
+        """News that was given up may come again from outside."""
+        self._owners.pop(same, None)
