@@ -3,11 +3,12 @@
 import argparse
 
 import uvloop
+
+from microdemucs import logs
 from minio_events.bridge import bridge
 from minio_events.deadletters import deadletters
 from minio_events.provision import provision
-
-from microdemucs import logs
+from minio_events.sweep import sweep
 
 
 def main() -> None:
@@ -16,9 +17,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("provision", help="buckets, users, targets, rules, streams, consumers")
     commands.add_parser("bridge", help="messages become requests to the functions")
-    sweeper = commands.add_parser(
-        "sweep", help="find songs and results whose notification was lost"
-    )
+    sweeper = commands.add_parser("sweep", help="find what a lost notification left")
     sweeper.add_argument("--every", type=float, metavar="SECONDS", help="go on, this often")
     burial = commands.add_parser("deadletters", help="what was given up")
     burial.add_argument("action", choices=["list", "show", "replay", "drop"])

@@ -15,6 +15,13 @@ from contextlib import suppress
 import aiohttp
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+
+from microdemucs import bus, logs
+from microdemucs.events import MalformedNotification
+from microdemucs.jobs import job_id, lease_key
+from microdemucs.settings import BusSettings, address, number, text
 from minio_events.bus_setup import TOLD
 from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
 from minio_events.connection import connect
@@ -25,13 +32,6 @@ from minio_events.pull import Held, Pull
 from minio_events.retry import Attempts
 from minio_events.seen import Seen
 from minio_events.turns import Turns
-from nats.aio.client import Client
-from nats.js.kv import KeyValue
-
-from microdemucs import bus, logs
-from microdemucs.events import MalformedNotification
-from microdemucs.jobs import job_id, lease_key
-from microdemucs.settings import BusSettings, address, number, text
 
 log = logging.getLogger(__name__)
 

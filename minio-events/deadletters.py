@@ -3,10 +3,10 @@
 import json
 
 import nats.js.errors
-from minio_events import letters
-from minio_events.connection import connect
 
 from microdemucs.settings import BusSettings
+from minio_events import letters
+from minio_events.connection import connect
 
 
 async def deadletters(action: str, numbers: list[str]) -> None:

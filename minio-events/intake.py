@@ -5,14 +5,14 @@ The record is a view, so it is made beside the way of the song and never holds i
 
 from contextlib import suppress
 
-from minio_events.calls import Call, song_calls, trace_of
-from minio_events.pull import Held
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from microdemucs.events import MalformedNotification
 from microdemucs.jobs import FAILED, FINISHED, JobRecord, job_id
 from microdemucs.problems import Problem, now
+from minio_events.calls import Call, song_calls, trace_of
+from minio_events.pull import Held
 
 
 class Intake:

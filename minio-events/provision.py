@@ -6,11 +6,10 @@ The bus first: a rule whose target has no stream would lose what it sends.
 import dataclasses
 import logging
 
+from microdemucs.settings import BusSettings, StoreSettings, text
 from minio_events.bus_setup import provision_bus
 from minio_events.connection import connect
 from minio_events.store_setup import provision_store
-
-from microdemucs.settings import BusSettings, StoreSettings, text
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import nats.errors
-from minio_events.bus_setup import ACK_WAIT_S
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+
+from minio_events.bus_setup import ACK_WAIT_S
 
 log = logging.getLogger(__name__)
 

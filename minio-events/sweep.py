@@ -16,10 +16,6 @@ from datetime import UTC, datetime, timedelta
 import nats.errors
 from minio import Minio
 from minio.datatypes import Object
-from minio_events.bus_setup import TOLD
-from minio_events.connection import connect
-from minio_events.letters import is_buried
-from minio_events.marks import Mark, marks, record_of
 from nats.aio.client import Client
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
@@ -29,6 +25,10 @@ from microdemucs.jobs import DONE, FAILURE, MANIFEST, JobRecord, job_id, lease_k
 from microdemucs.options import Options
 from microdemucs.problems import Problem
 from microdemucs.settings import BusSettings, StoreSettings, number
+from minio_events.bus_setup import TOLD
+from minio_events.connection import connect
+from minio_events.letters import is_buried
+from minio_events.marks import Mark, marks, record_of
 
 log = logging.getLogger(__name__)
 
