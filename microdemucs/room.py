@@ -63,12 +63,13 @@ def answer(problem: Problem) -> flask.Response:
 
 
 def no_content() -> None:
-    """Answer this request 204: a Broker takes a body that is no event for a failure."""
+    """Answer a success 204: a Broker takes a body that is no event for a failure."""
 
     @flask.after_this_request
     def empty(response: flask.Response) -> flask.Response:
-        response.status_code = HTTPStatus.NO_CONTENT
-        response.set_data(b"")
+        if response.status_code == HTTPStatus.OK:
+            response.status_code = HTTPStatus.NO_CONTENT
+            response.set_data(b"")
         return response
 
 
