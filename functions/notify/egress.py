@@ -161,10 +161,10 @@ def resolve(place: Place) -> list[str]:
     asked = _resolvers.submit(socket.getaddrinfo, place.host, place.port, type=socket.SOCK_STREAM)
     try:
         return list(dict.fromkeys(str(found[4][0]) for found in asked.result(RESOLVE_S)))
-    except (OSError, UnicodeError):
-        raise Unreachable(f"{place.host} cannot be resolved") from None
     except WaitedTooLong:
         raise Unreachable(f"{place.host} was not resolved in {RESOLVE_S:g} s") from None
+    except (OSError, UnicodeError):
+        raise Unreachable(f"{place.host} cannot be resolved") from None
 
 
 def is_public(address: str) -> bool:
@@ -218,7 +218,7 @@ def _told() -> Iterator[None]:
 
 def _seconds(retry_after: str) -> float:
     """Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
-    if retry_after.strip().isdecimal():
+    if retry_after.isascii() and retry_after.strip().isdecimal():
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())

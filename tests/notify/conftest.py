@@ -17,7 +17,8 @@ import flask
 import functions_framework
 import nats
 import pytest
-from cloudevents.http import CloudEvent, to_binary
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
 from flask.testing import FlaskClient
 from minio import Minio
 from nats.errors import TimeoutError as NothingThere
