@@ -1,0 +1,56 @@
+"""What one event asks for. Pure: nothing is read or written here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cloudevents.http import CloudEvent
+
+from microdemucs.events import MalformedNotification, ObjectCreated, object_of
+from microdemucs.jobs import job_id
+from microdemucs.options import Options
+from microdemucs.problems import Problem, Refused
+
+# S3 allows keys of 1024 bytes, and a stem's name comes after the song's.
+_LONGEST_KEY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One separation. `trace` is the 32 hex digits of the event's W3C trace, or ""."""
+
+    id: str
+    song: ObjectCreated
+    trace: str
+    callback: str
+
+    @staticmethod
+    def of(event: CloudEvent) -> "Job":
+        """Raises Problem where the event does not speak of a new object."""
+        try:
+            song = object_of(event.get_data())
+        except MalformedNotification as error:
+            raise Problem(400, "no-song", "The event speaks of no new object") from error
+        parts = str(event.get_attributes().get("traceparent", "")).split("-")
+        trace = parts[1] if len(parts) >= 4 else ""
+        return Job(job_id(song), song, trace, song.metadata.get("callback", ""))
+
+    def options(self) -> Options:
+        """Raises Refused, of which BadOption is one."""
+        if len(self.song.key.encode()) > _LONGEST_KEY:
+            raise Refused(
+                "key-too-long",
+                "The song's key leaves no room for its stems' names",
+                f"it has {len(self.song.key.encode())} bytes; {_LONGEST_KEY} are accepted",
+            )
+        return Options.of_metadata(self.song.metadata)
+
+    def described(self) -> dict[str, Any]:
+        """The song as manifest.json and failure.json name it."""
+        song = self.song
+        return {
+            "bucket": song.bucket,
+            "key": song.key,
+            "etag": song.etag,
+            "version": song.version,
+            "size": song.size,
+        }

@@ -1,0 +1,76 @@
+"""The separate function: a song in the input bucket becomes stems in the output bucket.
+
+Settings: see docs/operations.md. One song at a time: a process that is busy answers 503.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import flask
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from functions.separate.engine.models import Models
+from functions.separate.job import Job
+from functions.separate.life import Tools, live
+from microdemucs import logs, room, settings, store
+from microdemucs.bus import Bus
+from microdemucs.problems import Later
+
+_tools: Tools | None = None
+_starting, _working = threading.Lock(), threading.Lock()
+
+
+@functions_framework.cloud_event
+def separate(event: CloudEvent) -> None:
+    """A song has landed: put its stems, then its manifest, beside it in the output bucket."""
+    room.no_content()
+    job = Job.of(event)
+    with alone(), logs.about(job=job.id, trace=job.trace):
+        live(job, tools())
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the cores: two songs at once would take longer than one after the other."""
+    if room.stopping.is_set():
+        raise Later("stopping", "This process is about to end", after=1)
+    if not _working.acquire(blocking=False):
+        raise Later("busy", "Another song is being separated here", after=1)
+    try:
+        yield
+    finally:
+        _working.release()
+
+
+def tools() -> Tools:
+    """Store, bus and models; made by the first who asks, in the process that serves."""
+    global _tools
+    with _starting:
+        if not _tools:
+            at = settings.StoreSettings()
+            bus = Bus(settings.BusSettings(), "separate")
+            logs.start("separate", bus)
+            client = store.connect(at)
+            _tools = Tools(
+                client,
+                bus,
+                Models(client, at.models),
+                at.stems,
+                max_bytes=int(settings.number("MAX_SONG_BYTES", 1024**3)),
+                max_seconds=settings.number("MAX_SONG_SECONDS", 7200),
+                grace=settings.number("GRACE_SECONDS", 25),
+            )
+        return _tools
+
+
+def ready() -> None:
+    """Raise Later while the bus is away; load the default model before the first song comes."""
+    has = tools()
+    if not has.bus.is_up:
+        raise Later("bus-away", "The message bus cannot be reached", after=1)
+    has.models.load(has.models.choose(""))
+
+
+room.furnish(flask.current_app, ready)

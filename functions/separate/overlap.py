@@ -1,0 +1,123 @@
+"""A song of any length through networks that hear a few seconds: the streaming overlap-add.
+
+It gives what demucs.apply.apply_model gives (demucs 4.1; split, transition_power 1): the same
+windows, triangular weights, real context around a short last piece, random shifts and bags. As
+the sum of the weights at a sample is known beforehand, each estimate is added already divided by
+it, to one accumulator that all shifts and all models of a bag share. So memory depends neither on
+the song's length nor on how many passes there are, and the results of two ranges of windows,
+added where they meet, are the result of both.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from functions.separate.engine import SAMPLE_RATE, Floats, Model, Seconds
+
+MAX_SHIFT = SAMPLE_RATE // 2
+
+Window = tuple[int, int, int, int, int]
+"""Where it starts (before the song where it is shifted), which engine hears it, how many windows
+of its pass came before it, its length and the pass's stride; in samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All windows of one separation, by where they start."""
+
+    model: Model
+    length: int
+    segment: Seconds
+    shifts: int
+    windows: list[Window]
+
+    @staticmethod
+    def of(
+        model: Model,
+        length: int,
+        *,
+        overlap: float = 0.25,
+        segment: Seconds = 0,
+        shifts: int = 0,
+        seed: str = "",
+    ) -> "Plan":
+        """A plan for `length` samples, with the options as microdemucs.options has them.
+
+        `seed` draws the shifts: the same seed, the same shifts.
+        """
+        drawn = random.Random(seed)  # noqa: S311 (nothing secret)
+        passes = []
+        for engine, network in enumerate(model.engines):
+            size = int(SAMPLE_RATE * (segment or network.segment))
+            stride = int((1 - overlap) * size)
+            for _ in range(max(1, shifts)):
+                first = drawn.randint(0, MAX_SHIFT) - MAX_SHIFT if shifts else 0
+                starts = range(first, length, stride)
+                passes.append([(at, engine, k, size, stride) for k, at in enumerate(starts)])
+        return Plan(model, length, segment, shifts, list(heapq.merge(*passes)))
+
+
+def separate(
+    plan: Plan,
+    read: Callable[[int, int], Floats],
+    check: Callable[[float], None],
+    part: slice = slice(None),
+) -> Iterator[Floats]:
+    """Yield the estimates [sources, 2, n], block after block from where the first window starts.
+
+    `read(start, stop)` gives [2, stop - start] of the normalised mix, 0 outside of it.
+    `check(share)` is called before each window with the share that is done; what it raises ends
+    the work. `part` chooses a range of the plan's windows.
+    """
+    model, length, windows = plan.model, plan.length, plan.windows[part]
+    totals = np.sum(model.weights, axis=0) * max(1, plan.shifts)
+    shares = [np.divide(row, totals).astype(np.float32)[:, None, None] for row in model.weights]
+    longest = max(size for _, _, _, size, _ in windows)
+    sums = np.zeros((len(model.sources), 2, longest), np.float32)
+    at = max(0, windows[0][0])  # where the accumulator begins
+    end = at  # what was added to it reaches here
+    for done, (start, engine, before, size, stride) in enumerate(windows):
+        check(done / len(windows))
+        n = min(size, length - start)
+        estimate = _estimate(plan, engine, read, start, n)
+        estimate *= shares[engine] * _weights(size, stride, min(before, (size - 1) // stride))[:n]
+        begin = max(start, at)  # shifted windows begin before the song: that part is dropped
+        sums[..., begin - at : start + n - at] += estimate[..., begin - start :]
+        end = max(end, start + n)
+        last = done + 1 == len(windows)
+        final = end if last else min(max(0, windows[done + 1][0]), end)
+        if final > at:
+            yield sums[..., : final - at].copy()
+            rest = sums[..., final - at :].copy()
+            sums[..., : rest.shape[-1]] = rest
+            sums[..., rest.shape[-1] :] = 0
+            at = final
+
+
+def _estimate(
+    plan: Plan, engine: int, read: Callable[[int, int], Floats], start: int, n: int
+) -> Floats:
+    """What one engine hears in `n` samples from `start`, the song itself around them."""
+    network = plan.model.engines[engine]
+    seen = network.window(n, plan.segment)
+    left = (seen - n) // 2
+    return network.separate(read(start - left, start - left + seen))[..., left : left + n]
+
+
+@lru_cache(maxsize=32)
+def _weights(size: int, stride: int, before: int) -> Floats:
+    """A window's triangle, divided by the sum of all triangles where it stands.
+
+    `before` is how many windows stand before it, as far as they can reach into it.
+    """
+    rising = np.arange(1, size // 2 + 1)
+    triangle = np.concatenate([rising, np.arange(size - size // 2, 0, -1)], dtype=np.float64)
+    sums = np.zeros(size)
+    for away in range(-before, (size - 1) // stride + 1):
+        from_, to = max(0, away * stride), min(size, away * stride + size)
+        sums[from_:to] += triangle[from_ - away * stride : to - away * stride]
+    return (triangle / sums).astype(np.float32)

@@ -1,0 +1,147 @@
+"""What a job tells while it runs, and what it must hear: a thread of its own for both.
+
+The job's line in the key-value bucket is a view, so a bus that is away holds up nothing. In the
+other direction `check` ends the work where it was cancelled, where another process holds the song
+now, and where this one must stop before it could finish.
+"""
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from functions.separate.lease import REFRESH_S, Lease
+from microdemucs.bus import CANCELS, JOBS, Bus
+from microdemucs.jobs import JobRecord
+from microdemucs.problems import Later, Refused, now
+from microdemucs.room import stopping
+
+log = logging.getLogger(__name__)
+
+# How far along a job is where a phase begins, from what they take for a song of some minutes.
+_BEGINS = {
+    "downloading": 0.0,
+    "decoding": 0.02,
+    "separating": 0.05,
+    "encoding": 0.85,
+    "uploading": 0.97,
+}
+_ENDS = dict(zip(_BEGINS, [*list(_BEGINS.values())[1:], 1.0], strict=True))
+# s per s of audio: four MP3 stems at LAME's best quality on one core
+_ENCODING_SHARE = 0.06
+_MARGIN_S = 3.0  # of the grace, for what comes after the last check
+_EVERY_S = 1.0
+
+
+class Cancelled(Refused):
+    """Its owner wants it no more."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", "The job was cancelled")
+
+
+class Report:
+    """One job's record, told once a second and with each phase."""
+
+    def __init__(self, bus: Bus, lease: Lease, record: JobRecord, grace: float) -> None:
+        self.record = record
+        self.timings: dict[str, float] = {}
+        self.seconds = 0.0
+        self._bus = bus
+        self._lease = lease
+        self._grace = grace
+        self._stop_by = 0.0
+        self._since = 0.0
+        self._share = 0.0
+        self._changed = threading.Event()
+        self._ended = threading.Event()
+        self._cancelled = threading.Event()
+        context = contextvars.copy_context()  # so that its lines too say which job
+        self._thread = threading.Thread(target=context.run, args=(self._tell,), daemon=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tell and listen while the job is worked on."""
+        self._hear_cancel()
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            self._changed.set()
+            self._thread.join(6.0)  # as long as one question to a bus that is away
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Callable[[float], None]]:
+        """Time this phase; call what it yields with the share of it that is done."""
+        self.record.phase = name
+        self._since, self._share = time.monotonic(), 0.0
+        self._changed.set()
+
+        def step(share: float) -> None:
+            self._share = share
+            done = _BEGINS[name] + share * (_ENDS[name] - _BEGINS[name])
+            self.record.progress = max(self.record.progress, round(done, 4))
+            self.check()
+
+        try:
+            step(0.0)
+            yield step
+        finally:
+            took = time.monotonic() - self._since
+            self.timings[name] = round(self.timings.get(name, 0.0) + took, 3)
+
+    def check(self) -> None:
+        """Raise where the work must end: Cancelled, or Later."""
+        if self._cancelled.is_set():
+            raise Cancelled
+        if self._lease.lost.is_set():
+            raise Later("song-busy", "Another process works on this song")
+        if stopping.is_set() and self._remaining() > self._left():
+            raise Later("stopping", "This process is about to end", after=1)
+
+    def state(self, state: str) -> None:
+        """Tell the last state, once the thread has ended. The bus may be away."""
+        self.record.state = state
+        self.record.phase = ""
+        self._put()
+
+    def _left(self) -> float:
+        """Seconds of grace from when the stop was first seen."""
+        self._stop_by = self._stop_by or time.monotonic() + self._grace - _MARGIN_S
+        return self._stop_by - time.monotonic()
+
+    def _remaining(self) -> float:
+        """Seconds that this phase, at its speed, and those after it may take."""
+        if self.record.phase == "uploading":
+            return 0.0
+        encoding = _ENCODING_SHARE * self.seconds if self.record.phase != "encoding" else 0.0
+        if not self._share:
+            return encoding if self.record.phase == "encoding" else float("inf")
+        took = time.monotonic() - self._since
+        return took / self._share * (1 - self._share) + encoding
+
+    def _tell(self) -> None:
+        refreshed = time.monotonic()
+        while not self._ended.is_set():
+            self._changed.clear()
+            try:
+                if time.monotonic() - refreshed > REFRESH_S:
+                    self._lease.refresh()
+                    refreshed = time.monotonic()
+                self._put()
+                self._hear_cancel()
+            except Later:
+                log.warning("bus away, work goes on")
+            self._changed.wait(_EVERY_S)
+
+    def _hear_cancel(self) -> None:
+        if self._bus.get(CANCELS, self.record.id):
+            self._cancelled.set()
+
+    def _put(self) -> None:
+        self.record.updated = now()
+        with suppress(Later):
+            self._bus.put(JOBS, self.record.id, self.record.write())

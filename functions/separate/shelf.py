@@ -1,0 +1,122 @@
+"""What lies in the output bucket beside a song, and how it comes and goes.
+
+Stems first, the manifest (or the failure) last: it is the mark that the rest is there.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from minio import Minio
+from minio.commonconfig import CopySource
+
+from functions.separate.encode import CONTENT_TYPES
+from functions.separate.job import Job
+from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.problems import CONTENT_TYPE, Problem
+from microdemucs.store import Changed, read_json, told, write_json
+
+Document = dict[str, Any]
+
+
+class Shelf:
+    """The output bucket, where it is this job's. Every method raises Later."""
+
+    def __init__(self, store: Minio, bucket: str, job: Job) -> None:
+        self._store = store
+        self._bucket = bucket
+        self._job = job
+
+    def manifest(self, song_key: str = "") -> Document | None:
+        """The manifest beside `song_key` (the job's own song) if all its stems are there."""
+        manifest = read_json(
+            self._store, self._bucket, manifest_key(song_key or self._job.song.key)
+        )
+        return manifest if manifest and self._complete(manifest) else None
+
+    def done(self) -> Document | None:
+        """The manifest of this very job, where it is done."""
+        manifest = self.manifest()
+        return manifest if manifest and manifest.get("job") == self._job.id else None
+
+    def refused(self) -> Document | None:
+        """The failure of this very job, where it has been told since the event happened."""
+        failure = read_json(self._store, self._bucket, failure_key(self._job.song.key))
+        if not failure or failure.get("job") != self._job.id:
+            return None
+        return failure if not _is_after(self._job.song.time, failure["finished"]) else None
+
+    def put(self, files: Mapping[str, BinaryIO], format_: str) -> list[Document]:
+        """Upload the stems; what the manifest says of them."""
+        described = []
+        for name, file in files.items():
+            key, size = f"{self._job.song.key}/{name}.{format_}", os.fstat(file.fileno()).st_size
+            type_ = CONTENT_TYPES[format_]
+            with told():
+                self._store.put_object(self._bucket, key, file, size, content_type=type_)
+            described.append({"name": name, "key": key, "size": size, "content_type": type_})
+        return described
+
+    def copy(self, stems: Iterable[Document]) -> list[Document]:
+        """Copy another song's stems, within the store; what the manifest says of them.
+
+        Raises Changed where one is gone.
+        """
+        described = []
+        for stem in stems:
+            key = f"{self._job.song.key}/{stem['key'].rsplit('/', 1)[1]}"
+            if key != stem["key"]:
+                with told():
+                    source = CopySource(self._bucket, stem["key"])
+                    self._store.copy_object(self._bucket, key, source)
+            described.append(stem | {"key": key})
+        return described
+
+    def finish(self, manifest: Document) -> None:
+        """Take away what an earlier job left, then put the mark."""
+        song, now_there = self._job.song.key, {stem["key"] for stem in manifest["stems"]}
+        self._remove(self._stems_of_last() - now_there)
+        self._remove({failure_key(song)})
+        self.mark(manifest)
+
+    def mark(self, manifest: Document) -> None:
+        """Put the manifest."""
+        key = manifest_key(self._job.song.key)
+        write_json(self._store, self._bucket, key, manifest, "application/json")
+
+    def refuse(self, problem: Problem, document: Document) -> None:
+        """Take away an earlier job's stems and mark, then say why there are none."""
+        song = self._job.song.key
+        stale = self._stems_of_last()
+        self._remove({manifest_key(song)})
+        self._remove(stale)
+        failure = problem.body() | document
+        write_json(self._store, self._bucket, failure_key(song), failure, CONTENT_TYPE)
+
+    def _complete(self, manifest: Document) -> bool:
+        try:
+            for stem in manifest["stems"]:
+                with told():
+                    there = self._store.stat_object(self._bucket, stem["key"])
+                if there.size != stem["size"]:
+                    return False
+        except (Changed, KeyError, TypeError):
+            return False
+        return True
+
+    def _stems_of_last(self) -> set[str]:
+        song = self._job.song.key
+        manifest = read_json(self._store, self._bucket, manifest_key(song)) or {}
+        keys = {str(stem.get("key", "")) for stem in manifest.get("stems", ())}
+        return {key for key in keys if key.startswith(f"{song}/")}
+
+    def _remove(self, keys: set[str]) -> None:
+        for key in sorted(keys):
+            with told():
+                self._store.remove_object(self._bucket, key)
+
+
+def _is_after(time: str, other: str) -> bool:
+    """Whether the RFC 3339 `time` is later; "" is not."""
+    return bool(time) and datetime.fromisoformat(time) > datetime.fromisoformat(other)
