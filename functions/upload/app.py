@@ -1,0 +1,80 @@
+"""The web app: every family of routes, one guard before them, problems for all that goes wrong."""
+
+import logging
+import time
+
+import flask
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from functions.upload import jobs, page, progress, separate, tokens, tracks, uploads, webhooks
+from functions.upload.documents import DOCUMENT_BYTES
+from functions.upload.parts import lazily, parts
+from microdemucs import room
+from microdemucs.problems import Later, Problem
+from microdemucs.store import told
+
+log = logging.getLogger(__name__)
+
+FAMILIES = (page, uploads, separate, jobs, progress, tracks, webhooks)
+
+
+def web() -> flask.Flask:
+    """The app. Settings are read, and store and bus reached, on the first request."""
+    # /static is taken: the app of functions-framework around this one answers there itself
+    app = flask.Flask("functions.upload", static_folder="static", static_url_path="/assets")
+    app.config["MAX_CONTENT_LENGTH"] = DOCUMENT_BYTES  # /apiv1/separate has its own
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["parts"] = lazily()
+    app.before_request(_begin)
+    app.before_request(tokens.guard)
+    for family in FAMILIES:
+        app.register_blueprint(family.routes)
+    app.after_request(_finish)
+    room.furnish(app, ready)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    return app
+
+
+def ready() -> None:
+    """Raises Problem where a setting is missing, or the store or the bus is away."""
+    have = parts()
+    tokens.check_settings(have.settings)
+    have.jobs.check()
+    if not have.bus.is_up:
+        raise Later("bus-away", "The message bus cannot be reached", after=3)
+    with told():
+        if not have.store.bucket_exists(have.names.stems):
+            raise Later("store-away", "The store has no bucket for stems yet")
+
+
+def _begin() -> None:
+    flask.g.began = time.monotonic()
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if flask.request.path.startswith("/apiv1/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        log.info(
+            "answered",
+            extra={
+                "method": flask.request.method,
+                "path": flask.request.path,
+                "status": response.status_code,
+                "seconds": round(time.monotonic() - flask.g.began, 3),
+            },
+        )
+    return response
+
+
+def _too_large(_: RequestEntityTooLarge) -> flask.Response:
+    limit = flask.request.max_content_length
+    return room.answer(
+        Problem(
+            413,
+            "body-too-large",
+            "The request's body is too large",
+            f"it may have {limit} bytes",
+            limit=limit,
+        )
+    )

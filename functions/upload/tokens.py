@@ -1,0 +1,70 @@
+"""Who may use the API: bearer tokens (RFC 6750), needed wherever others can reach it."""
+
+import hmac
+from hashlib import sha256
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import flask
+
+from functions.upload.parts import UploadSettings, parts
+from microdemucs import room
+from microdemucs.problems import Problem
+
+_OPEN = {"/apiv1/openapi.json"}
+
+
+def guard() -> flask.Response | None:
+    """Let the request through, or answer it: runs before every request."""
+    request = flask.request
+    if not request.path.startswith("/apiv1/") or request.path in _OPEN:
+        return None
+    # Another site's page makes a browser send what it never could read: a picture whose address
+    # is a GET /apiv1/remove.
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return room.answer(Problem(403, "cross-site", "Another site's page may not use this API"))
+    settings = parts().settings
+    if settings.tokens:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and is_known(given.strip(), settings.tokens):
+            return None
+        return _unauthorized("Send a token: Authorization: Bearer <token>", wrong=bool(given))
+    # The name that was asked for counts too: a name that resolves to 127.0.0.1 for a moment (DNS
+    # rebinding) would let another site's page in.
+    if is_loopback(settings.host) and is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        return None
+    return _unauthorized("This deployment has no tokens yet: see the setting API_TOKENS")
+
+
+def check_settings(settings: UploadSettings) -> None:
+    """Raises Problem where tokens are needed and none is set."""
+    if not settings.tokens and not is_loopback(settings.host):
+        raise Problem(
+            503,
+            "no-tokens",
+            "The API is closed, since it has no tokens",
+            f"HOST is {settings.host}, which others can reach: set API_TOKENS to one or more "
+            "tokens, separated by commas (or HOST to 127.0.0.1)",
+        )
+
+
+def is_known(given: str, tokens: tuple[str, ...]) -> bool:
+    """Whether `given` is one of `tokens`, in a time that does not tell how much of it is right."""
+    said = sha256(given.encode()).digest()
+    same = [hmac.compare_digest(said, sha256(token.encode()).digest()) for token in tokens]
+    return any(same)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _unauthorized(detail: str, *, wrong: bool = False) -> flask.Response:
+    response = room.answer(Problem(401, "unauthorized", "A valid token is needed", detail))
+    challenge = 'Bearer realm="micro-demucs"'
+    response.headers["WWW-Authenticate"] = challenge + (', error="invalid_token"' if wrong else "")
+    return response

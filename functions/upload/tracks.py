@@ -1,0 +1,169 @@
+"""The stems themselves: their bytes, whole or in part, and their removal."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import flask
+from minio.datatypes import Object
+from werkzeug.http import http_date, is_resource_modified
+
+from functions.upload.jobs import download_name, unknown_job
+from functions.upload.parts import Parts, parts
+from microdemucs import room
+from microdemucs.jobs import manifest_key
+from microdemucs.problems import Later, Problem
+from microdemucs.store import Changed, read_json, told
+
+_PIECE_BYTES = 256 * 1024
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ALIASES = {"base": "bass"}
+
+routes = flask.Blueprint("tracks", __name__)
+
+
+class Track(NamedTuple):
+    """One stem's object. `song` is the key of the song it is of."""
+
+    song: str
+    key: str
+    content_type: str
+
+    @property
+    def file(self) -> str:
+        """Its name beside the manifest."""
+        return PurePosixPath(self.key).name
+
+
+@routes.get("/apiv1/track/<hash_>/<name>")
+def track(hash_: str, name: str) -> flask.Response:
+    """A stem's bytes, streamed from the store: conditional (RFC 9110, 13) and ranges (14)."""
+    have = parts()
+    found = _find(have, hash_, name)
+    there = _stat(have, found)
+    etag = (there.etag or "").strip('"')
+    request, modified = flask.request, there.last_modified
+    headers = {
+        "ETag": f'"{etag}"',
+        "Last-Modified": http_date(modified) if modified else "",
+        "Cache-Control": "private, no-cache",  # the song may be separated again: always ask
+        "Accept-Ranges": "bytes",
+    }
+    if not is_resource_modified(
+        request.environ, etag=etag, last_modified=modified, ignore_if_range=True
+    ):
+        return flask.Response(status=304, headers=headers)
+    size = there.size or 0
+    start, end, status = 0, size, 200
+    if _wants_part(etag, modified):
+        span = request.range.range_for_length(size) if request.range else None
+        if span is None:
+            return _no_such_part(size)
+        start, end, status = *span, 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["Content-Type"] = found.content_type
+    headers["Content-Length"] = str(end - start)
+    response = flask.Response(status=status, headers=headers)
+    response.headers.set(
+        "Content-Disposition", "inline", filename=download_name(found.song, found.file)
+    )
+    if request.method != "HEAD" and end > start:
+        response.response = _pieces(have, found, etag, start, end - start)
+    return response
+
+
+@routes.route(
+    "/apiv1/remove/<hash_>/<name>", methods=["GET", "DELETE"], provide_automatic_options=True
+)
+def remove(hash_: str, name: str) -> dict[str, str]:
+    """Remove one stem's object; the manifest stays and tells what was there."""
+    have = parts()
+    found = _find(have, hash_, name)
+    _stat(have, found)
+    with told():
+        have.store.remove_object(have.names.stems, found.key)
+    return {"hash": hash_, "track": found.file, "reason": "removed"}
+
+
+def _find(have: Parts, hash_: str, name: str) -> Track:
+    song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(have, hash_)
+    manifest = read_json(have.store, have.names.stems, manifest_key(song))
+    if manifest is None:
+        raise Problem(
+            404,
+            "not-separated",
+            "There are no stems of this song",
+            "it has not been separated, or not yet: look at the job",
+        )
+    wanted = PurePosixPath(name)
+    stem = _ALIASES.get(wanted.stem, wanted.stem)
+    for listed in manifest.get("stems", []):
+        if stem == listed["name"] and wanted.suffix in ("", PurePosixPath(listed["key"]).suffix):
+            return Track(song, listed["key"], listed["content_type"])
+    there = [PurePosixPath(listed["key"]).name for listed in manifest.get("stems", [])]
+    raise Problem(
+        404,
+        "unknown-track",
+        "The song has no such track",
+        f"it has: {', '.join(there)}",
+        tracks=there,
+    )
+
+
+def _song_of_job(have: Parts, id_: str) -> str:
+    have.jobs.check()
+    found = have.jobs.find(id_)
+    if found is None:
+        raise unknown_job()
+    return found.record.key
+
+
+def _stat(have: Parts, track: Track) -> Object:
+    try:
+        with told():
+            return have.store.stat_object(have.names.stems, track.key)
+    except Changed:
+        raise Problem(
+            404, "track-removed", "The track is not there any more", "it has been removed"
+        ) from None
+
+
+def _wants_part(etag: str, modified: datetime | None) -> bool:
+    """Whether one part is asked for that can be given; several at once are answered whole."""
+    asked, unless = flask.request.range, flask.request.if_range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return False
+    if unless.etag is not None:
+        return unless.etag == etag
+    return unless.date is None or unless.date == modified
+
+
+def _no_such_part(size: int) -> flask.Response:
+    response = room.answer(
+        Problem(
+            416, "no-such-range", "The track has no such part", f"it has {size} bytes", size=size
+        )
+    )
+    response.headers["Content-Range"] = f"bytes */{size}"
+    return response
+
+
+def _pieces(have: Parts, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
+    try:
+        with told():
+            body = have.store.get_object(
+                have.names.stems, track.key, start, size, {"If-Match": f'"{etag}"'}
+            )
+    except Changed:
+        raise Later("changed", "The track has just changed", after=1) from None
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield from body.stream(_PIECE_BYTES)
+        finally:
+            body.close()
+            body.release_conn()
+
+    return pieces()
