@@ -179,19 +179,12 @@ class Bus:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
 
     async def _entries(self, bucket: str, keys: str) -> list[Entry]:
-        watcher = await (await self._bucket(bucket)).watch(
-            keys,
-            ignore_deletes=True,
-            inactive_threshold=10,  # s, in which the server forgets that somebody read
-        )
-        found = []
-        try:
-            # nats-py tells with None that all that was there has been seen
-            while (one := await watcher.updates(timeout=_ASK_S)) is not None:  # type: ignore[no-untyped-call]
-                found.append(Entry(one.key, one.value, one.revision or 0))
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]
-        return found
+        # Not by a watch: nats-py may say that all has been seen before anything came (see _watch).
+        subjects = f"$KV.{bucket}.{keys}"
+        held = (await self._js.stream_info(f"KV_{bucket}", subjects_filter=subjects)).state
+        names = [subject.removeprefix(f"$KV.{bucket}.") for subject in held.subjects or {}]
+        found = await asyncio.gather(*(self._get(bucket, name) for name in names))
+        return [entry for entry in found if entry]
 
     async def _watch(
         self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event
@@ -201,7 +194,9 @@ class Bus:
         while True:
             lost.clear()
             try:
-                watcher = await (await self._bucket(bucket)).watchall()
+                held = await self._bucket(bucket)
+                is_empty = (await held.status()).values == 0
+                watcher = await held.watchall()
             except (nats.errors.Error, OSError):
                 await asyncio.sleep(0.5)  # the bus or the bucket is not there yet
                 continue
@@ -210,9 +205,11 @@ class Bus:
                     found = await watcher.updates(timeout=1)  # type: ignore[no-untyped-call]
                 except nats.errors.TimeoutError:
                     continue
-                if found is None:
-                    caught_up.set()
-                else:
+                if found:
                     gone = found.operation in ("DEL", "PURGE")
                     seen(Entry(found.key, None if gone else found.value, found.revision or 0))
+                # nats-py's None says that all has been seen, but is wrong where the server has
+                # just sent all and nothing has arrived yet (2.16.0): how many follow is not.
+                if found.delta == 0 if found else is_empty:
+                    caught_up.set()
             await watcher.stop()  # type: ignore[no-untyped-call]
