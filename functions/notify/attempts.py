@@ -62,7 +62,8 @@ def _headers(delivery: Delivery, secret: str) -> dict[str, str]:
 def _failed(
     parts: Parts, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
 ) -> Problem:
-    after = wait(delivery.delivery, number, parts.settings.schedule, asked)
+    age = (datetime.now(UTC) - datetime.fromisoformat(delivery.created)).total_seconds()
+    after = wait(delivery.delivery, number, age, parts.settings.schedule, asked)
     about = {"receiver": host, "attempt": number, "reason": why}
     if after is None:
         log.error("webhook given up", extra=about)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from microdemucs.events import COMPLETED, FAILED, STARTED
@@ -45,6 +46,7 @@ class Delivery:
     """All attempts of one event to one target. `body` is the exact text that is posted.
 
     `target` is a webhook's id, or `callback.<callback id>`: a key in the bucket of webhooks.
+    `created` is RFC 3339.
     """
 
     delivery: str
@@ -52,6 +54,7 @@ class Delivery:
     body: str
     job: str
     trace: str
+    created: str
 
     @staticmethod
     def read(message: Any) -> "Delivery":
@@ -68,7 +71,8 @@ class Delivery:
 
 def started(message: Mapping[str, Any]) -> News:
     """What a `separation.started` message tells. Raises KeyError."""
-    data = _members(message, "job", "song", "options", "model")
+    data = _members(message, "job", "song", "options")
+    data["model"] = {"name": message["model"]}
     return _news(STARTED, message, message["started"], data)
 
 
@@ -91,25 +95,32 @@ def addressed(
     webhooks: Iterable[Mapping[str, Any]],
     callback: Mapping[str, Any] | None,
     source: str,
+    created: str,
 ) -> Iterator[Delivery]:
     """A delivery for each active webhook that wants `news`, and one for the job's callback.
 
-    `webhooks` and `callback` are records of the bucket of webhooks; `source` is the deployment.
-    The same news gives the same deliveries with the same ids.
+    `webhooks` and `callback` are records of the bucket of webhooks, `source` is the deployment,
+    `created` this moment. The same news gives the same deliveries with the same ids.
     """
     for webhook in webhooks:
         if webhook.get("active") and news.type in webhook.get("events", ()):
-            yield _delivery(news, webhook["id"], source, {})
+            yield _delivery(news, webhook["id"], source, created, {})
     if callback is not None:
-        yield _delivery(news, CALLBACK + news.callback, source, {"callback": callback.get("data")})
+        given = {"callback": callback.get("data")}
+        yield _delivery(news, CALLBACK + news.callback, source, created, given)
 
 
-def wait(delivery: str, attempt: int, schedule: Sequence[float], asked: float = 0) -> float | None:
+def wait(
+    delivery: str, attempt: int, age: float, schedule: Sequence[float], asked: float = 0
+) -> float | None:
     """Seconds until the next attempt after failed attempt number `attempt`, or None: no more.
 
-    `asked` is what the receiver's Retry-After said. Up to a tenth is added, always the same for
-    the same attempt, so that what failed together does not come back together.
+    `age` is how many seconds ago the delivery was made, `asked` what the receiver's Retry-After
+    said. Up to a tenth is added, always the same for the same attempt, so that what failed
+    together does not come back together.
     """
+    # `attempt` counts also those that never reached us: at this age there cannot have been more
+    attempt = min(attempt, 1 + sum(age >= offset for offset in accumulate(schedule)))
     if attempt > len(schedule):
         return None
     drawn = hashlib.sha256(f"{delivery} {attempt}".encode()).digest()[0] / 2550
@@ -127,7 +138,9 @@ def _members(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: document[name] for name in names if name in document}
 
 
-def _delivery(news: News, target: str, source: str, more: Mapping[str, Any]) -> Delivery:
+def _delivery(
+    news: News, target: str, source: str, created: str, more: Mapping[str, Any]
+) -> Delivery:
     said = json.dumps([news.job, news.type, news.time, target])
     id_ = "msg_" + hashlib.sha256(said.encode()).hexdigest()[:32]
     body = {
@@ -140,4 +153,5 @@ def _delivery(news: News, target: str, source: str, more: Mapping[str, Any]) -> 
         "datacontenttype": "application/json",
         "data": {**news.data, **more},
     }
-    return Delivery(id_, target, json.dumps(body, ensure_ascii=False), news.job, news.trace)
+    text = json.dumps(body, ensure_ascii=False)
+    return Delivery(id_, target, text, news.job, news.trace, created)

@@ -29,7 +29,7 @@ from microdemucs import events, logs, room
 from microdemucs.bus import WEBHOOKS
 from microdemucs.events import MalformedNotification, object_of
 from microdemucs.jobs import FAILURE, MANIFEST
-from microdemucs.problems import Later, Problem
+from microdemucs.problems import Later, Problem, now
 from microdemucs.store import read_json
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ def _announce(have: Parts, news: News) -> None:
     with logs.about(job=news.job, trace=news.trace):
         # a webhook's id has no dot: `*` leaves the callbacks out, which may be many
         webhooks = [json.loads(entry.value or b"{}") for entry in have.bus.entries(WEBHOOKS, "*")]
-        told = list(addressed(news, webhooks, _callback(have, news), have.settings.source))
+        source, callback = have.settings.source, _callback(have, news)
+        told = list(addressed(news, webhooks, callback, source, now()))
         for delivery in told:
             id_ = delivery.delivery
             have.bus.publish(f"deliveries.{id_}", delivery.write(), id_)

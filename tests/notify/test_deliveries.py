@@ -46,6 +46,8 @@ FAILURE = {
     "finished": "2026-03-01T12:00:09.000Z",
 }
 BEGUN = {"job": "j" * 32, "trace": "t" * 32, "song": SONG, "started": "2026-03-01T12:00:01.000Z"}
+BEGUN |= {"options": {}, "model": "htdemucs_tiny"}
+LATE = 10**9  # s: old enough for any attempt
 
 
 def link(key: str) -> str:
@@ -57,7 +59,7 @@ def webhook(id_: str, *events: str, active: bool = True) -> dict:
 
 
 def told(news, *webhooks, callback=None) -> list[Delivery]:
-    return list(addressed(news, webhooks, callback, "https://here.example"))
+    return list(addressed(news, webhooks, callback, "https://here.example", "2026"))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,12 @@ def test_a_started_job_is_told_with_what_is_known_by_then():
     (delivery,) = told(deliveries.started(BEGUN), webhook("w1", STARTED))
     body = json.loads(delivery.body)
     assert body["time"] == "2026-03-01T12:00:01.000Z"
-    assert body["data"] == {"job": "j" * 32, "song": SONG}
+    assert body["data"] == {
+        "job": "j" * 32,
+        "song": SONG,
+        "options": {},
+        "model": {"name": "htdemucs_tiny"},
+    }
 
 
 def test_the_callback_and_nobody_else_gets_its_own_data_back():
@@ -161,7 +168,7 @@ def test_what_is_no_delivery_is_refused(message):
 
 
 def test_the_waits_are_those_of_standard_webhooks_and_a_tenth_more_at_most():
-    waits = [wait("msg_1", attempt, SCHEDULE) for attempt in range(1, 11)]
+    waits = [wait("msg_1", attempt, LATE, SCHEDULE) for attempt in range(1, 11)]
     assert waits.pop() is None, "ten attempts in all"
     for waited, least in zip(waits, SCHEDULE, strict=True):
         assert least <= waited <= 1.1 * least
@@ -169,11 +176,19 @@ def test_the_waits_are_those_of_standard_webhooks_and_a_tenth_more_at_most():
 
 
 def test_deliveries_that_failed_together_do_not_come_back_together():
-    waits = [wait(f"msg_{number}", 2, SCHEDULE) for number in range(20)]
+    waits = [wait(f"msg_{number}", 2, LATE, SCHEDULE) for number in range(20)]
     assert len(set(waits)) > 10
-    assert waits == [wait(f"msg_{number}", 2, SCHEDULE) for number in range(20)]
+    assert waits == [wait(f"msg_{number}", 2, LATE, SCHEDULE) for number in range(20)]
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0, 10), (3, 10), (600, 600), (10**9, 86400)])
 def test_a_receiver_may_ask_for_more_time_up_to_a_day_but_not_for_less(asked, waited):
-    assert waited <= wait("msg_1", 1, [10], asked) <= 1.1 * waited
+    assert waited <= wait("msg_1", 1, LATE, [10], asked) <= 1.1 * waited
+
+
+@pytest.mark.parametrize(
+    ("age", "waited"), [(0, 5), (4, 5), (60, 300), (400, 1800), (100 * 3600, None)]
+)
+def test_what_never_reached_us_does_not_use_up_the_schedule(age, waited):
+    found = wait("msg_1", 99, age, SCHEDULE)
+    assert found is waited is None or waited <= found <= 1.1 * waited

@@ -14,6 +14,7 @@ from test_deliveries import BEGUN, FAILURE, MANIFEST
 from functions.notify import parts
 from microdemucs.bus import WEBHOOKS
 from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, notification
+from microdemucs.problems import now
 from microdemucs.store import write_json
 
 KEY = MANIFEST["song"]["key"]
@@ -54,7 +55,14 @@ def register(registry, id_: str, url: str, *events: str, **more) -> dict:
 
 
 def delivery(target: str = "w1") -> dict:
-    return {"delivery": "msg_1", "target": target, "body": '{"ü": 1}', "job": "j", "trace": "t"}
+    return {
+        "delivery": "msg_1",
+        "target": target,
+        "body": '{"ü": 1}',
+        "job": "j",
+        "trace": "t",
+        "created": "2026-01-01T00:00:00.000Z",
+    }
 
 
 @pytest.fixture
@@ -210,6 +218,12 @@ def test_an_answer_that_is_no_success_is_tried_again_when_the_schedule_says(
     assert 10 <= int(answer.headers["Retry-After"]) <= 11
     answer = send(notify, due(delivery(), attempt=2))
     assert 600 <= int(answer.headers["Retry-After"]) <= 660
+
+
+def test_deliveries_that_never_reached_us_are_no_attempts(notify, registry, receiver):
+    register(registry, "w1", receiver((500, {})).url)
+    answer = send(notify, due(delivery() | {"created": now()}, attempt=99))
+    assert 10 <= int(answer.headers["Retry-After"]) <= 11
 
 
 def test_past_the_schedule_the_delivery_is_given_up(notify, registry, receiver):
