@@ -108,8 +108,8 @@ class Bus:
 
     def close(self) -> None:
         """Send what waits to be sent, and end the connection."""
-        with suppress(nats.errors.Error, WaitedTooLong):  # it is away: nothing can be sent
-            asyncio.run_coroutine_threadsafe(self._client.drain(), self._loop).result(_ASK_S)
+        with suppress(WaitedTooLong):
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_ASK_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
@@ -124,6 +124,14 @@ class Bus:
         except (nats.errors.Error, WaitedTooLong, OSError) as error:
             future.cancel()
             raise Later("bus-away", "The message bus does not answer", after=3) from error
+
+    async def _end(self) -> None:
+        with suppress(nats.errors.Error):  # it is away: nothing can be sent
+            await self._client.drain()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _connect(self) -> None:
         async def again() -> None:
@@ -191,6 +199,8 @@ class Bus:
     ) -> None:
         lost = asyncio.Event()
         self._reconnected.add(lost)
+        while not self._connected.is_set():  # what nats-py is asked before that waits for 2 s
+            await asyncio.sleep(0.01)
         while True:
             lost.clear()
             try:

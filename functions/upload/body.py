@@ -100,31 +100,35 @@ def read(source: Source, song: Song) -> bytes:
 
 
 class _Scanner:
-    """Where in the JSON text we are. `rest` is what was passed and is not the song."""
+    """Where in the JSON text we are. `rest` is what was passed and is not the song.
+
+    A second "mp3" is a string like others: the parser then finds it where "" should be.
+    """
 
     def __init__(self, song: Song) -> None:
         self.rest = bytearray()
         self.unread = b""
+        self._at = 0  # in unread
         self._song = song
-        self._times = 0
+        self._song_seen = False
         self._depth = 0
         self._is_name = False  # at the top level: whether the next string is a member's name
         self._name = b""
-        self._string_at = 0
+        self._string_at = 0  # in rest
         self._go = self._between
 
     def feed(self, piece: bytes) -> None:
-        self.unread += piece
+        self.unread, self._at = self.unread + piece, 0
         while self._go():
             pass
+        self.unread = self.unread[self._at :]
 
     # Each of these takes what it can from `unread` and says whether the next can go on.
 
     def _between(self) -> bool:
-        found = _STRUCTURE.search(self.unread)
+        found = _STRUCTURE.search(self.unread, self._at)
         if not found:
-            self._pass(len(self.unread))
-            return False
+            return self._pass(len(self.unread))
         self._pass(found.end())
         match found[0]:
             case b"{" | b"[":
@@ -138,58 +142,52 @@ class _Scanner:
                 self._is_name = False
             case b'"':
                 self._string_at = len(self.rest)
-                is_song = self._depth == 1 and not self._is_name and self._name == b"mp3"
-                self._go = self._in_song if is_song else self._in_string
-                if is_song:
-                    self._times += 1
-                    if self._times > 1:
-                        raise Problem(
-                            400, "malformed-json", "The body is not JSON", "mp3 is there twice"
-                        )
+                self._go = self._in_song if self._is_song() else self._in_string
         return True
 
+    def _is_song(self) -> bool:
+        is_value = self._depth == 1 and not self._is_name
+        is_song = is_value and self._name == b"mp3" and not self._song_seen
+        self._song_seen |= is_song
+        return is_song
+
     def _in_string(self) -> bool:
-        found = _STRING_END.search(self.unread)
+        found = _STRING_END.search(self.unread, self._at)
         if not found:
-            self._pass(len(self.unread))
-            return False
+            return self._pass(len(self.unread))
         if found[0] == b"\\":
-            if len(self.unread) < found.end() + 1:
-                self._pass(found.start())
-                return False
+            if found.end() == len(self.unread):
+                return self._pass(found.start())
             self._pass(found.end() + 1)
             return True
-        if self._depth == 1 and self._is_name:
-            self._name = _unescaped(
-                bytes(self.rest[self._string_at :]) + self.unread[: found.start()]
-            )
         self._pass(found.end())
+        if self._depth == 1 and self._is_name:
+            self._name = _unescaped(bytes(self.rest[self._string_at : -1]))
         self._go = self._between
         return True
 
     def _in_song(self) -> bool:
-        end = self.unread.find(b'"')
-        if end > 0 and self.unread[end - 1] == ord("\\"):  # no base64, whatever it escapes
+        end = self.unread.find(b'"', self._at)
+        text = self.unread[self._at : end if end >= 0 else None]
+        if end >= 0 and text.endswith(b"\\"):  # an escaped quote, or a backslash: no base64
             raise _not_base64("it holds a backslash")
-        text = self.unread if end < 0 else self.unread[:end]
-        held = b""
-        if b"\\" in text:
-            if end < 0 and (partial := _CUT_ESCAPE.search(text)):
-                text, held = text[: partial.start()], partial[0]
-            text = _unescaped(text)
-        self._song.feed(text)
+        cut = _CUT_ESCAPE.search(text) if end < 0 and b"\\" in text else None
+        if cut:
+            text = text[: cut.start()]
+        self._song.feed(_unescaped(text) if b"\\" in text else text)
+        self._at += len(text)
         if end < 0:
-            self.unread = held
             return False
         self._song.end()
-        self.unread = self.unread[end:]
-        self._pass(1)
+        self._pass(end + 1)
         self._go = self._between
         return True
 
-    def _pass(self, size: int) -> None:
-        self.rest += self.unread[:size]
-        self.unread = self.unread[size:]
+    def _pass(self, end: int) -> bool:
+        """Keep what is before `end`. False, for those that can take no more of this piece."""
+        self.rest += self.unread[self._at : end]
+        self._at = end
+        return False
 
 
 def _unescaped(text: bytes) -> bytes:

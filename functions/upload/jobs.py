@@ -118,14 +118,11 @@ def shown(have: Parts, job: JobRecord) -> dict[str, Any]:
 
 
 def _stem(have: Parts, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
-    kept_as = quote(download_name(job.key, file), safe="")
     download = have.links.presigned_get_object(
         have.names.stems,
         f"{job.key}/{file}",
         expires=timedelta(hours=have.settings.link_hours),
-        response_headers={
-            "response-content-disposition": f"attachment; filename*=UTF-8''{kept_as}"
-        },
+        response_headers={"response-content-disposition": disposition("attachment", job.key, file)},
     )
     return {
         "name": PurePosixPath(file).stem,
@@ -135,9 +132,9 @@ def _stem(have: Parts, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
     }
 
 
-def download_name(song_key: str, file: str) -> str:
-    """What a stem's file is to be called on the listener's disk."""
-    return f"{PurePosixPath(song_key).stem} - {file}"
+def disposition(how: str, song_key: str, file: str) -> str:
+    """The header that says what a stem's file is to be called on a disk (RFC 6266)."""
+    return f"{how}; filename*=UTF-8''{quote(f'{PurePosixPath(song_key).stem} - {file}', safe='')}"
 
 
 def _states(given: str) -> set[str]:

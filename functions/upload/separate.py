@@ -12,7 +12,7 @@ import flask
 from functions.upload import body, targets
 from functions.upload.documents import DOCUMENT_BYTES, bad, must_be_json, parsed
 from functions.upload.parts import Parts, parts
-from microdemucs.bus import JOBS, WEBHOOKS, Taken
+from microdemucs.bus import JOBS, WEBHOOKS, Entry, Taken
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, manifest_key
 from microdemucs.options import Options
@@ -106,4 +106,5 @@ def _put(have: Parts, key: str, file: BinaryIO, size: int, options: Options, cal
     record = JobRecord.of(song)
     # so that the queue shows it at once; the bridge does the same when it hears of it
     with suppress(Taken, Later):
-        have.bus.create(JOBS, record.id, record.write())
+        revision = have.bus.create(JOBS, record.id, record.write())
+        have.jobs.wrote(Entry(record.id, record.write(), revision))

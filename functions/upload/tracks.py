@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import flask
 from minio.datatypes import Object
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.http import http_date, is_resource_modified
 
-from functions.upload.jobs import download_name, unknown_job
+from functions.upload.jobs import disposition, unknown_job
 from functions.upload.parts import Parts, parts
 from microdemucs import room
 from microdemucs.jobs import manifest_key
@@ -58,27 +59,25 @@ def track(hash_: str, name: str) -> flask.Response:
     size = there.size or 0
     start, end, status = 0, size, 200
     if _wants_part(etag, modified):
-        span = request.range.range_for_length(size) if request.range else None
+        span = _span(size)
         if span is None:
             return _no_such_part(size)
         start, end, status = *span, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Type"] = found.content_type
     headers["Content-Length"] = str(end - start)
+    headers["Content-Disposition"] = disposition("inline", found.song, found.file)
     response = flask.Response(status=status, headers=headers)
-    response.headers.set(
-        "Content-Disposition", "inline", filename=download_name(found.song, found.file)
-    )
     if request.method != "HEAD" and end > start:
         response.response = _pieces(have, found, etag, start, end - start)
     return response
 
 
-@routes.route(
-    "/apiv1/remove/<hash_>/<name>", methods=["GET", "DELETE"], provide_automatic_options=True
-)
+@routes.route("/apiv1/remove/<hash_>/<name>", methods=["GET", "DELETE"])
 def remove(hash_: str, name: str) -> dict[str, str]:
     """Remove one stem's object; the manifest stays and tells what was there."""
+    if flask.request.method == "HEAD":  # comes with GET, but asks for no deed
+        raise MethodNotAllowed(["GET", "DELETE"])
     have = parts()
     found = _find(have, hash_, name)
     _stat(have, found)
@@ -136,8 +135,18 @@ def _wants_part(etag: str, modified: datetime | None) -> bool:
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return False
     if unless.etag is not None:
-        return unless.etag == etag
+        is_weak = flask.request.headers["If-Range"].startswith("W/")
+        return unless.etag == etag and not is_weak
     return unless.date is None or unless.date == modified
+
+
+def _span(size: int) -> tuple[int, int] | None:
+    """From where to where, the end not included; None where the track has no such part."""
+    asked = flask.request.range
+    first = asked.ranges[0][0] if asked else 0
+    if size and first is not None and -first > size:  # more than all of the end: all
+        return 0, size
+    return asked.range_for_length(size) if asked else None
 
 
 def _no_such_part(size: int) -> flask.Response:

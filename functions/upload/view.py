@@ -53,6 +53,12 @@ class View:
                     self._named[name].add(entry.key)
             self._changed.notify_all()
 
+    def wrote(self, entry: Entry) -> None:
+        """Take in what this process wrote, so that it sees it at once; what is told counts more."""
+        with self._changed:
+            if entry.key not in self._jobs:
+                self.seen(entry)
+
     def all(self) -> list[JobRecord]:
         """Every job, in no order."""
         with self._changed:
