@@ -6,7 +6,7 @@ Its identity is computed, never drawn, so the same event ten times is one job.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from microdemucs.events import ObjectCreated
@@ -117,4 +117,5 @@ class JobRecord:
 
     def write(self) -> bytes:
         """The record as JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode()
+        said = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(said, ensure_ascii=False).encode()

@@ -28,10 +28,7 @@ class Publisher(Protocol):
 
 def start(function: str, bus: Publisher | None = None) -> None:
     """Make the root logger write lines of `function`, and publish them where there is a bus."""
-    handlers: list[logging.Handler] = [_Lines(function, sys.stdout)]
-    if bus:
-        handlers.append(_Published(function, bus))
-    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[_Lines(function, bus)], force=True)
     for chatty in ("nats", "urllib3", "aiohttp.access", "gunicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -61,23 +58,19 @@ def line(function: str, record: logging.LogRecord) -> str:
     return json.dumps(said, ensure_ascii=False, default=str)
 
 
-class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
-    def __init__(self, function: str, stream: Any) -> None:
-        super().__init__(stream)
-        self.function = function
+class _Lines(logging.Handler):
+    """Writes each record once as a line, and sends that same line away."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return line(self.function, record)
-
-
-class _Published(logging.Handler):
-    def __init__(self, function: str, bus: Publisher) -> None:
+    def __init__(self, function: str, bus: Publisher | None) -> None:
         super().__init__()
         self.function = function
         self.bus = bus
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("nats"):  # what the bus says of itself would feed itself
-            return
-        subject = f"logs.{self.function}.{record.levelname.lower()}"
-        self.bus.tell(subject, line(self.function, record).encode())
+        said = line(self.function, record)
+        sys.stdout.write(said + "\n")
+        sys.stdout.flush()
+        # What the bus says of itself would feed itself.
+        if self.bus and not record.name.startswith("nats"):
+            subject = f"logs.{self.function}.{record.levelname.lower()}"
+            self.bus.tell(subject, said.encode())

@@ -11,6 +11,7 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import aiohttp
 import nats.errors
@@ -20,7 +21,7 @@ from nats.js.kv import KeyValue
 
 from microdemucs import bus, logs
 from microdemucs.events import MalformedNotification
-from microdemucs.jobs import job_id, lease_key
+from microdemucs.jobs import lease_key
 from microdemucs.settings import BusSettings, address, number, text
 from minio_events.bus_setup import TOLD
 from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
@@ -72,7 +73,7 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             group.create_task(announced.run(self._intake))
             for route in routes:
-                group.create_task(route.pull.run(lambda held, route=route: self._go(route, held)))
+                group.create_task(route.pull.run(partial(self._go, route)))
 
     async def _go(self, route: Route, held: Held) -> None:
         number = held.msg.metadata.sequence.stream
@@ -86,7 +87,7 @@ class Bridge:
                 continue
             async with route.turns.of(call.turn, route.pull.parked):
                 verdict = await post(self._session, route.url, call.event)
-            with logs.about(trace=trace_of(call.event), **_job(call)):
+            with logs.about(trace=trace_of(call.event), **_job(route, call)):
                 if not await self._judged(route, held, call, verdict):
                     return
         await held.msg.ack()
@@ -117,7 +118,7 @@ class Bridge:
         number = held.msg.metadata.sequence.stream
         about = str(number)
         if call:
-            about = job_id(call.song) if route.kind == "songs" and call.song else call.turn
+            about = call.job if route.kind == "songs" else call.turn
         tries = route.attempts.failed(number)
         await bury(self._client, route.kind, about, held.msg, reason, tries)
         log.error("given up", extra={"route": route.kind, "about": about, "reason": reason})
@@ -129,8 +130,8 @@ class Bridge:
         route.attempts.forget(number)
 
 
-def _job(call: Call) -> dict[str, str]:
-    return {"job": job_id(call.song)} if call.song else {}
+def _job(route: Route, call: Call) -> dict[str, str]:
+    return {"job": call.job} if route.kind == "songs" else {}
 
 
 async def bridge() -> None:

@@ -5,16 +5,17 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cloudevents.http import CloudEvent
 
 from microdemucs.bus import STARTED_SUBJECT
 from microdemucs.events import DELIVERY, STARTED, ObjectCreated, created_objects
-from microdemucs.jobs import FAILURE, MANIFEST
+from microdemucs.jobs import FAILURE, MANIFEST, job_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """One event for one function.
 
@@ -26,6 +27,11 @@ class Call:
     song: ObjectCreated | None
     turn: str
     same: str
+
+    @cached_property
+    def job(self) -> str:
+        """The id of the job that the song is."""
+        return job_id(self.song) if self.song else ""
 
 
 def song_calls(message: bytes, bucket: str) -> list[Call]:

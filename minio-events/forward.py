@@ -5,15 +5,18 @@ Binary mode (CloudEvents HTTP binding 1.0, section 3.1), with the trace in `ce-t
 """
 
 import email.utils
+import re
 import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import aiohttp
-from cloudevents.http import CloudEvent, to_binary
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
 
 # What a header carries as it is (CloudEvents HTTP binding 1.0.2, section 3.1.3.2).
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
+_IS_PLAIN = re.compile(f"[{re.escape(_PLAIN)}]*").fullmatch
 _BUSY = {408, 425, 429}
 MAX_RETRY_AFTER_S = 24 * 3600.0
 
@@ -50,7 +53,8 @@ async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent) -> V
     """Hand `event` to the function at `url`. Never raises for what the other side does."""
     headers, body = to_binary(event)
     for name, value in headers.items():
-        headers[name] = quote(str(value), safe=_PLAIN)
+        if not _IS_PLAIN(value):
+            headers[name] = quote(value, safe=_PLAIN)
     if "traceparent" in event:
         headers["traceparent"] = event["traceparent"]
     try:

@@ -13,6 +13,7 @@ from microdemucs.jobs import FAILED, FINISHED, JobRecord, job_id
 from microdemucs.problems import Problem, now
 from minio_events.calls import Call, song_calls, trace_of
 from minio_events.pull import Held
+from minio_events.seen import Seen
 
 
 class Intake:
@@ -21,6 +22,7 @@ class Intake:
     def __init__(self, jobs: KeyValue, bucket: str) -> None:
         self._jobs = jobs
         self._bucket = bucket
+        self._seen = Seen()
 
     async def __call__(self, held: Held) -> None:
         """Record each song that a notification tells of as waiting, unless it is known."""
@@ -28,10 +30,11 @@ class Intake:
             calls = song_calls(held.msg.data, self._bucket)
         except MalformedNotification:
             calls = []  # the bridge tells of it
+        number = held.msg.metadata.sequence.stream
         for call in calls:
-            if call.song:
+            if call.song and not self._seen.is_copy(call.same, number):
                 record = JobRecord.of(call.song, trace=trace_of(call.event))
-                with suppress(KeyWrongLastSequenceError):  # the second copy of the news
+                with suppress(KeyWrongLastSequenceError):  # the sweep's news of it
                     await self._jobs.create(record.id, record.write())
         await held.msg.ack()
 

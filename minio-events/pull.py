@@ -56,7 +56,8 @@ class Pull:
 
     async def run(self, handle: Callable[[Held], Awaitable[None]]) -> None:
         """Go on until cancelled; then hand back what is still in work."""
-        inbox = await self._client.subscribe(self._client.new_inbox())
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        inbox = await self._client.subscribe(self._client.new_inbox(), cb=arrived.put)
         saying = asyncio.create_task(self._say_in_progress())
         try:
             while True:
@@ -65,7 +66,7 @@ class Pull:
                     await self._freed.wait()
                 if self._client.is_connected:
                     await self._ask(inbox.subject, free)
-                await self._take(inbox.next_msg, free, handle)
+                await self._take(arrived, free, handle)
         finally:
             saying.cancel()
             await self._hand_back()
@@ -80,15 +81,16 @@ class Pull:
 
     async def _take(
         self,
-        next_msg: Callable[[float], Awaitable[Msg]],
+        arrived: asyncio.Queue[Msg],
         free: int,
         handle: Callable[[Held], Awaitable[None]],
     ) -> None:
         """Take up to `free` messages; return when the request is over or answers no more."""
         while free:
             try:
-                msg = await next_msg(2 * _HEARTBEAT_S if self._client.is_connected else 1)
-            except nats.errors.TimeoutError:
+                async with asyncio.timeout(2 * _HEARTBEAT_S if self._client.is_connected else 1):
+                    msg = await arrived.get()
+            except TimeoutError:
                 return  # no heartbeat: the request went with its server, so ask again
             status = JetStreamContext.is_status_msg(msg)
             if status == "100":  # a heartbeat

@@ -146,9 +146,7 @@ class Sweep:
             version=stat.version_id or "",
             time=_rfc3339(stat.last_modified or datetime.now(UTC)),
             content_type=stat.content_type or "",
-            metadata={
-                k.removeprefix(prefix): v for k, v in metadata.items() if k.startswith(prefix)
-            },
+            metadata=metadata,
         )
 
     async def _notify(self, subject: str, created: ObjectCreated) -> None:

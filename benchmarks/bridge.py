@@ -1,0 +1,146 @@
+"""How many events a second the bridge hands to a function that answers at once.
+
+    .venv/bin/python benchmarks/bridge.py [--events 10000] [--places 64]
+
+Real nats-server, the real bridge process with every route on, a receiver in a process of its own.
+Counted from the first request received to the last. `per core` is events per second of the
+bridge's own CPU time: what one core gives the bridge, whatever else this machine is doing.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import Process, Value
+from pathlib import Path
+
+import psutil
+import uvloop
+from aiohttp import web
+
+from local.ports import free_port
+from microdemucs.bus import SONGS_SUBJECT
+from microdemucs.events import ObjectCreated, notification
+from microdemucs.settings import BusSettings
+from minio_events.bus_setup import provision_bus
+from minio_events.connection import connect
+
+ROOT = Path(__file__).parent.parent
+
+
+def receive(port, count, first, last):
+    async def take(request):
+        await request.read()
+        now = time.monotonic()
+        if not count.value:
+            first.value = now
+        last.value = now
+        count.value += 1
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    uvloop.install()
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
+
+
+async def publish(events, offset):
+    client = await connect(BusSettings("nats://" + os.environ["BENCH_NATS"], "events", "p"), "bench")
+    js = client.jetstream(publish_async_max_pending=1000)
+    waiting = []
+    for number in range(offset, offset + events):
+        song = ObjectCreated("songs", f"song {number}.mp3", 1, f"etag{number}", time="2026-01-01")
+        for _ in range(2):  # the fast target's and the sure target's copy
+            message = notification(song, f"request{number}")
+            waiting.append(await js.publish_async(SONGS_SUBJECT, message, wait_stall=30))
+    await asyncio.gather(*waiting)
+    await client.close()
+
+
+async def provision():
+    client = await connect(
+        BusSettings("nats://" + os.environ["BENCH_NATS"], "provision", "p"), "bench"
+    )
+    await provision_bus(client)
+    await client.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--places", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    port, receiver_port = free_port(), free_port()
+    os.environ["BENCH_NATS"] = f"127.0.0.1:{port}"
+    users = ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {
+            "NATS_HOST": "127.0.0.1",
+            "NATS_PORT": str(port),
+            "NATS_STORE": folder,
+            "NATS_URL": f"nats://127.0.0.1:{port}",
+            "NATS_USER": "events",
+            "NATS_PASSWORD": "p",
+            "SEPARATE_URL": f"http://127.0.0.1:{receiver_port}",
+            "SEPARATE_CONCURRENCY": str(asked.places),
+            **{f"NATS_{user}_PASSWORD": "p" for user in users},
+        }
+        server = subprocess.Popen(
+            [Path(sys.executable).parent / "nats-server", "-c", ROOT / "minio-events/nats.conf"],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+        count, first, last = Value("i", 0), Value("d", 0.0), Value("d", 0.0)
+        receiver = Process(target=receive, args=(receiver_port, count, first, last), daemon=True)
+        receiver.start()
+        bridge = None
+        try:
+            uvloop.run(provision())
+            rates, per_core = [], []
+            for round_ in range(asked.rounds):
+                uvloop.run(publish(asked.events, round_ * asked.events))
+                count.value = 0
+                bridge = subprocess.Popen(
+                    [sys.executable, "-m", "minio_events", "bridge"],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                )
+                process = psutil.Process(bridge.pid)
+                while not count.value:
+                    time.sleep(0.001)
+                before = sum(process.cpu_times()[:2])
+                heard = 0, time.monotonic()
+                while count.value < asked.events:
+                    if count.value > heard[0]:
+                        heard = count.value, time.monotonic()
+                    elif time.monotonic() - heard[1] > 60:
+                        raise SystemExit(f"stuck at {count.value} of {asked.events} events")
+                    time.sleep(0.01)
+                spent = sum(process.cpu_times()[:2]) - before
+                seconds = last.value - first.value
+                rates.append(asked.events / seconds)
+                per_core.append(asked.events / spent)
+                bridge.terminate()
+                bridge.wait()
+            print(json.dumps({"events": asked.events, "copies": 2, "places": asked.places}))
+            for name, values in (("events/s", rates), ("events/s per core", per_core)):
+                values.sort()
+                print(
+                    f"{name:18} min {values[0]:7.0f}  median {values[len(values) // 2]:7.0f}  "
+                    f"max {values[-1]:7.0f}"
+                )
+        finally:
+            for one in filter(None, (bridge, server)):
+                one.terminate()
+                one.wait()
+            receiver.terminate()
+            receiver.join()
+
+
+if __name__ == "__main__":
+    main()
