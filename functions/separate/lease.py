@@ -51,6 +51,6 @@ class Lease:
 
     def release(self) -> None:
         """Let the next one in at once; where the bus is away the entry runs out by itself."""
-        if not self.lost.is_set():
+        if self._bus.is_up and not self.lost.is_set():
             with suppress(Later):
                 self._bus.delete(LEASES, self._key)

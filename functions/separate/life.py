@@ -127,9 +127,10 @@ class _Life:
         manifest |= {"warnings": self.record.warnings, "timings": self.report.timings}
         manifest["finished"] = now()
         self.shelf.finish(manifest)
-        with suppress(Later):  # the next one with this song does the work again
-            where = {"key": self.job.song.key, "job": self.job.id}
-            self.tools.bus.put(RESULTS, result, json.dumps(where).encode())
+        if self.tools.bus.is_up:
+            with suppress(Later):  # the next one with this song does the work again
+                where = {"key": self.job.song.key, "job": self.job.id}
+                self.tools.bus.put(RESULTS, result, json.dumps(where).encode())
         return manifest
 
     def _start(self, weights: Weights) -> None:

@@ -143,5 +143,7 @@ class Report:
 
     def _put(self) -> None:
         self.record.updated = now()
+        if not self._bus.is_up:  # to ask would take seconds
+            return
         with suppress(Later):
             self._bus.put(JOBS, self.record.id, self.record.write())

@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from minio import Minio
 
-from microdemucs.bus import Bus
+from microdemucs.bus import JOBS, LEASES, Bus, Entry
+from microdemucs.events import object_of
+from microdemucs.jobs import JobRecord, job_id, lease_key
 from microdemucs.store import read_json
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +87,9 @@ def event(root: Minio, request: pytest.FixtureRequest) -> Callable[..., CloudEve
     return put
 
 
-@pytest.mark.parametrize("command", [ROOM, FRAMEWORK], ids=["room", "framework"])
-def test_it_separates_under_both_servers(
-    command, stack, event, root: Minio, bus: Bus, free_port: int, tmp_path: Path
+@pytest.mark.parametrize("command", [FRAMEWORK], ids=["framework"])
+def test_it_separates_under_plain_functions_framework(
+    command, stack, event, root: Minio, free_port: int, tmp_path: Path
 ):
     song = event(sounds.file(sounds.music(1)))
     with running(command, stack, free_port, tmp_path / "output") as (address, _):
@@ -94,3 +98,35 @@ def test_it_separates_under_both_servers(
     manifest = read_json(root, "stems", f"{song['subject']}/manifest.json")
     assert len(manifest["stems"]) == 4
     assert manifest["trace"] == "a" * 32
+
+
+@pytest.mark.parametrize("command", [ROOM], ids=["room"])
+def test_the_room_takes_one_song_refuses_what_is_none_and_hands_back_on_sigterm(
+    command, stack, event, root: Minio, bus: Bus, free_port: int, tmp_path: Path
+):
+    long = event(sounds.file(sounds.music(200, channels=1)))
+    settings = stack | {"GRACE_SECONDS": "4"}
+    with running(command, settings, free_port, tmp_path / "output") as (address, process):
+        nothing = CloudEvent({"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}, {})
+        answer = send(address, nothing)
+        assert (answer.status, answer.json()["type"]) == (400, "urn:micro-demucs:problem:no-song")
+
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(send, address, long)
+            job = job_id(object_of(long.get_data()))
+            until(lambda: b'"separating"' in (bus.get(JOBS, job) or Entry("", b"", 0)).value)
+            second = send(address, long)
+            assert (second.status, second.headers["Retry-After"]) == (503, "1")
+            assert second.json()["type"] == "urn:micro-demucs:problem:busy"
+            assert urllib3.request("GET", f"{address}/healthz").status == 200
+
+            process.terminate()
+            told = first.result(30)
+        assert (told.status, told.headers["Retry-After"]) == (503, "1")
+        assert told.json()["type"] == "urn:micro-demucs:problem:stopping"
+        assert process.wait(20) == 0
+    assert JobRecord.read(bus.get(JOBS, job).value).state == "waiting"
+    assert not bus.get(LEASES, lease_key(long["subject"]))
+    assert read_json(root, "stems", f"{long['subject']}/manifest.json") is None
+    lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
+    assert {line["trace"] for line in lines if line["event"] == "started"} == {"a" * 32}

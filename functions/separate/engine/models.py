@@ -8,11 +8,11 @@ setting MODEL may be a path: what users name never leaves these places.
 import hashlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,7 @@ LIMITED = (
 )
 _ROOT = Path(__file__).parent.parent.parent.parent
 _KEPT = 2  # loaded models; htdemucs takes some 200 MB
+_SIGNATURE = re.compile(r"[0-9a-f]{8}").fullmatch
 _HUBS = ("https://huggingface.co", "https://dl.fbaipublicfiles.com")
 
 
@@ -96,7 +97,7 @@ class Models:
         # here, since torch takes seconds to import and must not start before a server forks
         from functions.separate.engine import torch_engine
 
-        if weights.path is None and not _hub_answers():
+        if weights.path is None and not hub_answers():
             raise self._unusable(
                 weights.name, "its weights are not here, and no hub can be reached"
             )
@@ -153,15 +154,20 @@ class Models:
                 shutil.rmtree(coming, ignore_errors=True)
         return folder
 
-    def _names(self) -> Iterator[str]:
-        yield from (p.stem for p in self.folder.glob("*.safetensors"))
-        yield from (p.parent.name for p in self.folder.glob("*/*.yaml"))
-        yield from _pretrained()
+    def _names(self) -> set[str]:
+        """What a person may be told of: no signatures."""
+        paths = [
+            path
+            for folder in (self.folder, _ROOT / "models")
+            for pattern in ("*.safetensors", "*.yaml", "*/*.yaml")
+            for path in folder.glob(pattern)
+        ]
+        return {path.stem for path in paths} | {n for n in _pretrained() if not _SIGNATURE(n)}
 
     def _unusable(self, name: str, why: str = "") -> BadOption:
         if why:
             log.warning("model cannot be used", extra={"model": name, "why": why})
-        accepted = ", ".join(sorted(set(self._names())))
+        accepted = ", ".join(sorted(self._names()))
         reason = f"a model that can be loaded ({why}); known are " if why else "one of "
         return BadOption("model", name, reason + accepted + ", or a name in the bucket of models")
 
@@ -195,7 +201,7 @@ def _holds_weights(folder: Path) -> bool:
     return any(path.suffix in (".safetensors", ".th") for path in folder.iterdir())
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether any place can be reached: demucs' own attempts would take minutes to give up."""
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     http = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()

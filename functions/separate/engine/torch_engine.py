@@ -78,10 +78,11 @@ def load(name: str, path: Path | None, note: str = "") -> Model:
         raise
     except (Exception, SystemExit) as error:  # pickles and demucs raise anything
         raise UnusableWeights(f"{type(error).__name__}: {error}") from error
-    return _model(name, network, note)
+    return model_of(name, network, note)
 
 
-def _model(name: str, network: Any, note: str) -> Model:
+def model_of(name: str, network: Any, note: str = "") -> Model:
+    """A demucs network, or a bag of them, as a model. Raises UnusableWeights."""
     if (network.samplerate, network.audio_channels) != (SAMPLE_RATE, 2):
         raise UnusableWeights(
             f"made for {network.audio_channels} channels at {network.samplerate} Hz"

@@ -1,0 +1,95 @@
+"""The files hold what demucs.audio.save_audio would have written."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from demucs.audio import save_audio
+
+from functions.separate.encode import encode
+from functions.separate.spool import Spool
+from microdemucs.options import Options
+from microdemucs.problems import Refused
+
+
+def spooled(audio: np.ndarray) -> Spool:
+    spool = Spool()
+    for start in range(0, audio.shape[1], 70_001):
+        spool.append(audio[:, start : start + 70_001])
+    return spool
+
+
+def noise(length: int, level: float) -> np.ndarray:
+    return (level * np.random.default_rng(3).standard_normal((2, length))).astype(np.float32)
+
+
+@pytest.fixture(params=[(1, 0.9), (200_001, 0.1), (200_001, 0.9)], ids=["one", "quiet", "loud"])
+def stem(request: pytest.FixtureRequest) -> np.ndarray:
+    return noise(*request.param)
+
+
+@pytest.mark.parametrize("clip_mode", ["rescale", "clamp", "none"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"format": "mp3"},
+        {"format": "mp3", "bitrate": 96},
+        {"format": "wav"},
+        {"format": "wav", "bits": 24},
+        {"format": "wav", "bits": 32},
+    ],
+    ids=["mp3", "mp3-96", "wav16", "wav24", "wav32"],
+)
+def test_every_byte_is_the_same_as_demucs_writes(stem, options, clip_mode, tmp_path: Path):
+    chosen = Options(**options, clip_mode=clip_mode)
+    right = tmp_path / f"stem.{chosen.format}"
+    save_audio(
+        torch.from_numpy(stem.copy()),
+        right,
+        44_100,
+        bitrate=chosen.bitrate,
+        clip=clip_mode,
+        bits_per_sample=chosen.bits,
+        as_float=chosen.bits == 32,
+    )
+    found = io.BytesIO()
+    encode(spooled(stem), chosen, found, lambda share: None)
+    assert found.getvalue() == right.read_bytes()
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_flac_holds_the_samples_that_the_wav_holds(stem, bits):
+    heard = {}
+    for format_ in ("flac", "wav"):
+        written = io.BytesIO()
+        encode(spooled(stem), Options(format=format_, bits=bits), written, lambda share: None)
+        written.seek(0)
+        assert soundfile.info(written).subtype == f"PCM_{bits}"
+        written.seek(0)
+        heard[format_] = soundfile.read(written, dtype="int32")[0]
+    assert np.array_equal(heard["flac"], heard["wav"])
+
+
+def test_a_faster_mp3_is_what_lame_makes_at_that_quality(tmp_path: Path):
+    stem, written = noise(44_100, 0.1), io.BytesIO()
+    save_audio(torch.from_numpy(stem.copy()), tmp_path / "a.mp3", 44_100, preset=7)
+    encode(spooled(stem), Options(), written, lambda share: None, mp3_quality=7)
+    assert written.getvalue() == (tmp_path / "a.mp3").read_bytes()
+
+
+def test_a_wav_that_its_header_cannot_describe_is_refused():
+    spool = Spool()
+    spool.length = 2**29
+    with pytest.raises(Refused, match="flac"):
+        encode(spool, Options(format="wav", bits=32), io.BytesIO(), lambda share: None)
+
+
+def test_what_the_check_raises_ends_the_work():
+    def check(share: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        encode(spooled(noise(10, 0.1)), Options(), io.BytesIO(), check)

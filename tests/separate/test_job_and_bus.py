@@ -1,0 +1,150 @@
+"""What a job tells the bus, and that it does not need it: on a bus of the test's own."""
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import nats
+import pytest
+import sounds
+from minio import Minio
+
+from functions.separate.job import Job
+from functions.separate.life import Tools, live
+from microdemucs.bus import JOBS, Bus, Entry
+from microdemucs.events import ObjectCreated
+from microdemucs.jobs import JobRecord, job_id
+from microdemucs.problems import Later
+from microdemucs.settings import BusSettings
+from microdemucs.store import read_json
+from minio_events.bus_setup import provision_bus
+
+
+@pytest.fixture
+def server(free_port: int, tmp_path: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A bus without passwords, and its address."""
+    binary = Path(sys.executable).parent / "nats-server"
+    command = [str(binary), "-js", "-sd", str(tmp_path), "-a", "127.0.0.1", "-p", str(free_port)]
+    url = f"nats://127.0.0.1:{free_port}"
+
+    async def provision() -> None:
+        async def quiet(_: Exception) -> None:
+            """It is not up yet."""
+
+        client = await nats.connect(
+            url, reconnect_time_wait=0.05, max_reconnect_attempts=200, error_cb=quiet
+        )
+        await provision_bus(client)
+        await client.close()
+
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        asyncio.run(provision())
+        yield process, url
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def own(server, tools: Tools) -> Iterator[Tools]:
+    bus = Bus(BusSettings(server[1], "", ""), "own")
+    yield replace(tools, bus=bus)
+    if server[0].poll() is None:
+        bus.close()
+
+
+def put(root: Minio, key: str, seconds: float) -> Job:
+    data = sounds.file(sounds.music(seconds, seed=77))
+    answer = root.put_object("songs", key, io.BytesIO(data), len(data))
+    song = ObjectCreated("songs", key, len(data), answer.etag)
+    return Job(job_id(song), song, "7" * 32, "")
+
+
+def started(url: str) -> list[dict]:
+    """What the stream holds of started jobs."""
+
+    async def read() -> list[dict]:
+        client = await nats.connect(url)
+        js = client.jetstream()
+        held = (await js.stream_info("STEMS")).state
+        found = [
+            await js.get_msg("STEMS", seq)
+            for seq in range(held.first_seq, held.last_seq + 1)
+            if held.messages
+        ]
+        await client.close()
+        return [json.loads(one.data) for one in found if one.subject == "separation.started"]
+
+    return asyncio.run(read())
+
+
+def test_state_and_progress_are_told_with_each_phase_and_every_second(own: Tools, root: Minio):
+    seen: list[tuple[float, JobRecord]] = []
+
+    def see(entry: Entry) -> None:
+        seen.append((time.monotonic(), JobRecord.read(entry.value)))
+
+    caught_up = threading.Event()
+    own.bus.watch(JOBS, see, caught_up)
+    assert caught_up.wait(10)
+    job = put(root, "told.wav", 20)
+    live(job, own)
+    end = time.monotonic() + 5
+    while not (seen and seen[-1][1].state == "done"):
+        assert time.monotonic() < end, "the last state was not told"
+        time.sleep(0.01)
+    phases = [record.phase for _, record in seen]
+    assert {"decoding", "separating", "encoding"} <= set(phases)
+    progress = [record.progress for _, record in seen]
+    assert progress == sorted(progress)
+    assert len({p for p, phase in zip(progress, phases, strict=True) if phase == "separating"}) > 1
+    assert max(b - a for (a, _), (b, _) in pairwise(seen)) < 1.5
+
+
+def test_started_is_told_once_for_each_job(own: Tools, root: Minio, server):
+    job = put(root, "started.wav", 1)
+    live(job, own)
+    root.remove_object("stems", f"{job.song.key}/manifest.json")
+    live(job, own)
+    told = started(server[1])
+    assert [one["job"] for one in told] == [job.id]
+    assert told[0]["song"]["key"] == job.song.key
+    assert (told[0]["model"], told[0]["trace"]) == ("htdemucs_tiny", "7" * 32)
+
+
+def test_a_bus_that_goes_away_meanwhile_holds_up_nothing(own: Tools, root: Minio, server):
+    job = put(root, "alone.wav", 12)
+    ended = []
+
+    def separate() -> None:
+        live(job, own)
+        ended.append(True)
+
+    thread = threading.Thread(target=separate)
+    thread.start()
+    end = time.monotonic() + 30
+    while not (entry := own.bus.get(JOBS, job.id)) or b'"separating"' not in (entry.value or b""):
+        assert time.monotonic() < end, "the separation did not begin"
+        time.sleep(0.01)
+    server[0].kill()
+    thread.join(60)
+    assert ended
+    assert len(read_json(root, "stems", f"{job.song.key}/manifest.json")["stems"]) == 4
+
+
+def test_without_a_bus_nothing_is_begun(own: Tools, root: Minio, server):
+    job = put(root, "no-bus.wav", 1)
+    server[0].kill()
+    with pytest.raises(Later) as told:
+        live(job, own)
+    assert told.value.kind == "bus-away"
+    assert read_json(root, "stems", f"{job.song.key}/manifest.json") is None

@@ -1,0 +1,154 @@
+"""The streaming overlap-add gives what demucs.apply.apply_model gives."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from demucs.apply import BagOfModels, apply_model
+from demucs.hdemucs import HDemucs
+from demucs.hf import load_safetensors_model
+from demucs.htdemucs import HTDemucs
+from sounds import decibels
+
+from functions.separate import overlap
+from functions.separate.engine.models import BUNDLED
+from functions.separate.engine.torch_engine import model_of
+from functions.separate.overlap import Plan
+
+SEGMENT = int(3.9 * 44_100)
+STRIDE = int(0.75 * SEGMENT)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_safetensors_model(f"models/{BUNDLED}.safetensors").eval()
+
+
+def noise(length: int) -> np.ndarray:
+    return np.random.default_rng(length).standard_normal((2, length)).astype(np.float32)
+
+
+def reader(mix: np.ndarray):
+    def read(start: int, stop: int) -> np.ndarray:
+        first, last = max(0, start), max(max(0, start), min(stop, mix.shape[1]))
+        return np.pad(
+            mix[:, first:last], ((0, 0), (first - start, max(0, stop - max(first, last))))
+        )
+
+    return read
+
+
+def ours(network, mix: np.ndarray, part: slice = slice(None), **options) -> np.ndarray:
+    plan = Plan.of(model_of("tested", network), mix.shape[1], **options)
+    blocks = overlap.separate(plan, reader(mix), lambda share: None, part)
+    return np.concatenate(list(blocks), -1)
+
+
+def theirs(network, mix: np.ndarray, **options) -> np.ndarray:
+    with torch.inference_mode():
+        return apply_model(network, torch.from_numpy(mix)[None], **options)[0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("length", "options"),
+    [
+        (1, {}),
+        (2, {}),
+        (1000, {}),
+        (STRIDE - 1, {}),
+        (STRIDE, {}),
+        (STRIDE + 1, {}),
+        (SEGMENT - 1, {}),
+        (SEGMENT, {}),
+        (SEGMENT + 1, {}),
+        (3 * STRIDE + 1, {}),
+        (2 * SEGMENT + 1234, {}),
+        (SEGMENT + 1, {"overlap": 0.0}),
+        (1001, {"overlap": 0.9, "segment": 0.02}),
+        (SEGMENT // 2, {"overlap": 0.55, "segment": 1}),
+        (SEGMENT + 1, {"segment": 2.5}),
+        (SEGMENT + 1, {"segment": 1, "overlap": 0.1}),
+    ],
+)
+def test_any_length_and_option_is_within_120_decibels_of_demucs(network, length, options):
+    mix = noise(length)
+    right = theirs(network, mix, shifts=0, **options)
+    found = ours(network, mix, **options)
+    assert found.shape == right.shape
+    assert decibels(found, right) < -120
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch):
+    """Have demucs draw its shifts as a seed of ours does."""
+
+    def seed(text: str) -> None:
+        monkeypatch.setattr("demucs.apply.random", random.Random(text))
+
+    return seed
+
+
+@pytest.mark.parametrize(
+    ("length", "options"),
+    [
+        (1, {"shifts": 1}),
+        (SEGMENT - 3, {"shifts": 2}),
+        (50_000, {"shifts": 3, "segment": 1, "overlap": 0.5}),
+        (STRIDE - 11_025, {"shifts": 2}),  # some passes end within a window, some begin another
+    ],
+)
+def test_shifted_passes_are_those_of_demucs_with_the_same_offsets(network, draws, length, options):
+    mix = noise(length)
+    draws("the job's id")
+    right = theirs(network, mix, **options)
+    assert decibels(ours(network, mix, seed="the job's id", **options), right) < -120
+
+
+@pytest.mark.parametrize("shifts", [0, 2])
+def test_a_bag_of_unlike_models_is_averaged_as_demucs_does(network, draws, shifts):
+    torch.manual_seed(1)
+    other = HDemucs(list(network.sources), channels=4, segment=2.2).eval()
+    weights = [[1.0, 0.0, 0.25, 1.0], [3.0, 1.0, 0.5, 0.0]]
+    bag, mix = BagOfModels([network, other], weights), noise(SEGMENT + 999)
+    draws("bag")
+    right = theirs(bag, mix, shifts=shifts)
+    assert decibels(ours(bag, mix, shifts=shifts, seed="bag"), right) < -115
+
+
+def test_htdemucs_itself_is_within_120_decibels(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(2)
+    full = HTDemucs(["drums", "bass", "other", "vocals"], segment=7.8, channels=48).eval()
+    mix = noise(int(7.8 * 44_100) - 77)
+    assert decibels(ours(full, mix), theirs(full, mix, shifts=0)) < -120
+
+
+def test_two_ranges_added_where_they_meet_are_the_whole(network):
+    mix = noise(3 * STRIDE + 5)
+    whole = ours(network, mix)
+    first, second = ours(network, mix, slice(0, 2)), ours(network, mix, slice(2, None))
+    joined = np.zeros_like(whole)
+    joined[..., : first.shape[-1]] += first
+    joined[..., whole.shape[-1] - second.shape[-1] :] += second
+    assert decibels(joined, whole) < -130
+
+
+def test_blocks_come_as_soon_as_no_later_window_reaches_them(network):
+    mix = noise(3 * STRIDE + 5)
+    plan = Plan.of(model_of("tested", network), mix.shape[1])
+    sizes = [block.shape[-1] for block in overlap.separate(plan, reader(mix), lambda share: None)]
+    assert sizes == [STRIDE, STRIDE, STRIDE, 5]
+
+
+def test_what_the_check_raises_ends_the_work(network):
+    shares = []
+
+    def check(share: float) -> None:
+        shares.append(share)
+        if share >= 0.5:
+            raise InterruptedError
+
+    plan = Plan.of(model_of("tested", network), 4 * STRIDE)
+    with pytest.raises(InterruptedError):
+        list(overlap.separate(plan, reader(noise(4 * STRIDE)), check))
+    assert shares == [0, 0.25, 0.5]
