@@ -3,11 +3,10 @@
 It is a Flask app of its own; functions-framework hands every request to it.
 """
 
-import io
-
 import flask
 import functions_framework
 
+from functions.upload import peer
 from functions.upload.app import web
 
 _web = web()
@@ -16,10 +15,7 @@ _web = web()
 @functions_framework.http
 def upload(request: flask.Request) -> flask.Response:
     """Answer `request` as the web app does."""
+    peer.limit_stalls(request)
     with _web.request_context(request.environ):
         response = _web.full_dispatch_request()
-    # functions-framework reads what is left of the body into memory before it answers; a refused
-    # song may be long. The server itself drops it piece by piece.
-    request.environ["wsgi.input"] = io.BytesIO()
-    request.environ["CONTENT_LENGTH"] = "0"
-    return response
+    return peer.answer_first(request, response)

@@ -43,7 +43,7 @@ class UploadSettings:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`links` presigns addresses that a browser can reach."""
+    """`links` presigns addresses that a browser can reach; `streams` has a place per listener."""
 
     settings: UploadSettings
     names: StoreSettings
@@ -51,6 +51,7 @@ class Parts:
     links: Minio
     bus: Bus
     jobs: View
+    streams: threading.Semaphore
 
 
 def parts() -> Parts:
@@ -85,7 +86,13 @@ def _make() -> Parts:
     jobs = View()
     bus.watch(JOBS, jobs.seen, jobs.caught_up)
     return Parts(
-        settings, names, store.connect(names), store.connect(names, public=True), bus, jobs
+        settings=settings,
+        names=names,
+        store=store.connect(names),
+        links=store.connect(names, public=True),
+        bus=bus,
+        jobs=jobs,
+        streams=threading.Semaphore(settings.streams),
     )
 
 

@@ -6,13 +6,13 @@ Last-Event-ID hears nothing twice.
 
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import flask
 
+from functions.upload import peer
 from functions.upload.jobs import shown, unknown_job
 from functions.upload.parts import Parts, parts
 from microdemucs import room
@@ -26,8 +26,6 @@ _NOTICE_STOP_S = 1.0
 _MAY_COME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 
 routes = flask.Blueprint("progress", __name__)
-_open = threading.Lock()
-_streams = 0
 
 
 @routes.get("/apiv1/jobs/<id_>/events")
@@ -41,18 +39,22 @@ def events(id_: str) -> flask.Response:
     heard = _revision(flask.request.headers.get("Last-Event-ID", ""))
     if found and found.revision == heard and found.record.state in FINISHED:
         return flask.Response(status=204)  # what tells an EventSource not to come back
-    _enter(have.settings.streams)
-    told = flask.Response(_tell(have, id_, heard), mimetype="text/event-stream")
-    told.call_on_close(_leave)
+    if not have.streams.acquire(blocking=False):
+        raise Later("too-many-streams", "Too many listeners now: ask for the job instead")
+    request = flask.request._get_current_object()  # type: ignore[attr-defined]
+    told = flask.Response(_tell(have, request, id_, heard), mimetype="text/event-stream")
+    told.call_on_close(have.streams.release)
     told.headers["X-Accel-Buffering"] = "no"  # nginx would keep the events back
     return told
 
 
-def _tell(have: Parts, id_: str, heard: int) -> Iterator[str]:
+def _tell(have: Parts, request: flask.Request, id_: str, heard: int) -> Iterator[str]:
     began = silent_since = time.monotonic()
     state = ""
     yield "retry: 2000\n\n"
     while time.monotonic() - began < STREAM_S and not room.stopping.is_set():
+        if peer.is_gone(request):
+            return
         seen = have.jobs.wait(id_, heard, _NOTICE_STOP_S)
         if seen is None:
             if time.monotonic() - silent_since >= HEARTBEAT_S:
@@ -86,17 +88,3 @@ def _event(name: str, revision: int, data: dict[str, Any]) -> str:
 
 def _revision(given: str) -> int:
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else 0
-
-
-def _enter(most: int) -> None:
-    global _streams
-    with _open:
-        if _streams >= most:
-            raise Later("too-many-streams", "Too many listeners now: ask for the job instead")
-        _streams += 1
-
-
-def _leave() -> None:
-    global _streams
-    with _open:
-        _streams -= 1
