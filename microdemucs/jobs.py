@@ -21,6 +21,16 @@ DONE, FAILED, CANCELLED, SUPERSEDED = "done", "failed", "cancelled", "superseded
 STATES = (WAITING, RUNNING, DONE, FAILED, CANCELLED, SUPERSEDED)
 FINISHED = frozenset({DONE, FAILED, CANCELLED, SUPERSEDED})
 
+PHASES = {
+    "downloading": 0.0,
+    "decoding": 0.02,
+    "separating": 0.05,
+    "encoding": 0.85,
+    "uploading": 0.97,
+}
+"""The phases of a job in their order, and how far along it is where each begins: shares of the
+whole as they are for a song of some minutes."""
+
 
 def job_id(song: ObjectCreated) -> str:
     """32 hex digits from bucket, key, version (else eTag) and the options that differ.

@@ -1,0 +1,56 @@
+# Chores, one line each: `make help`.
+SONG ?=
+ONCE ?=
+ARGS ?=
+PYTHON := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help run stop logs test lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-test
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
+
+run: setup  ## set up, start the stack, separate a song (SONG=path, ONCE=1 stops at the end)
+	@$(PYTHON) -m local.run $(if $(SONG),"$(SONG)") $(if $(ONCE),--once)
+
+stop:  ## stop this clone's stack, wherever it was started
+	@$(PYTHON) -m local.stack
+
+logs:  ## follow what every part says (JOB=id or part of a song's key filters)
+	@$(PYTHON) -m local.follow $(if $(JOB),--job "$(JOB)")
+
+test: setup-test lint  ## lint, types and the whole suite (ARGS="-k name" chooses)
+	@$(PYTHON) -m pytest -n 2 $(ARGS)
+
+lint: setup-test  ## ruff and mypy
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+
+format: setup-test  ## let ruff mend what it can
+	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
+
+requests:  ## try every REST route against the running stack
+	@$(PYTHON) samples/sample_requests.py $$(sed -n 's/^PUBLIC_URL=//p' .run/env)
+
+models: setup  ## fetch a pretrained model into models/ (MODEL=htdemucs)
+	@$(PYTHON) models/fetch.py "$(MODEL)"
+
+bench-bridge: setup-test  ## events a second through the bridge
+	@$(PYTHON) benchmarks/bridge.py $(ARGS)
+
+bench-latency: setup-test  ## from a finished PUT to the call of the function
+	@$(PYTHON) benchmarks/latency.py $(ARGS)
+
+bench-upload: setup-test  ## memory of the upload function under a 200 MB body
+	@$(PYTHON) benchmarks/upload_memory.py $(ARGS)
+
+lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml
+	@$(PYTHON) -m local.lock
+
+clean:  ## remove what make made here; the shared cache stays
+	@rm -rf .venv .run out .pytest_cache .mypy_cache .ruff_cache
+
+setup:
+	@python3 -m local.setup run
+
+setup-test:
+	@python3 -m local.setup test

