@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import urllib3
+
 from local.ports import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +89,24 @@ def stack(folder: Path) -> Iterator[dict[str, str]]:
             timeout=60,
         )
         yield addresses
+
+
+@contextmanager
+def served(name: str, env: dict[str, str], output: Path) -> Iterator[str]:
+    """The function `name` as a process with the settings `env`; yields its address when ready."""
+    port = free_port()
+    command = [sys.executable, "-m", "microdemucs.room", name]
+    with started((command, env | {"HOST": "127.0.0.1", "PORT": str(port)}), output=output):
+        address = f"http://127.0.0.1:{port}"
+        until(lambda: _is_ready(address))
+        yield address
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return urllib3.request("GET", f"{address}/readyz", retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
 
 
 def as_user(addresses: dict[str, str], user: str) -> dict[str, str]:

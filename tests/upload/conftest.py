@@ -1,15 +1,12 @@
 """A real stack, the web app in this process, and the function as a process of its own."""
 
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-import urllib3
 from flask.testing import FlaskClient
 
 from functions.upload.app import web
-from local.ports import free_port
-from tests.stack import as_user, stack, started, until
+from tests.stack import as_user, served, stack
 from tests.upload.separated import Separation
 
 
@@ -56,21 +53,9 @@ def client(serve: Callable[..., FlaskClient]) -> FlaskClient:
 @pytest.fixture(scope="session")
 def process(addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the function as it is served; a song may have 300 kB there."""
-    port = free_port()
-    env = {"PORT": str(port), "MAX_SONG_BYTES": "300000", "EVENT_STREAMS": "2"}
-    command = [sys.executable, "-m", "microdemucs.room", "upload"]
-    output = tmp_path_factory.mktemp("function") / "output"
-    with started((command, _settings(addresses, env)), output=output):
-        address = f"http://127.0.0.1:{port}"
-        until(lambda: _is_ready(address))
+    env = _settings(addresses, {"MAX_SONG_BYTES": "300000", "EVENT_STREAMS": "2"})
+    with served("upload", env, tmp_path_factory.mktemp("function") / "output") as address:
         yield address
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return urllib3.request("GET", f"{address}/readyz", retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
 
 
 def _settings(addresses: dict[str, str], more: dict[str, str]) -> dict[str, str]:
