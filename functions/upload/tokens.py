@@ -28,12 +28,25 @@ def guard() -> flask.Response | None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and is_known(given.strip(), settings.tokens):
             return None
-        return _unauthorized("Send a token: Authorization: Bearer <token>", wrong=bool(given))
+        problem = Problem(
+            401,
+            "unauthorized",
+            "A token is needed",
+            "this one is not known" if given else "send it as Authorization: Bearer <token>",
+        )
+        return _challenge(problem, ', error="invalid_token"' if given else "")
     # The name that was asked for counts too: a name that resolves to 127.0.0.1 for a moment (DNS
     # rebinding) would let another site's page in.
     if is_loopback(settings.host) and is_loopback(urlsplit(f"//{request.host}").hostname or ""):
         return None
-    return _unauthorized("This deployment has no tokens yet: see the setting API_TOKENS")
+    return _challenge(
+        Problem(
+            401,
+            "no-tokens",
+            "The API is closed, since it has no tokens",
+            "who runs it must make the setting API_TOKENS, or use it on the machine it runs on",
+        )
+    )
 
 
 def check_settings(settings: UploadSettings) -> None:
@@ -63,8 +76,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _unauthorized(detail: str, *, wrong: bool = False) -> flask.Response:
-    response = room.answer(Problem(401, "unauthorized", "A valid token is needed", detail))
-    challenge = 'Bearer realm="micro-demucs"'
-    response.headers["WWW-Authenticate"] = challenge + (', error="invalid_token"' if wrong else "")
+def _challenge(problem: Problem, more: str = "") -> flask.Response:
+    response = room.answer(problem)
+    response.headers["WWW-Authenticate"] = f'Bearer realm="micro-demucs"{more}'
     return response

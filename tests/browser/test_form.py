@@ -108,7 +108,7 @@ def test_a_song_goes_up_is_followed_and_its_stems_play_together(
 
 def test_the_options_go_with_the_song(page: Page, site, separation, song, picture):
     page.goto(site)
-    page.get_by_text("Options for the songs you add next").click()
+    page.get_by_text("Options for the next songs").click()
     page.get_by_label("Format").select_option("flac")
     expect(page.get_by_label("Bitrate")).to_be_hidden()
     page.get_by_label("Bits per sample").select_option("24")
@@ -179,11 +179,11 @@ def test_a_token_is_asked_for_where_one_is_needed_and_kept(
     page.goto(serve(API_TOKENS="open-sesame"))
     expect(page.locator("#token-form")).to_be_hidden()
     page.locator("#files").set_input_files(song)
-    page.get_by_label("token").fill("wrong")
+    page.get_by_label("asks for a token").fill("wrong")
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#token-problem")).to_have_text("This token is not known.")
     picture("token")
-    page.get_by_label("token").fill("open-sesame")
+    page.get_by_label("asks for a token").fill("open-sesame")
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#token-form")).to_be_hidden()
     separation.separates(arrived(separation, song.name), TONES)

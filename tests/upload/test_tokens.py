@@ -72,7 +72,8 @@ def test_tokens_count_on_loopback_too_where_there_are_some(serve):
 
 def test_without_tokens_the_api_is_closed_wherever_others_can_reach_it(serve):
     client = serve(HOST="0.0.0.0")
-    assert client.get("/apiv1/queue").status_code == 401
+    closed = client.get("/apiv1/queue")
+    assert (closed.status_code, closed.json["type"]) == (401, "urn:micro-demucs:problem:no-tokens")
     assert client.get("/apiv1/queue", headers=bearer("")).status_code == 401
     ready = client.get("/readyz")
     assert ready.status_code == 503

@@ -77,8 +77,9 @@ async function ask(method, path, { body, headers = {} }) {
       .catch(() => { throw new Problem(0, "The server cannot be reached."); });
     if (answer.ok) return answer;
     const problem = await answer.json().catch(() => ({}));
-    if (answer.status !== 401) throw new Problem(answer.status, told(problem));
-    await askForToken(problem.detail);
+    const isAsked = answer.status === 401 && !problem.type?.endsWith(":no-tokens");
+    if (!isAsked) throw new Problem(answer.status, told(problem));
+    await askForToken();
   }
 }
 
@@ -89,10 +90,9 @@ export function told(problem) {
   return [problem.title ?? "Something failed", problem.detail].filter(Boolean).join(": ");
 }
 
-function askForToken(why) {
+function askForToken() {
   const form = document.getElementById("token-form");
   document.getElementById("token-problem").textContent = token ? "This token is not known." : "";
-  form.querySelector("label").textContent = why ?? "A token is needed";
   form.hidden = false;
   asking ??= new Promise((given) => {
     const input = document.getElementById("token");

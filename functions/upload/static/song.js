@@ -56,6 +56,7 @@ export function song(name) {
   };
 
   const resume = async (path) => {
+    cancel.hidden = false;
     cancel.onclick = async () => {
       cancel.disabled = true;
       await call("DELETE", path).catch((problem) => {
@@ -68,8 +69,10 @@ export function song(name) {
 
   const send = async (file, options, started) => {
     show("uploading", "Getting ready", 0);
+    cancel.hidden = true; // nothing is there yet
     const grant = await call("POST", "/apiv1/uploads", { filename: file.name, type: file.type, options });
     if (file.size > grant.limits.bytes) throw new Error(`The file is larger than ${size(grant.limits.bytes)}.`);
+    cancel.hidden = false;
     await put(grant, file, cancel, (sent, seconds) => {
       const left = seconds > 1 && sent > 0 ? ` · ${duration((seconds * (1 - sent)) / sent)} left` : "";
       show("uploading", `Uploading · ${percent(sent)}${left}`, sent);
