@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Receiver
 
 from functions.notify import egress
 from functions.notify.egress import Answer, Egress, Forbidden, Unreachable, is_public, place_of
+from tests.notify.receiving import Receiver
 
 ANYWHERE = Egress(allow_private=True)
 

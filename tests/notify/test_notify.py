@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 import pytest
 import urllib3
 from cloudevents.http import CloudEvent
-from conftest import CALLBACK_SECRET, SECRET, send, until
 from standardwebhooks import Webhook, WebhookVerificationError
-from test_deliveries import BEGUN, FAILURE, MANIFEST
 
 from functions.notify import parts
 from microdemucs.bus import WEBHOOKS
 from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, notification
 from microdemucs.problems import now
 from microdemucs.store import write_json
+from tests.notify.documents import BEGUN, FAILURE, MANIFEST
+from tests.notify.events import CALLBACK_SECRET, SECRET, delivery, due, register, send
+from tests.stack import until
 
 KEY = MANIFEST["song"]["key"]
 
@@ -25,44 +26,6 @@ def created(key: str, bucket: str = "stems", action: str = "Put") -> CloudEvent:
     return CloudEvent(
         {"type": f"com.amazonaws.s3.ObjectCreated:{action}", "source": "minio:s3..stems"}, record
     )
-
-
-def due(message: dict, attempt: int = 1) -> CloudEvent:
-    """What the bridge makes of a delivery that is due."""
-    return CloudEvent(
-        {
-            "id": message["delivery"],
-            "type": "dev.microdemucs.delivery",
-            "source": "notify",
-            "attempt": str(attempt),
-        },
-        message,
-    )
-
-
-def register(registry, id_: str, url: str, *events: str, **more) -> dict:
-    record = {
-        "id": id_,
-        "url": url,
-        "events": list(events) or [STARTED, COMPLETED, FAILED],
-        "description": "",
-        "active": True,
-        "secret": SECRET,
-        **more,
-    }
-    registry.put(WEBHOOKS, id_, json.dumps(record).encode())
-    return record
-
-
-def delivery(target: str = "w1") -> dict:
-    return {
-        "delivery": "msg_1",
-        "target": target,
-        "body": '{"ü": 1}',
-        "job": "j",
-        "trace": "t",
-        "created": "2026-01-01T00:00:00.000Z",
-    }
 
 
 @pytest.fixture

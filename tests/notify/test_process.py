@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import urllib3
 from cloudevents.conversion import to_binary
-from conftest import CALLBACK_SECRET, ROOT, SECRET, free_port, until
 from standardwebhooks import Webhook
-from test_notify import delivery, due, register
+
+from local.ports import free_port
+from tests.notify.events import CALLBACK_SECRET, SECRET, delivery, due, register
+from tests.stack import ROOT, until
 
 FRAMEWORK = str(Path(sys.executable).parent / "functions-framework")
 NOTIFY = "functions/notify/main.py"
@@ -51,11 +53,11 @@ def running(command: list[str], settings: dict[str, str], output: Path) -> Itera
     ids=["room", "framework"],
 )
 def test_a_delivery_arrives_and_the_log_tells_of_it_without_secrets(
-    command, stack, registry, receiver, tmp_path
+    command, settings, registry, receiver, tmp_path
 ):
     listening = receiver((500, {}))
     register(registry, "w1", listening.url)
-    with running(command, stack, tmp_path / "log") as address:
+    with running(command, settings, tmp_path / "log") as address:
         statuses = []
         for attempt in (1, 2):
             headers, body = to_binary(due(delivery(), attempt))
