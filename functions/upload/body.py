@@ -70,7 +70,7 @@ class Song:
         if self.size > self._limit:
             raise Problem(
                 413,
-                "song-too-large",
+                "too-large",
                 "The song is too large",
                 f"a song may have {self._limit} bytes",
                 limit=self._limit,

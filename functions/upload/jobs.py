@@ -1,5 +1,6 @@
 """What became of songs: list jobs, look at one, cancel one."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict
 from datetime import timedelta
@@ -134,7 +135,9 @@ def _stem(have: Parts, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
 
 def disposition(how: str, song_key: str, file: str) -> str:
     """The header that says what a stem's file is to be called on a disk (RFC 6266)."""
-    return f"{how}; filename*=UTF-8''{quote(f'{PurePosixPath(song_key).stem} - {file}', safe='')}"
+    name = f"{PurePosixPath(song_key).stem} - {file}"
+    plain = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for those that do not read filename*
+    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _states(given: str) -> set[str]:

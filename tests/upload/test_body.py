@@ -70,7 +70,7 @@ def test_the_song_is_taken_out_wherever_it_stands_and_the_pieces_end(text, size)
         ('QUJD\\"QUJD', 422, "not-base64"),
         ("QUJD\\\\QUJD", 422, "not-base64"),
         ("data:audio/mpeg;base64,QUJD", 422, "not-base64"),
-        ("QUJD" * 300_000, 413, "song-too-large"),
+        ("QUJD" * 300_000, 413, "too-large"),
     ],
 )
 def test_what_is_no_base64_is_refused(inside, status, kind, size):

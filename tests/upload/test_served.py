@@ -64,7 +64,7 @@ def test_chunks_without_end_are_refused_at_the_limit(process):
     for _ in range(40):  # 800,000 characters; the last chunk never comes
         connection.send(b"4e20\r\n" + b"QUJD" * 5000 + b"\r\n")
     status, problem = answered(connection)
-    assert (status, problem["type"]) == (413, "urn:micro-demucs:problem:song-too-large")
+    assert (status, problem["type"]) == (413, "urn:micro-demucs:problem:too-large")
     connection.close()
 
 
