@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException, S3Error
+from minio.error import MinioAdminException, S3Error, ServerError
 from minio.notificationconfig import NotificationConfig, QueueConfig, SuffixFilterRule
 
 from microdemucs import bus
@@ -26,6 +26,8 @@ PARTS = ("events", "separate", "upload", "notify")
 
 _POLICIES = Path(__file__).parent / "policies"
 _READY_S = 60
+# What a store that has just been started may answer.
+_NOT_YET = (urllib3.exceptions.HTTPError, S3Error, ServerError, MinioAdminException, OSError)
 
 
 def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
@@ -47,7 +49,8 @@ def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
     admin = MinioAdmin(
         endpoint=url.netloc, credentials=root, secure=url.scheme == "https", http_client=pool
     )
-    _wait_for(client)
+    _until(lambda: client.list_buckets() is not None, "the store does not answer")
+    _until(lambda: bool(_held_targets(admin)), "the store's admin interface does not answer")
     try:
         changed = _targets(admin, settings, nats)
         if changed:
@@ -59,10 +62,6 @@ def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
     except (MinioAdminException, S3Error) as error:
         raise SystemExit(f"the store at {settings.url} refused: {error}") from error
     return changed
-
-
-def _wait_for(client: Minio) -> None:
-    _until(lambda: client.list_buckets() is not None, "the store does not answer")
 
 
 def _wait_for_targets(client: Minio, settings: StoreSettings) -> None:
@@ -86,7 +85,7 @@ def _until(probe: Callable[[], bool], otherwise: str) -> None:
             if probe():
                 return
             reason = ""
-        except (urllib3.exceptions.HTTPError, S3Error, OSError) as error:
+        except _NOT_YET as error:
             reason = f": {error}"
             if isinstance(error, S3Error) and error.code in (
                 "InvalidAccessKeyId",
