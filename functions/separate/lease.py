@@ -34,7 +34,9 @@ class Lease:
                 self._revision = self._bus.create(LEASES, self._key, self._owner)
             except Taken:
                 if time.monotonic() > until:
-                    raise Later("song-busy", "Another process works on this song") from None
+                    raise Later(
+                        "song-busy", "Another process works on this song", busy=True
+                    ) from None
                 time.sleep(_ASK_AGAIN_S)
             else:
                 return

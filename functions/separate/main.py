@@ -1,6 +1,6 @@
 """The separate function: a song in the input bucket becomes stems in the output bucket.
 
-Settings: see docs/operations.md. One song at a time: a process that is busy answers 503.
+Settings: see docs/operations.md. One song at a time: a process that is busy answers 429.
 """
 
 import threading
@@ -35,9 +35,9 @@ def separate(event: CloudEvent) -> None:
 def alone() -> Iterator[None]:
     """Hold the cores: two songs at once would take longer than one after the other."""
     if room.stopping.is_set():
-        raise Later("stopping", "This process is about to end", after=1)
+        raise Later("stopping", "This process is about to end", after=1, busy=True)
     if not _working.acquire(blocking=False):
-        raise Later("busy", "Another song is being separated here", after=1)
+        raise Later("busy", "Another song is being separated here", after=1, busy=True)
     try:
         yield
     finally:

@@ -98,9 +98,9 @@ class Report:
         if self._cancelled.is_set():
             raise Cancelled
         if self._lease.lost.is_set():
-            raise Later("song-busy", "Another process works on this song")
+            raise Later("song-busy", "Another process works on this song", busy=True)
         if stopping.is_set() and self._remaining() > self._left():
-            raise Later("stopping", "This process is about to end", after=1)
+            raise Later("stopping", "This process is about to end", after=1, busy=True)
 
     def state(self, state: str) -> None:
         """Tell the last state, once the thread has ended. The bus may be away."""

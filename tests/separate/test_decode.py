@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from demucs.audio import convert_audio
-from sounds import decibels, encoded, file, music
 
 from functions.separate.audio import Song, decode
 from microdemucs.problems import Refused
+from tests.separate.sounds import decibels, encoded, file, music
 
 SECONDS = 3.0
 MUSIC = music(SECONDS)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import nats
 import pytest
-import sounds
 from minio import Minio
 
 from functions.separate.job import Job
 from functions.separate.life import Tools, live
+from local.ports import free_port
 from microdemucs.bus import JOBS, Bus, Entry
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id
@@ -26,14 +26,19 @@ from microdemucs.problems import Later
 from microdemucs.settings import BusSettings
 from microdemucs.store import read_json
 from minio_events.bus_setup import provision_bus
+from tests.separate import sounds
+from tests.stack import until
+
+NONE = Entry("", b"", 0)
 
 
 @pytest.fixture
-def server(free_port: int, tmp_path: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, str]]:
     """A bus without passwords, and its address."""
+    port = free_port()
     binary = Path(sys.executable).parent / "nats-server"
-    command = [str(binary), "-js", "-sd", str(tmp_path), "-a", "127.0.0.1", "-p", str(free_port)]
-    url = f"nats://127.0.0.1:{free_port}"
+    command = [str(binary), "-js", "-sd", str(tmp_path), "-a", "127.0.0.1", "-p", str(port)]
+    url = f"nats://127.0.0.1:{port}"
 
     async def provision() -> None:
         async def quiet(_: Exception) -> None:
@@ -98,10 +103,7 @@ def test_state_and_progress_are_told_with_each_phase_and_every_second(own: Tools
     assert caught_up.wait(10)
     job = put(root, "told.wav", 20)
     live(job, own)
-    end = time.monotonic() + 5
-    while not (seen and seen[-1][1].state == "done"):
-        assert time.monotonic() < end, "the last state was not told"
-        time.sleep(0.01)
+    until(lambda: seen and seen[-1][1].state == "done")
     phases = [record.phase for _, record in seen]
     assert {"decoding", "separating", "encoding"} <= set(phases)
     progress = [record.progress for _, record in seen]
@@ -131,10 +133,7 @@ def test_a_bus_that_goes_away_meanwhile_holds_up_nothing(own: Tools, root: Minio
 
     thread = threading.Thread(target=separate)
     thread.start()
-    end = time.monotonic() + 30
-    while not (entry := own.bus.get(JOBS, job.id)) or b'"separating"' not in (entry.value or b""):
-        assert time.monotonic() < end, "the separation did not begin"
-        time.sleep(0.01)
+    until(lambda: b'"separating"' in (own.bus.get(JOBS, job.id) or NONE).value)
     server[0].kill()
     thread.join(60)
     assert ended

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import sounds
 import torch
 from demucs.api import Separator
 from demucs.hf import load_safetensors_model
@@ -30,6 +29,7 @@ from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id, lease_key
 from microdemucs.problems import Later
 from microdemucs.store import read_json
+from tests.separate import sounds
 
 MIX = sounds.music(1)
 SONG = sounds.file(MIX)

@@ -6,24 +6,24 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sounds
 import urllib3
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from minio import Minio
 
+from local.ports import free_port
 from microdemucs.bus import JOBS, LEASES, Bus, Entry
 from microdemucs.events import object_of
 from microdemucs.jobs import JobRecord, job_id, lease_key
 from microdemucs.store import read_json
+from tests.separate import sounds
+from tests.stack import ROOT, until
 
-ROOT = Path(__file__).parents[2]
 FRAMEWORK = [
     *(str(Path(sys.executable).parent / "functions-framework"), "--target", "separate"),
     *("--source", "functions/separate/main.py"),
@@ -31,18 +31,12 @@ FRAMEWORK = [
 ROOM = [sys.executable, "-m", "microdemucs.room", "separate"]
 
 
-def until(told: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not told():
-        assert time.monotonic() < end, f"not true after {seconds} s"
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def running(
-    command: list[str], settings: dict[str, str], port: int, output: Path
+    command: list[str], settings: dict[str, str], output: Path
 ) -> Iterator[tuple[str, subprocess.Popen]]:
     """Run the function until the end of the block; its address, once it is ready."""
+    port = free_port()
     env = os.environ | settings | {"HOST": "127.0.0.1", "PORT": str(port)}
     with output.open("wb") as written:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=written, stderr=written)
@@ -55,7 +49,7 @@ def running(
         return False
 
     try:
-        until(ready)
+        until(ready, 60)
         yield address, process
     finally:
         process.terminate()
@@ -89,10 +83,10 @@ def event(root: Minio, request: pytest.FixtureRequest) -> Callable[..., CloudEve
 
 @pytest.mark.parametrize("command", [FRAMEWORK], ids=["framework"])
 def test_it_separates_under_plain_functions_framework(
-    command, stack, event, root: Minio, free_port: int, tmp_path: Path
+    command, settings, event, root: Minio, tmp_path: Path
 ):
     song = event(sounds.file(sounds.music(1)))
-    with running(command, stack, free_port, tmp_path / "output") as (address, _):
+    with running(command, settings, tmp_path / "output") as (address, _):
         answer = send(address, song)
         assert (answer.status, answer.data) == (204, b""), (tmp_path / "output").read_text()
     manifest = read_json(root, "stems", f"{song['subject']}/manifest.json")
@@ -102,11 +96,11 @@ def test_it_separates_under_plain_functions_framework(
 
 @pytest.mark.parametrize("command", [ROOM], ids=["room"])
 def test_the_room_takes_one_song_refuses_what_is_none_and_hands_back_on_sigterm(
-    command, stack, event, root: Minio, bus: Bus, free_port: int, tmp_path: Path
+    command, settings, event, root: Minio, bus: Bus, tmp_path: Path
 ):
     long = event(sounds.file(sounds.music(200, channels=1)))
-    settings = stack | {"GRACE_SECONDS": "4"}
-    with running(command, settings, free_port, tmp_path / "output") as (address, process):
+    short = settings | {"GRACE_SECONDS": "4"}
+    with running(command, short, tmp_path / "output") as (address, process):
         nothing = CloudEvent({"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}, {})
         answer = send(address, nothing)
         assert (answer.status, answer.json()["type"]) == (400, "urn:micro-demucs:problem:no-song")
@@ -114,7 +108,7 @@ def test_the_room_takes_one_song_refuses_what_is_none_and_hands_back_on_sigterm(
         with ThreadPoolExecutor() as pool:
             first = pool.submit(send, address, long)
             job = job_id(object_of(long.get_data()))
-            until(lambda: b'"separating"' in (bus.get(JOBS, job) or Entry("", b"", 0)).value)
+            until(lambda: b'"separating"' in (bus.get(JOBS, job) or Entry("", b"", 0)).value, 60)
             second = send(address, long)
             assert (second.status, second.headers["Retry-After"]) == (503, "1")
             assert second.json()["type"] == "urn:micro-demucs:problem:busy"

@@ -66,7 +66,8 @@ def load(name: str, path: Path | None, note: str = "") -> Model:
     Pickled weights (.th) run code as they are read: only for places the operator controls.
     Raises UnusableWeights.
     """
-    torch.set_num_threads(_cores())
+    if "OMP_NUM_THREADS" not in os.environ:  # torch itself follows that one
+        torch.set_num_threads(_cores())
     try:
         if path is None:
             network = get_model(name)
