@@ -47,11 +47,14 @@ class Refused(Problem):
 class Later(Problem):
     """It may pass later: answered 503 with Retry-After, and the event comes again.
 
-    `after` is in seconds.
+    `after` is in seconds. `busy` says that the event itself was not even begun: answered 429,
+    which counts as no failure of the event.
     """
 
-    def __init__(self, kind: str, title: str, detail: str = "", *, after: float = 5) -> None:
-        super().__init__(503, kind, title, detail)
+    def __init__(
+        self, kind: str, title: str, detail: str = "", *, after: float = 5, busy: bool = False
+    ) -> None:
+        super().__init__(429 if busy else 503, kind, title, detail)
         self.after = after
 
 
