@@ -1,5 +1,6 @@
 """The life of one job, from the event to its mark beside the song."""
 
+import errno
 import json
 import logging
 import tempfile
@@ -62,6 +63,10 @@ def live(job: Job, tools: Tools) -> None:
         _Life(job, tools, lease).run()
     except MemoryError as error:
         raise Later("no-memory", "There is not enough memory for this song", after=30) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Later("no-disk", "There is not enough disk for this song", after=30) from error
     finally:
         lease.release()
 

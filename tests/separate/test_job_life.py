@@ -1,5 +1,6 @@
 """One job from its event to its mark, on a real store and a real bus."""
 
+import errno
 import io
 import json
 import threading
@@ -444,16 +445,23 @@ def test_a_stop_lets_a_song_end_that_is_nearly_done(put, song, tools, beside, mo
     assert "manifest.json" in beside(job)
 
 
-def test_too_little_memory_may_pass(put, song, tools, beside, record, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(MemoryError(), "no-memory"), (OSError(errno.ENOSPC, "full"), "no-disk")],
+    ids=["memory", "disk"],
+)
+def test_too_little_memory_or_disk_may_pass(
+    put, song, tools, beside, record, monkeypatch, error, kind
+):
     job = put(song)
 
-    def no_memory(report: Report) -> None:
-        raise MemoryError
+    def fail(report: Report) -> None:
+        raise error
 
-    at(monkeypatch, "separating", no_memory)
+    at(monkeypatch, "separating", fail)
     with pytest.raises(Later) as told:
         live(job, tools)
-    assert told.value.kind == "no-memory"
+    assert told.value.kind == kind
     assert (beside(job), record(job).state) == ({}, "waiting")
 
 

@@ -110,13 +110,13 @@ def test_the_room_takes_one_song_refuses_what_is_none_and_hands_back_on_sigterm(
             job = job_id(object_of(long.get_data()))
             until(lambda: b'"separating"' in (bus.get(JOBS, job) or Entry("", b"", 0)).value, 60)
             second = send(address, long)
-            assert (second.status, second.headers["Retry-After"]) == (503, "1")
+            assert (second.status, second.headers["Retry-After"]) == (429, "1")
             assert second.json()["type"] == "urn:micro-demucs:problem:busy"
             assert urllib3.request("GET", f"{address}/healthz").status == 200
 
             process.terminate()
             told = first.result(30)
-        assert (told.status, told.headers["Retry-After"]) == (503, "1")
+        assert (told.status, told.headers["Retry-After"]) == (429, "1")
         assert told.json()["type"] == "urn:micro-demucs:problem:stopping"
         assert process.wait(20) == 0
     assert JobRecord.read(bus.get(JOBS, job).value).state == "waiting"
