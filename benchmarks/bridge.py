@@ -49,7 +49,9 @@ def receive(port, count, first, last):
 
 
 async def publish(events, offset):
-    client = await connect(BusSettings("nats://" + os.environ["BENCH_NATS"], "events", "p"), "bench")
+    client = await connect(
+        BusSettings("nats://" + os.environ["BENCH_NATS"], "events", "p"), "bench"
+    )
     js = client.jetstream(publish_async_max_pending=1000)
     waiting = []
     for number in range(offset, offset + events):

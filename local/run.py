@@ -7,6 +7,7 @@ import argparse
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +23,21 @@ from microdemucs.jobs import DONE, PHASES, manifest_key
 from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"
-_OUT = ROOT / "out"
 _WEBHOOK_S = 60
 _EVENTS = ["dev.microdemucs.separation.completed", "dev.microdemucs.separation.failed"]
 
 
-def run(song: Path, *, once: bool) -> None:
+def run(song: Path, out: Path, *, once: bool) -> None:
     """Do the whole way once, then stay up until Ctrl-C (not with `once`). Raises SystemExit."""
     if not song.is_file():
         raise SystemExit(f"{song} is no file: make run SONG=path/to/song.mp3")
     here = local()
     took: dict[str, float] = {}
-    bar = Bar("starting")
-    with stack(here) as honcho:
-        bar.at(1)
-        bar.__exit__(None, None, None)
+    with ExitStack() as up:
+        with Bar("starting") as bar:
+            honcho = up.enter_context(stack(here))
         took["starting"] = bar.seconds
-        separated(here, song, took)
+        separated(here, song, out, took)
         if once:
             return
         print(
@@ -53,7 +52,7 @@ def run(song: Path, *, once: bool) -> None:
             raise SystemExit(f"a part of the stack has ended: see {here.state}/stack.log")
 
 
-def separated(here: Local, song: Path, took: dict[str, float]) -> None:
+def separated(here: Local, song: Path, out: Path, took: dict[str, float]) -> None:
     """Drop `song`, follow its job, fetch its stems and wait for its webhook; print what came."""
     api, listener = Api(here.page), Listener()
     client = _root(here)
@@ -70,7 +69,7 @@ def separated(here: Local, song: Path, took: dict[str, float]) -> None:
             problem = job.get("problem") or {}
             raise SystemExit(f"{job['state']}: {problem.get('detail') or problem.get('title')}")
         with Bar("fetching the stems") as bar:
-            paths = _fetched(client, key, bar)
+            paths = _fetched(client, key, out / song.stem, bar)
         took["fetching"] = bar.seconds
         event = listener.wait(key, _WEBHOOK_S)
         if not event:
@@ -107,9 +106,8 @@ def _followed(api: Api, key: str, took: dict[str, float]) -> dict[str, Any]:
     return job
 
 
-def _fetched(client: Minio, key: str, bar: Bar) -> list[Path]:
+def _fetched(client: Minio, key: str, folder: Path, bar: Bar) -> list[Path]:
     manifest = store.read_json(client, "stems", manifest_key(key)) or {"stems": []}
-    folder = _OUT / Path(key).stem
     paths = []
     for number, stem in enumerate(manifest["stems"], 1):
         path = folder / stem["key"].rsplit("/", 1)[1]
@@ -132,10 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="local.run", description=__doc__)
     parser.add_argument("song", nargs="?", type=Path, default=next(_SAMPLES.glob("*.mp3"), None))
     parser.add_argument("--once", action="store_true", help="stop the stack at the end")
+    parser.add_argument("--out", type=Path, default=ROOT / "out", help="where the stems go")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        run(arguments.song, once=arguments.once)
+        run(arguments.song, arguments.out, once=arguments.once)
     except KeyboardInterrupt:
         print("\nstopped")
 

@@ -1,0 +1,81 @@
+"""What setting up and starting say where something is missing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from local import setup
+from local.bar import Bar
+from local.environment import local
+
+
+def test_a_taken_port_moves_aside_and_a_line_says_so(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        here = local(
+            tmp_path,
+            ports={
+                "UPLOAD_PORT": port,
+                "SEPARATE_PORT": 0,
+                "NOTIFY_PORT": 0,
+                "STORE_PORT": 0,
+                "NATS_PORT": 0,
+            },
+        )
+    moved = here.variables["UPLOAD_PORT"]
+    assert moved != str(port)
+    assert f"port {port} is taken: UPLOAD_PORT is {moved} this time" in capsys.readouterr().out
+    assert here.page == f"http://127.0.0.1:{moved}"
+
+
+def test_secrets_are_drawn_once_and_only_the_owner_may_read_them(tmp_path):
+    first, second = local(tmp_path, ports=FREE), local(tmp_path, ports=FREE)
+    assert first.variables["NATS_SEPARATE_PASSWORD"] == second.variables["NATS_SEPARATE_PASSWORD"]
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o600
+    drawn = [v for k, v in first.variables.items() if k.endswith(("_PASSWORD", "_SECRET"))]
+    assert len(set(drawn)) == len(drawn)
+
+
+FREE = dict.fromkeys(("UPLOAD_PORT", "SEPARATE_PORT", "NOTIFY_PORT", "STORE_PORT", "NATS_PORT"), 0)
+
+
+def test_without_a_network_one_line_says_so(tmp_path, monkeypatch):
+    lock = tmp_path / "lock.txt"
+    lock.write_text("no-such-package==1.0 --hash=sha256:" + "0" * 64 + "\n")
+    for name, value in (
+        ("PIP_INDEX_URL", "http://127.0.0.1:9/simple"),
+        ("PIP_RETRIES", "0"),
+        ("PIP_FIND_LINKS", ""),
+    ):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(setup.CannotSetUp, match="Is there a network") as refused:
+        setup.pip_install("-r", str(lock))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_set_up_needs_nothing_but_the_standard_library():
+    import ast
+    import sys
+
+    for name in ("setup", "binaries", "bar"):
+        tree = ast.parse((Path(setup.__file__).parent / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                top = module.split(".")[0]
+                assert top in sys.stdlib_module_names | {"local"}, f"{name} imports {module}"
+
+
+def test_a_bar_says_the_phase_its_share_and_its_time_and_never_goes_back(capsys):
+    with Bar("separating") as bar:
+        bar.at(0.5)
+        bar.at(0.2)
+        assert bar._share == 0.5
+    said = capsys.readouterr().out
+    assert said.startswith("separating")
+    assert "100%" in said
+    assert said.count("\n") == 1
