@@ -1,42 +1,12 @@
-"""A real browser, before the web form of a real function with a real store and bus."""
+"""The web form of a real function, with a real store and bus."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.stack import as_user, served, stack
 from tests.upload.separated import Separation
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The machine's own Chromium."""
-    path = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *NAMES))), None)
-    if path is None:
-        pytest.skip(
-            "there is no Chromium: apt-get install -y --no-install-recommends chromium"
-            " (or set CHROMIUM to its path)"
-        )
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--autoplay-policy=no-user-gesture-required",
-            ],
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")
@@ -73,29 +43,3 @@ def serve(
 def site(serve: Callable[..., str]) -> str:
     """The address of the form, with the usual settings."""
     return serve(THREADS="16")
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An empty page of a browser that remembers nothing; what goes wrong in it fails the test."""
-    context = browser.new_context(viewport={"width": 900, "height": 1000})
-    one = context.new_page()
-    wrong: list[str] = []
-    one.on("pageerror", lambda error: wrong.append(str(error)))
-    one.on("console", lambda line: wrong.append(line.text) if "Policy" in line.text else None)
-    yield one
-    context.close()
-    assert wrong == []
-
-
-@pytest.fixture
-def picture(page: Page, request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """Take a picture of the page, into the folder that the variable PICTURES names."""
-
-    def take(name: str) -> Path:
-        folder = Path(os.environ.get("PICTURES") or request.getfixturevalue("tmp_path"))
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
-        return folder / f"{name}.png"
-
-    return take
