@@ -78,7 +78,7 @@ def object_of(record: Any) -> ObjectCreated:
         s3 = record["s3"]
         described = s3["object"]
         version = described.get("versionId", "")
-        return ObjectCreated(
+        created = ObjectCreated(
             bucket=s3["bucket"]["name"],
             key=unquote_plus(described["key"]),
             size=described.get("size", 0),
@@ -92,8 +92,15 @@ def object_of(record: Any) -> ObjectCreated:
                 if name.lower().startswith("x-amz-meta-")
             },
         )
-    except (KeyError, TypeError, AttributeError) as error:
+        _ensure_text(
+            *(created.bucket, created.key, created.etag, created.version, created.time),
+            *(created.content_type, *created.metadata, *created.metadata.values()),
+        )
+        if not isinstance(created.size, int):
+            raise TypeError("size is not a number")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise MalformedNotification(f"not an S3 event record: {error!r}") from error
+    return created
 
 
 def notification(created: ObjectCreated, request_id: str) -> bytes:
@@ -127,8 +134,15 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
     return json.dumps(message).encode()
 
 
+def _ensure_text(*values: Any) -> None:
+    """Raises TypeError or ValueError where one is no text that can be written as UTF-8."""
+    "".join(values).encode()
+
+
 def _event(record: Mapping[str, Any], action: str, created: ObjectCreated) -> CloudEvent:
     answer = record["responseElements"]
+    _ensure_text(answer["x-amz-request-id"], answer["x-amz-id-2"])
+    _ensure_text(record["eventSource"], record["awsRegion"])
     return CloudEvent(
         {
             "id": f"{answer['x-amz-request-id']}.{answer['x-amz-id-2']}",

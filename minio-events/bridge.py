@@ -79,7 +79,7 @@ class Bridge:
         number = held.msg.metadata.sequence.stream
         try:
             calls = route.calls(held)
-        except (MalformedNotification, ValueError, KeyError) as error:
+        except MalformedNotification as error:
             await self._give_up(route, held, None, f"malformed: {error}")
             return
         for call in calls:

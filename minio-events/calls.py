@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ from typing import Any
 from cloudevents.http import CloudEvent
 
 from microdemucs.bus import STARTED_SUBJECT
-from microdemucs.events import DELIVERY, STARTED, ObjectCreated, created_objects
+from microdemucs.events import (
+    DELIVERY,
+    STARTED,
+    MalformedNotification,
+    ObjectCreated,
+    created_objects,
+)
 from microdemucs.jobs import FAILURE, MANIFEST, job_id
 
 
@@ -52,20 +59,7 @@ def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> 
     `overrides` are the extensions of K_CE_OVERRIDES. Raises MalformedNotification.
     """
     if subject == STARTED_SUBJECT:
-        said = json.loads(message)
-        event = CloudEvent(
-            {
-                "id": f"{said['job']}.started",
-                "source": "separate",
-                "type": STARTED,
-                "subject": said["song"]["key"],
-                "time": said["started"],
-                "datacontenttype": "application/json",
-                **overrides,
-            },
-            said,
-        )
-        return [Call(_traced(event, said.get("trace", "")), None, event["id"], event["id"])]
+        return [_started_call(message, overrides)]
     calls = []
     for event, created in created_objects(message):
         if created.key.endswith((f"/{MANIFEST}", f"/{FAILURE}")):
@@ -76,29 +70,75 @@ def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> 
 
 
 def delivery_call(message: bytes, attempt: int) -> Call:
-    """The call for one attempt of a delivery; `attempt` counts from 1."""
-    said = json.loads(message)
+    """The call for one attempt of a delivery; `attempt` counts from 1.
+
+    Raises MalformedNotification.
+    """
+    said = _read(message)
     event = CloudEvent(
         {
-            "id": said["delivery"],
+            "id": _text(said, "delivery"),
             "source": "notify",
             "type": DELIVERY,
-            "subject": said["target"],
+            "subject": _text(said, "target"),
             "datacontenttype": "application/json",
             "attempt": str(attempt),
         },
         said,
     )
-    return Call(_traced(event, said.get("trace", "")), None, said["delivery"], "")
+    return Call(_traced(event, said.get("trace", "")), None, event["id"], "")
+
+
+def _started_call(message: bytes, overrides: Mapping[str, Any]) -> Call:
+    said = _read(message)
+    event = CloudEvent(
+        {
+            "id": f"{_text(said, 'job')}.started",
+            "source": "separate",
+            "type": STARTED,
+            "subject": _text(said.get("song"), "key"),
+            "time": _text(said, "started"),
+            "datacontenttype": "application/json",
+            **overrides,
+        },
+        said,
+    )
+    return Call(_traced(event, said.get("trace", "")), None, event["id"], event["id"])
+
+
+def _read(message: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(message)
+    except ValueError as error:
+        raise MalformedNotification(f"not JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise MalformedNotification("not a JSON object")
+    return said
+
+
+def _text(said: Any, name: str) -> str:
+    """A member that becomes a header, so it must be text that can be written."""
+    value = said.get(name) if isinstance(said, dict) else None
+    if not isinstance(value, str) or not value:
+        raise MalformedNotification(f"{name} is not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedNotification(f"{name}: {error}") from error
+    return value
 
 
 def _same(event: CloudEvent) -> str:
     return f"{event['id']} {event['subject']}"
 
 
-def _traced(event: CloudEvent, trace: str = "") -> CloudEvent:
+_IS_TRACE = re.compile("(?!0{32})[0-9a-f]{32}").fullmatch  # W3C Trace Context, section 3.2.2.3
+
+
+def _traced(event: CloudEvent, trace: Any = "") -> CloudEvent:
     """With a traceparent: the same trace for every copy and attempt of the same news."""
-    trace = trace or hashlib.sha256(_same(event).encode()).hexdigest()[:32]
+    if not isinstance(trace, str) or not _IS_TRACE(trace):
+        trace = hashlib.sha256(_same(event).encode()).hexdigest()[:32]
     event["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
     return event
 
