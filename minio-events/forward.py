@@ -8,6 +8,7 @@ import email.utils
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from urllib.parse import quote
 
 import aiohttp
@@ -17,6 +18,7 @@ from cloudevents.http import CloudEvent
 # What a header carries as it is (CloudEvents HTTP binding 1.0.2, section 3.1.3.2).
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
 _IS_PLAIN = re.compile(f"[{re.escape(_PLAIN)}]*").fullmatch
+_IS_NUMBER = re.compile(r" *[0-9]+ *").fullmatch
 _BUSY = {408, 425, 429}
 MAX_RETRY_AFTER_S = 24 * 3600.0
 
@@ -51,22 +53,29 @@ Verdict = Done | Again | Dead
 
 async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent) -> Verdict:
     """Hand `event` to the function at `url`. Never raises for what the other side does."""
-    headers, body = to_binary(event)
-    for name, value in headers.items():
-        if not _IS_PLAIN(value):
-            headers[name] = quote(value, safe=_PLAIN)
-    if "traceparent" in event:
-        headers["traceparent"] = event["traceparent"]
+    headers, body = request(event)
     try:
-        async with session.post(url, data=body, headers=headers) as answer:
+        # A redirect is not followed: it would become a GET, whose 200 says nothing of the event.
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             await answer.read()
             return judge(answer.status, answer.headers.get("Retry-After"))
-    except aiohttp.ClientConnectorError:
-        return Again("connection refused", counted=False)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        return Again("no connection", counted=False)
     except TimeoutError:
         return Again("no answer in time")
     except aiohttp.ClientError as error:
         return Again(f"connection lost: {type(error).__name__}")
+
+
+def request(event: CloudEvent) -> tuple[dict[str, str], bytes]:
+    """`event` as headers and body."""
+    headers, body = to_binary(event)
+    for name, value in headers.items():
+        if name.startswith("ce-") and not _IS_PLAIN(value):
+            headers[name] = quote(value, safe=_PLAIN)
+    if "traceparent" in event:
+        headers["traceparent"] = event["traceparent"]
+    return headers, body
 
 
 def judge(status: int, retry_after: str | None) -> Verdict:
@@ -82,10 +91,11 @@ def _seconds(retry_after: str | None) -> float | None:
     """Retry-After as seconds from now: a number or a date (RFC 9110, section 10.2.3)."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
+    if _IS_NUMBER(retry_after):
         return min(float(retry_after), MAX_RETRY_AFTER_S)
     try:
-        then = email.utils.parsedate_to_datetime(retry_after).timestamp()
+        then = email.utils.parsedate_to_datetime(retry_after)
     except ValueError:
         return None
-    return min(max(0.0, then - time.time()), MAX_RETRY_AFTER_S)
+    in_utc = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return min(max(0.0, in_utc.timestamp() - time.time()), MAX_RETRY_AFTER_S)
