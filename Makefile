@@ -5,7 +5,8 @@ ARGS ?=
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run stop logs test lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-test
+MAKEFLAGS += --no-print-directory
+.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -31,6 +32,12 @@ format: setup-test  ## let ruff mend what it can
 requests:  ## try every REST route against the running stack
 	@$(PYTHON) samples/sample_requests.py $$(sed -n 's/^PUBLIC_URL=//p' .run/env)
 
+deadletters:  ## what was given up: ARGS=list, "show 3", "replay 3", "drop all"
+	@$(PYTHON) -m local.as_part events $(PYTHON) -m minio_events deadletters $(ARGS)
+
+webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks.json"
+	@$(PYTHON) -m local.as_part upload $(PYTHON) -m functions.upload.registrations $(ARGS)
+
 models: setup  ## fetch a pretrained model into models/ (MODEL=htdemucs)
 	@$(PYTHON) models/fetch.py "$(MODEL)"
 
@@ -43,7 +50,7 @@ bench-latency: setup-test  ## from a finished PUT to the call of the function
 bench-upload: setup-test  ## memory of the upload function under a 200 MB body
 	@$(PYTHON) benchmarks/upload_memory.py $(ARGS)
 
-lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml
+lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 	@$(PYTHON) -m local.lock
 
 clean:  ## remove what make made here; the shared cache stays

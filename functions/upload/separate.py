@@ -83,8 +83,14 @@ def _callback(have: Parts, given: Any) -> str:
 
 
 def _is_separated(have: Parts, key: str, options: Options) -> bool:
+    """Whether this was separated with these options, and no stem has been removed since."""
     manifest = read_json(have.store, have.names.stems, manifest_key(key))
-    return manifest is not None and manifest.get("options") == options.changed()
+    if manifest is None or manifest.get("options") != options.changed():
+        return False
+    with told():
+        beside = have.store.list_objects(have.names.stems, prefix=f"{key}/")
+        there = {one.object_name for one in beside}
+    return all(stem["key"] in there for stem in manifest["stems"])
 
 
 def _put(have: Parts, key: str, file: BinaryIO, size: int, options: Options, callback: str) -> None:

@@ -85,6 +85,15 @@ def test_a_song_separated_before_is_not_put_again_but_for_a_callback(client, sep
     assert post(client, song).json["reason"] == "queued"  # other options
 
 
+def test_a_song_whose_stem_was_removed_is_put_again(client, separation):
+    song = a_song()
+    hash_ = sha256(song).hexdigest()
+    separation.writes(f"{hash_}.mp3", {"drums.mp3": b"d", "bass.mp3": b"b"})
+    assert post(client, song).json["reason"] == "already separated"
+    client.delete(f"/apiv1/remove/{hash_}/bass")
+    assert post(client, song).json["reason"] == "queued"
+
+
 MP3 = b64encode(b"a song").decode()
 
 
