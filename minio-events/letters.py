@@ -14,6 +14,7 @@ from microdemucs.bus import DEAD
 from microdemucs.problems import now
 
 _REASON, _FROM, _TRIES, _WHEN = "Dead-Reason", "Dead-Subject", "Dead-Tries", "Dead-Time"
+_REPLAYED = "Dead-Replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,13 @@ async def letter(client: Client, number: int) -> Letter:
 async def replay(client: Client, number: int) -> None:
     """Send the dead letter `number` on its way again, and forget it here."""
     dead = await letter(client, number)
-    await client.jetstream().publish(dead.subject, dead.body)
+    await client.jetstream().publish(dead.subject, dead.body, headers={_REPLAYED: now()})
     await drop(client, number)
+
+
+def is_replayed(msg: Msg) -> bool:
+    """Whether `msg` was a dead letter, and so brings news that has been seen."""
+    return _REPLAYED in (msg.headers or {})
 
 
 async def drop(client: Client, number: int) -> None:

@@ -19,7 +19,7 @@ class Turns:
         lock, users = self._locks.get(name, (asyncio.Lock(), 0))
         self._locks[name] = lock, users + 1
         try:
-            if lock.locked():
+            if users:  # not lock.locked(): it is free for a moment before the next one wakes
                 with waiting():
                     await lock.acquire()
             else:
