@@ -8,20 +8,21 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from minio_events.bus_setup import ACK_WAIT_S
 
 log = logging.getLogger(__name__)
 
-_EXPIRES_S, _HEARTBEAT_S = 30, 5
-_NOBODY = "503"  # no such consumer, or JetStream is not up yet
+_EXPIRES_S, _HEARTBEAT_S, _HAND_BACK_S = 30, 5, 2
+_OVER = "408"  # the request's time is up
 
 
 @dataclass(slots=True)
@@ -55,7 +56,10 @@ class Pull:
             self._places -= 1
 
     async def run(self, handle: Callable[[Held], Awaitable[None]]) -> None:
-        """Go on until cancelled; then hand back what is still in work."""
+        """Go on until cancelled; then hand back what is still in work.
+
+        Raises nats.errors.ConnectionClosedError where the client will not connect again.
+        """
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = await self._client.subscribe(self._client.new_inbox(), cb=arrived.put)
         saying = asyncio.create_task(self._say_in_progress())
@@ -64,12 +68,16 @@ class Pull:
                 while (free := self._places - len(self._held)) <= 0:
                     self._freed.clear()
                     await self._freed.wait()
-                if self._client.is_connected:
-                    await self._ask(inbox.subject, free)
+                if self._client.is_closed:  # nats-py gives up where the server ends a session
+                    raise nats.errors.ConnectionClosedError
+                if not self._client.is_connected:
+                    await asyncio.sleep(0.2)
+                    continue
+                await self._ask(inbox.subject, free)
                 await self._take(arrived, free, handle)
         finally:
             saying.cancel()
-            await self._hand_back()
+            await self._hand_back(inbox, arrived)
 
     async def _ask(self, inbox: str, free: int) -> None:
         wanted = {
@@ -86,17 +94,22 @@ class Pull:
         handle: Callable[[Held], Awaitable[None]],
     ) -> None:
         """Take up to `free` messages; return when the request is over or answers no more."""
+        connection, silent = self._client.stats["reconnects"], 0
         while free:
             try:
-                async with asyncio.timeout(2 * _HEARTBEAT_S if self._client.is_connected else 1):
+                async with asyncio.timeout(1):
                     msg = await arrived.get()
             except TimeoutError:
-                return  # no heartbeat: the request went with its server, so ask again
+                silent += 1
+                if silent < 2 * _HEARTBEAT_S and self._client.stats["reconnects"] == connection:
+                    continue
+                return  # the request went with its server, so ask again
+            silent = 0
             status = JetStreamContext.is_status_msg(msg)
             if status == "100":  # a heartbeat
                 continue
             if status:
-                if status == _NOBODY:
+                if status != _OVER:  # no such consumer, JetStream is not up yet, or it refuses
                     await asyncio.sleep(0.2)
                 return
             free -= 1
@@ -131,12 +144,18 @@ class Pull:
                 except nats.errors.Error:
                     break  # away; the server redelivers, and _start takes the new delivery
 
-    async def _hand_back(self) -> None:
+    async def _hand_back(self, inbox: Subscription, arrived: asyncio.Queue[Msg]) -> None:
         held = list(self._held.values())
         for task in list(self._tasks):
             task.cancel()
-        for one in held:
-            try:
-                await one.msg.nak()
-            except nats.errors.Error:
-                break
+        if not self._client.is_connected:
+            return  # it all comes again once the wait for its acknowledgement is over
+        with suppress(nats.errors.Error, TimeoutError):
+            # Before anything is handed back: the open request would bring it here again.
+            async with asyncio.timeout(_HAND_BACK_S):
+                await inbox.drain()  # type: ignore[no-untyped-call]
+                unstarted = [arrived.get_nowait() for _ in range(arrived.qsize())]
+                for msg in [*(one.msg for one in held), *unstarted]:
+                    if not JetStreamContext.is_status_msg(msg) and not msg.is_acked:
+                        await msg.nak()
+                await self._client.flush()
