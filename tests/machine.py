@@ -10,9 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import nats
 from honcho.environ import parse_procfile
@@ -136,8 +138,6 @@ class Machine:
 
     def job(self, key: str) -> dict[str, Any] | None:
         """The newest job of the song `key` as the API tells of it."""
-        from urllib.parse import quote
-
         jobs = self.api("GET", f"/apiv1/jobs?key={quote(key, safe='')}")["jobs"]
         return jobs[0] if jobs else None
 
@@ -156,7 +156,9 @@ class Machine:
             finally:
                 await client.close()
 
-        return asyncio.run(main())
+        # a thread of its own: a browser under test keeps an event loop in this one
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, main()).result()
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         for line in process.stdout or ():
