@@ -8,6 +8,7 @@ request for as long as it takes: the message is kept in progress meanwhile.
 import asyncio
 import json
 import logging
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,13 +23,13 @@ from nats.js.kv import KeyValue
 from microdemucs import bus, logs
 from microdemucs.events import MalformedNotification
 from microdemucs.jobs import lease_key
-from microdemucs.settings import BusSettings, address, number, text
+from microdemucs.settings import BadSetting, BusSettings, address, number, text
 from minio_events.bus_setup import TOLD
 from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
 from minio_events.connection import connect
 from minio_events.forward import Dead, Done, Verdict, post
 from minio_events.intake import Intake
-from minio_events.letters import bury
+from minio_events.letters import bury, is_replayed
 from minio_events.pull import Held, Pull
 from minio_events.retry import Attempts
 from minio_events.seen import Seen
@@ -83,6 +84,8 @@ class Bridge:
             await self._give_up(route, held, None, f"malformed: {error}")
             return
         for call in calls:
+            if is_replayed(held.msg):
+                route.seen.owned_by(call.same, number)
             if route.seen.is_copy(call.same, number):
                 continue
             async with route.turns.of(call.turn, route.pull.parked):
@@ -119,13 +122,10 @@ class Bridge:
         about = str(number)
         if call:
             about = call.job if route.kind == "songs" else call.turn
-        tries = route.attempts.failed(number)
-        await bury(self._client, route.kind, about, held.msg, reason, tries)
+        await bury(self._client, route.kind, about, held.msg, reason, held.tries)
         log.error("given up", extra={"route": route.kind, "about": about, "reason": reason})
-        if call:
-            route.seen.forget(call.same)
-            if route.kind == "songs":
-                await self._intake.given_up(call, reason)
+        if call and route.kind == "songs":
+            await self._intake.given_up(call, reason)
         await held.msg.ack()
         route.attempts.forget(number)
 
@@ -135,7 +135,7 @@ def _job(route: Route, call: Call) -> dict[str, str]:
 
 
 async def bridge() -> None:
-    """Run until SIGTERM; then hand back what is in work."""
+    """Run until SIGTERM; then hand back what is in work. Raises SystemExit with what to do."""
     client = await connect(BusSettings(), "bridge")
     logs.start("minio-events", _Publisher(client))
     jobs, told = await _bucket(client, bus.JOBS), await _bucket(client, TOLD)
@@ -151,8 +151,11 @@ async def bridge() -> None:
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
         log.info("bridge started")
-        with suppress(asyncio.CancelledError):
-            await running
+        try:
+            with suppress(asyncio.CancelledError):
+                await running
+        except* nats.errors.ConnectionClosedError:
+            raise SystemExit("the bus ended the session for good: start again") from None
     log.info("bridge stopped")
     await client.drain()
 
@@ -160,7 +163,7 @@ async def bridge() -> None:
 def _routes(client: Client, songs: str) -> list[Route]:
     notify = address("NOTIFY_URL", "http://127.0.0.1:8083")
     sink = address("K_SINK", notify)
-    overrides = json.loads(text("K_CE_OVERRIDES", "{}")).get("extensions", {})
+    overrides = _overrides(text("K_CE_OVERRIDES", "{}"))
     most = int(number("MAX_DELIVER", 50))
     return [
         Route(
@@ -185,6 +188,23 @@ def _routes(client: Client, songs: str) -> list[Route]:
             most,
         ),
     ]
+
+
+def _overrides(said: str) -> dict[str, str]:
+    """The extensions of K_CE_OVERRIDES (Knative's source contract)."""
+    try:
+        extensions = json.loads(said).get("extensions") or {}
+        return {_extension(name): str(value) for name, value in extensions.items()}
+    except (ValueError, AttributeError) as error:
+        raise BadSetting(
+            f'K_CE_OVERRIDES is {said!r}: it must be as in {{"extensions": {{"name": "value"}}}}'
+        ) from error
+
+
+def _extension(name: str) -> str:
+    if not re.fullmatch("[a-z0-9]+", name):  # CloudEvents 1.0, naming conventions
+        raise ValueError(name)
+    return name
 
 
 async def _bucket(client: Client, name: str) -> KeyValue:

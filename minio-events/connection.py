@@ -10,9 +10,13 @@ log = logging.getLogger(__name__)
 
 
 async def connect(settings: BusSettings, name: str) -> Client:
-    """Connect, waiting for as long as the bus is away, and stay connected from then on."""
+    """Connect, waiting for as long as the bus is away, and stay connected from then on.
+
+    Raises SystemExit where the bus knows us not: that does not pass by waiting.
+    """
 
     client = Client()
+    is_first = True
 
     async def lost() -> None:
         if not client.is_closed:
@@ -21,8 +25,13 @@ async def connect(settings: BusSettings, name: str) -> Client:
     async def back() -> None:
         log.warning("bus back")
 
-    async def quiet(_: Exception) -> None:
+    async def failed(error: Exception) -> None:
         """Every failed attempt arrives here; `lost` has said it once."""
+        said = str(error).lower()
+        if is_first and "authorization violation" in said:
+            raise SystemExit(f"the bus at {settings.url} refuses NATS_USER and NATS_PASSWORD")
+        if "violation" in said:  # of a permission, too
+            log.error("refused by the bus", extra={"reason": str(error)})
 
     await client.connect(
         settings.url,
@@ -35,6 +44,7 @@ async def connect(settings: BusSettings, name: str) -> Client:
         ping_interval=10,
         disconnected_cb=lost,
         reconnected_cb=back,
-        error_cb=quiet,
+        error_cb=failed,
     )
+    is_first = False
     return client

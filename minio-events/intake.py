@@ -8,7 +8,7 @@ from contextlib import suppress
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
-from microdemucs.events import MalformedNotification
+from microdemucs.events import MalformedNotification, ObjectCreated
 from microdemucs.jobs import FAILED, FINISHED, JobRecord, job_id
 from microdemucs.problems import Problem, now
 from minio_events.calls import Call, song_calls, trace_of
@@ -40,17 +40,20 @@ class Intake:
 
     async def given_up(self, call: Call, reason: str) -> None:
         """Record that the job of `call` failed until somebody replays its dead letter."""
-        if not call.song:
-            return
-        key = job_id(call.song)
+        while call.song and not await self._put_given_up(call.song, call, reason):
+            pass  # somebody wrote in between: look at it again
+
+    async def _put_given_up(self, song: ObjectCreated, call: Call, reason: str) -> bool:
+        key = job_id(song)
         try:
             entry = await self._jobs.get(key)
             record = JobRecord.read(entry.value or b"{}")
             revision = entry.revision or 0
-        except KeyNotFoundError:
-            record, revision = JobRecord.of(call.song, trace=trace_of(call.event)), 0
+        except KeyNotFoundError as error:
+            record = JobRecord.of(song, trace=trace_of(call.event))
+            revision = (error.entry.revision or 0) if error.entry else 0
         if record.state in FINISHED:
-            return
+            return True
         problem = Problem(
             503,
             "given-up",
@@ -59,4 +62,8 @@ class Intake:
         )
         record.state, record.problem = FAILED, problem.body()
         record.updated = record.finished = now()
-        await self._jobs.update(key, record.write(), last=revision)
+        try:
+            await self._jobs.update(key, record.write(), last=revision)
+        except KeyWrongLastSequenceError:
+            return False
+        return True

@@ -101,7 +101,8 @@ class Pull:
                     msg = await arrived.get()
             except TimeoutError:
                 silent += 1
-                if silent < 2 * _HEARTBEAT_S and self._client.stats["reconnects"] == connection:
+                is_same = self._client.stats["reconnects"] == connection
+                if silent < 2 * _HEARTBEAT_S and is_same and not self._client.is_closed:
                     continue
                 return  # the request went with its server, so ask again
             silent = 0

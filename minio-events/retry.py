@@ -33,10 +33,6 @@ class Attempts:
         longest = _LONGEST_S if verdict.counted else _LONGEST_UNCOUNTED_S
         return max(verdict.after or 0.0, min(longest, 2.0 ** min(tried - 1, 20)))
 
-    def failed(self, message: Hashable) -> int:
-        """How many attempts failed so far."""
-        return self._failed.get(message, 0)
-
     def forget(self, message: Hashable) -> None:
         """It is done, or given up."""
         self._failed.pop(message, None)

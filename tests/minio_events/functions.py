@@ -27,7 +27,9 @@ class Request:
 class Function:
     """`answer` gets each request, may wait as long as it likes, and says status and headers."""
 
-    def __init__(self, answer: Callable[[Request], Answer] = lambda _: (204, {})) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer] = lambda _: (204, {}), port: int = 0
+    ) -> None:
         self.got: list[Request] = []
         self.answer = answer
         function = self
@@ -53,7 +55,7 @@ class Function:
             def log_message(self, *_: object) -> None:
                 """Tests do not want lines on stderr."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -68,10 +70,16 @@ class Function:
         self._server.server_close()
 
 
+def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
+    """These answers one after the other, then 204."""
+    left = list(answers)
+    return lambda _: left.pop(0) if left else (204, {})
+
+
 @contextmanager
-def function(answer: Callable[[Request], Answer] = lambda _: (204, {})):
+def function(answer: Callable[[Request], Answer] = lambda _: (204, {}), port: int = 0):
     """A function that is up inside."""
-    one = Function(answer)
+    one = Function(answer, port)
     try:
         yield one
     finally:

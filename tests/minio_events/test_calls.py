@@ -11,18 +11,10 @@ from microdemucs.events import MalformedNotification, ObjectCreated, notificatio
 from microdemucs.jobs import JobRecord, job_id
 from minio_events.calls import delivery_call, result_calls, song_calls, trace_of
 from minio_events.forward import request
+from tests.minio_events.messages import DELIVERY, STARTED
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 PUT = (CAPTURES / "put.json").read_bytes()
-STARTED = {
-    "job": "5d41402abc4b2a76b9719d911017c592",
-    "trace": "0af7651916cd43dd8448eb211c80319c",
-    "song": {"bucket": "songs", "key": "dir/a ü.mp3", "etag": "e", "version": "", "size": 1},
-    "options": {},
-    "model": "htdemucs_tiny",
-    "started": "2026-11-22T17:25:34.612Z",
-}
-DELIVERY = {"delivery": "msg_1", "target": "w1", "body": "{}", "job": "j", "trace": "a" * 32}
 
 
 def result(key, request_id="r1"):
