@@ -46,9 +46,12 @@ async def follow(job: str, *, as_json: bool) -> None:
     async def show(msg: Msg) -> None:
         line = msg.data.decode()
         if job in line:
-            print(line if as_json else readable(json.loads(line), colour=sys.stdout.isatty()))
+            text = line if as_json else readable(json.loads(line), colour=sys.stdout.isatty())
+            print(text, flush=True)
 
     await client.subscribe("logs.>", cb=show)
+    await client.flush()
+    print("following; Ctrl-C ends it", file=sys.stderr, flush=True)
     await asyncio.Event().wait()
 
 
