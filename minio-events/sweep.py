@@ -12,6 +12,7 @@ import signal
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import nats.errors
 from minio import Minio
@@ -44,7 +45,7 @@ class Sweep:
         # A notification on its way is not lost: the sure target replays every 3 s.
         self._grace = timedelta(seconds=number("SWEEP_GRACE_SECONDS", 30))
         self._tell = timedelta(hours=number("SWEEP_TELL_HOURS", 24))
-        self._settled: set[tuple[str, str, str]] = set()
+        self._settled: set[tuple[str, ...]] = set()
         self._told: set[tuple[str, str]] = set()
 
     async def look(self) -> dict[str, int]:
@@ -80,13 +81,23 @@ class Sweep:
         return not info.num_pending and not info.num_ack_pending
 
     async def _records(self) -> dict[str, JobRecord]:
-        watcher = await (await self._js.key_value(bus.JOBS)).watchall(ignore_deletes=True)
-        records = {}
-        async for entry in watcher:
-            if entry is None:  # that was all
-                break
-            records[entry.key] = JobRecord.read(entry.value)
-        await watcher.stop()  # type: ignore[no-untyped-call]
+        held = await self._js.key_value(bus.JOBS)
+        records: dict[str, JobRecord] = {}
+        if not (await held.status()).values:
+            return records
+        watcher = await held.watchall()
+        try:
+            left: int | None = None
+            while left != 0:
+                # nats-py's None for "that was all" may come before all else (2.16.0): what the
+                # server says of how many follow does not.
+                entry = await watcher.updates(timeout=10)  # type: ignore[no-untyped-call]
+                if entry:
+                    left = entry.delta
+                    if entry.operation is None:
+                        records[entry.key] = JobRecord.read(entry.value)
+        finally:
+            await watcher.stop()  # type: ignore[no-untyped-call]
         return records
 
     def _songs(self) -> list[Object]:
@@ -102,29 +113,32 @@ class Sweep:
             return None
         beside = [by_key.get(f"{key}/{name}") for name in (MANIFEST, FAILURE)]
         mark = max((m for m in beside if m), key=lambda m: m.modified, default=None)
-        settled = (key, etag, mark.etag if mark else "")
+        settled = (key, etag, modified.isoformat(), mark.etag if mark else "")
         if settled in self._settled:
             return None
-        if mark and mark.modified >= modified and await self._is_about(mark, etag):
+        document = await self._document(mark) if mark else {}
+        if mark and mark.modified >= modified and _song_of(document).get("etag") == etag:
             self._settled.add(settled)
             return None
         created = await asyncio.to_thread(self._created, key)
         if not created:
             return None
-        if not created.is_song:
+        job = job_id(created)
+        # The same song put again is the job that is done already, and gets no newer manifest.
+        is_done = mark and mark.key.endswith(MANIFEST) and document.get("job") == job
+        if is_done or not created.is_song:
             self._settled.add(settled)
             return None
-        job = job_id(created)
         on_its_way = not idle and job in records
         if on_its_way or await is_buried(self._client, "songs", job):
             return None
         return created
 
-    async def _is_about(self, mark: Mark, etag: str) -> bool:
-        document = await asyncio.to_thread(
+    async def _document(self, mark: Mark) -> dict[str, Any]:
+        found = await asyncio.to_thread(
             store.read_json, self._store, self._settings.stems, mark.key
         )
-        return bool(document) and (document or {}).get("song", {}).get("etag") == etag
+        return found or {}
 
     def _created(self, key: str) -> ObjectCreated | None:
         try:
@@ -143,7 +157,7 @@ class Sweep:
             key=key,
             size=stat.size or 0,
             etag=stat.etag or "",
-            version=stat.version_id or "",
+            version="" if stat.version_id == "null" else stat.version_id or "",
             time=_rfc3339(stat.last_modified or datetime.now(UTC)),
             content_type=stat.content_type or "",
             metadata=metadata,
@@ -161,27 +175,26 @@ class Sweep:
             return False
         try:
             entry = await (await self._js.key_value(TOLD)).get(lease_key(mark.song_key))
+            is_told = entry.value == mark.etag.encode()
         except KeyNotFoundError:
-            return True
-        if entry.value != mark.etag.encode():
-            return True
+            is_told = False
+        if not is_told:
+            return not await is_buried(self._client, "results", mark.key)
         self._told.add((mark.key, mark.etag))
         return False
 
     async def _restore(self, mark: Mark) -> int:
         """Write down again what a mark tells of a job; 1 where that could be done, else 0."""
-        document = await asyncio.to_thread(
-            store.read_json, self._store, self._settings.stems, mark.key
-        )
         try:
-            record = record_of(mark, document or {})
+            record = record_of(mark, await self._document(mark))
             await (await self._js.key_value(bus.JOBS)).create(record.id, record.write())
-            if record.state == DONE and not record.options.get("shifts"):
+        except (KeyError, TypeError, KeyWrongLastSequenceError):
+            return 0  # none of ours, or written meanwhile
+        if record.state == DONE and not record.options.get("shifts"):
+            with suppress(KeyError, Problem, KeyWrongLastSequenceError):  # it is there, or useless
                 name = f"{record.song['sha256']}.{options_hash(Options.of_request(record.options))}"
                 value = json.dumps({"key": record.key, "job": record.id}).encode()
                 await (await self._js.key_value(bus.RESULTS)).create(name, value)
-        except (KeyError, Problem, KeyWrongLastSequenceError):
-            return 0  # none of ours, or written meanwhile
         return 1
 
 
@@ -198,8 +211,8 @@ async def sweep(every: float | None) -> None:
     while not stop.is_set():
         try:
             log.info("swept", extra=await looking.look())
-        except (Problem, nats.errors.Error) as error:
-            if not every:
+        except (Problem, store.Changed, nats.errors.Error) as error:
+            if not every or client.is_closed:
                 raise SystemExit(f"the sweep could not look: {error}") from error
             log.warning("sweep failed", extra={"reason": str(error)})
         if not every:
@@ -207,6 +220,11 @@ async def sweep(every: float | None) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every)
     await client.close()
+
+
+def _song_of(document: dict[str, Any]) -> dict[str, Any]:
+    song = document.get("song")
+    return song if isinstance(song, dict) else {}
 
 
 def _rfc3339(moment: datetime) -> str:
