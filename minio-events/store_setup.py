@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException, S3Error, ServerError
+from minio.error import InvalidResponseError, MinioAdminException, S3Error, ServerError
 from minio.notificationconfig import NotificationConfig, QueueConfig, SuffixFilterRule
 
 from microdemucs import bus
@@ -26,8 +26,15 @@ PARTS = ("events", "separate", "upload", "notify")
 
 _POLICIES = Path(__file__).parent / "policies"
 _READY_S = 60
-# What a store that has just been started may answer.
-_NOT_YET = (urllib3.exceptions.HTTPError, S3Error, ServerError, MinioAdminException, OSError)
+# What a store that is just starting, or just ending to start anew, may answer.
+_NOT_YET = (
+    urllib3.exceptions.HTTPError,
+    InvalidResponseError,
+    S3Error,
+    ServerError,
+    MinioAdminException,
+    OSError,
+)
 
 
 def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
