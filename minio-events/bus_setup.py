@@ -91,21 +91,46 @@ async def provision_bus(client: Client) -> list[str]:
         if await _stream(js, wanted):
             changed.append(f"stream {wanted.name}")
     for name, (stream, pending) in _CONSUMERS.items():
-        config = ConsumerConfig(
+        consumer = ConsumerConfig(
             durable_name=name, ack_wait=ACK_WAIT_S, max_ack_pending=pending, max_deliver=-1
         )
-        try:
-            await js.consumer_info(stream, name)
-        except NotFoundError:
+        if await _consumer(js, stream, consumer):
             changed.append(f"consumer {stream}.{name}")
-            await js.add_consumer(stream, config)
-    for wanted_bucket in _buckets(replicas):
-        try:
-            await js.stream_info(f"KV_{wanted_bucket.bucket}")
-        except NotFoundError:
-            changed.append(f"bucket {wanted_bucket.bucket}")
-            await js.create_key_value(wanted_bucket)
+    for bucket in _buckets(replicas):
+        if await _bucket(js, bucket):
+            changed.append(f"bucket {bucket.bucket}")
     return changed
+
+
+async def _consumer(js: JetStreamContext, stream: str, wanted: ConsumerConfig) -> bool:
+    try:
+        held = (await js.consumer_info(stream, wanted.durable_name or "")).config
+    except NotFoundError:
+        held = ConsumerConfig()
+    if (held.ack_wait, held.max_ack_pending, held.max_deliver) == (
+        wanted.ack_wait,
+        wanted.max_ack_pending,
+        wanted.max_deliver,
+    ):
+        return False
+    await js.add_consumer(stream, wanted)  # or changes the one that is there
+    return True
+
+
+async def _bucket(js: JetStreamContext, wanted: KeyValueConfig) -> bool:
+    ttl = wanted.ttl or 0
+    try:
+        held = (await js.stream_info(f"KV_{wanted.bucket}")).config
+    except NotFoundError:
+        await js.create_key_value(wanted)
+        return True
+    if (held.max_age or 0, held.num_replicas) == (ttl, wanted.replicas):
+        return False
+    window = min(held.duplicate_window, ttl or held.duplicate_window)
+    await js.update_stream(
+        held.evolve(max_age=ttl, num_replicas=wanted.replicas, duplicate_window=window)
+    )
+    return True
 
 
 async def _stream(js: JetStreamContext, wanted: StreamConfig) -> bool:
