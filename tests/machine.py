@@ -24,6 +24,7 @@ from local.environment import ROOT, Local, local
 from local.stack import provision
 from microdemucs import store
 from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.problems import Later
 from microdemucs.settings import StoreSettings
 
 _T = TypeVar("_T")
@@ -73,6 +74,18 @@ class Machine:
         for part in parts:
             url = f"http://127.0.0.1:{self.here.variables[READY[part]]}/readyz"
             until(lambda url=url: _answers(url), 90, f"{part} is ready")
+
+    def stored(self) -> None:
+        """Wait until the store answers."""
+
+        def answers() -> bool:
+            try:
+                with store.told():
+                    return self.store.bucket_exists("stems")
+            except Later:
+                return False
+
+        until(answers, 60, "the store answers")
 
     def kill(self, part: str) -> None:
         """kill -9 for every process of `part`."""

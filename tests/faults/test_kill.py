@@ -99,6 +99,7 @@ def test_the_store_killed_in_a_burst_of_20(whole):
     whole.kill("minio")
     until(lambda: whole.said("again later"), 60, "a song was tried while the store was away")
     whole.start("minio")
+    whole.stored()
     finished_once(whole, keys)
 
 
