@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import urllib3
@@ -25,11 +26,12 @@ from tests.minio_events.functions import function
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """A machine with NATS and MinIO just started, of this module alone."""
+    """A machine with NATS and MinIO, of this module alone; provisioned before it was up."""
     one = Machine(local(tmp_path_factory.mktemp("machine"), ports=dict.fromkeys(PORTS, 0)))
     try:
-        one.start("nats", "minio")
-        provisioned(one)
+        with ThreadPoolExecutor() as beside:
+            one.first = beside.submit(provisioned, one)
+            one.start("nats", "minio")
         yield one
     finally:
         one.end()
@@ -68,29 +70,14 @@ def heard(one, bucket, key, subject):
     until(lambda: one.on_bus("events", listen) == before + 2, 20, f"two copies of {key}")
 
 
-def test_a_store_and_a_bus_that_have_just_been_started_are_waited_for(tmp_path):
-    one = Machine(local(tmp_path, ports=dict.fromkeys(PORTS, 0)))
-    try:
-        began = subprocess.Popen(
-            [sys.executable, "-m", "minio_events", "provision"],
-            cwd=ROOT,
-            env=os.environ | one.here.of("provision"),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        one.start("nats")
-        one.start("minio")
-        out, _ = began.communicate(timeout=60)
-        assert began.returncode == 0
-        changed = json.loads(out.splitlines()[-1])["changed"]
-        assert [what for what in changed if what.startswith(("stream", "user"))] == [
-            *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
-            *(f"user {name}" for name in ("events", "separate", "upload", "notify")),
-        ]
-        heard(one, "songs", "a.mp3", "SONGS")
-        heard(one, "stems", "a.mp3/manifest.json", "STEMS")
-    finally:
-        one.end()
+def test_a_store_and_a_bus_that_have_just_been_started_are_waited_for(two):
+    changed = two.first.result()
+    assert [what for what in changed if what.startswith(("stream", "user"))] == [
+        *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
+        *(f"user {name}" for name in ("events", "separate", "upload", "notify")),
+    ]
+    heard(two, "songs", "a.mp3", "SONGS")
+    heard(two, "stems", "a.mp3/manifest.json", "STEMS")
 
 
 def test_a_second_time_changes_nothing(two):
@@ -159,19 +146,19 @@ def test_a_new_password_of_the_store_at_the_bus_is_noticed(two):
         ({"STORE_URL": "nowhere"}, "STORE_URL is 'nowhere': it must be a URL .*"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_at_once(two, settings, line):
+def test_what_cannot_be_done_is_one_line_at_once(whole, settings, line):
     began = time.monotonic()
-    done = command(two, **settings)
+    done = command(whole, **settings)
     assert done.returncode == 1
     [said] = done.stderr.splitlines()
     assert re.fullmatch(line, said)
     assert time.monotonic() - began < 20
 
 
-def test_a_user_who_is_not_the_stores_root_is_one_line(two):
+def test_a_user_who_is_not_the_stores_root_is_one_line(whole):
     keys = {"STORE_ACCESS_KEY": "events"}
-    secret = two.here.variables["STORE_EVENTS_SECRET"]
-    done = command(two, **keys, STORE_SECRET_KEY=secret)
+    secret = whole.here.variables["STORE_EVENTS_SECRET"]
+    done = command(whole, **keys, STORE_SECRET_KEY=secret)
     assert done.returncode == 1
     assert re.fullmatch("the store refuses STORE_ACCESS_KEY .*: AccessDenied\n", done.stderr)
 
