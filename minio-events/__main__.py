@@ -1,4 +1,4 @@
-"""The programs of this folder: python -m minio_events provision | bridge | sweep | deadletters."""
+"""The programs of this folder: python -m minio_events bridge | intake | sweep …."""
 
 import argparse
 
@@ -7,6 +7,7 @@ import uvloop
 from microdemucs import logs
 from minio_events.bridge import bridge
 from minio_events.deadletters import deadletters
+from minio_events.intake import intake
 from minio_events.provision import provision
 from minio_events.sweep import sweep
 
@@ -17,6 +18,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("provision", help="buckets, users, targets, rules, streams, consumers")
     commands.add_parser("bridge", help="messages become requests to the functions")
+    commands.add_parser("intake", help="songs that have arrived become jobs that wait")
     sweeper = commands.add_parser("sweep", help="find what a lost notification left")
     sweeper.add_argument("--every", type=float, metavar="SECONDS", help="go on, this often")
     burial = commands.add_parser("deadletters", help="what was given up")
@@ -29,6 +31,8 @@ def main() -> None:
         uvloop.run(provision())
     elif arguments.command == "bridge":
         uvloop.run(bridge())
+    elif arguments.command == "intake":
+        uvloop.run(intake())
     elif arguments.command == "sweep":
         uvloop.run(sweep(arguments.every))
     else:

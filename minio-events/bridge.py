@@ -9,30 +9,26 @@ import asyncio
 import json
 import logging
 import re
-import signal
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 import aiohttp
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 from microdemucs import bus, logs
 from microdemucs.events import MalformedNotification
 from microdemucs.jobs import lease_key
-from microdemucs.settings import BadSetting, BusSettings, address, number, text
+from microdemucs.settings import BadSetting, address, number, text
 from minio_events.bus_setup import TOLD
 from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
-from minio_events.connection import connect
 from minio_events.forward import Dead, Done, Verdict, post
-from minio_events.intake import Intake
+from minio_events.given_up import GivenUp
 from minio_events.letters import bury, is_replayed
 from minio_events.pull import Held, Pull
 from minio_events.retry import Attempts
 from minio_events.seen import Seen
+from minio_events.service import bucket, serve
 from minio_events.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -62,17 +58,16 @@ class Bridge:
     """All routes of one deployment, over one connection each to the bus and to the functions."""
 
     def __init__(
-        self, client: Client, session: aiohttp.ClientSession, intake: Intake, told: KeyValue
+        self, client: Client, session: aiohttp.ClientSession, given_up: GivenUp, told: KeyValue
     ) -> None:
         self._client = client
         self._session = session
-        self._intake = intake
+        self._given_up = given_up
         self._told = told
 
-    async def run(self, routes: list[Route], announced: Pull) -> None:
+    async def run(self, routes: list[Route]) -> None:
         """Go on until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(announced.run(self._intake))
             for route in routes:
                 group.create_task(route.pull.run(partial(self._go, route)))
 
@@ -125,7 +120,7 @@ class Bridge:
         await bury(self._client, route.kind, about, held.msg, reason, held.tries)
         log.error("given up", extra={"route": route.kind, "about": about, "reason": reason})
         if call and route.kind == "songs":
-            await self._intake.given_up(call, reason)
+            await self._given_up(call, reason)
         await held.msg.ack()
         route.attempts.forget(number)
 
@@ -136,31 +131,19 @@ def _job(route: Route, call: Call) -> dict[str, str]:
 
 async def bridge() -> None:
     """Run until SIGTERM; then hand back what is in work. Raises SystemExit with what to do."""
-    client = await connect(BusSettings(), "bridge")
-    logs.start("minio-events", _Publisher(client))
-    jobs, told = await _bucket(client, bus.JOBS), await _bucket(client, TOLD)
+
+    async def work(client: Client) -> None:
+        jobs, told = await bucket(client, bus.JOBS), await bucket(client, TOLD)
+        timeout = aiohttp.ClientTimeout(total=number("REQUEST_SECONDS", 4 * 3600), sock_connect=5)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            await Bridge(client, session, GivenUp(jobs), told).run(_routes(client))
+
+    await serve("bridge", work)
+
+
+def _routes(client: Client) -> list[Route]:
     songs = text("SONGS_BUCKET", "songs")
-    intake = Intake(jobs, songs)
-    timeout = aiohttp.ClientTimeout(total=number("REQUEST_SECONDS", 4 * 3600), sock_connect=5)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        running = asyncio.create_task(
-            Bridge(client, session, intake, told).run(
-                _routes(client, songs), Pull(client, bus.SONGS, "intake", 64)
-            )
-        )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-        log.info("bridge started")
-        try:
-            with suppress(asyncio.CancelledError):
-                await running
-        except* nats.errors.ConnectionClosedError:
-            raise SystemExit("the bus ended the session for good: start again") from None
-    log.info("bridge stopped")
-    await client.drain()
-
-
-def _routes(client: Client, songs: str) -> list[Route]:
     notify = address("NOTIFY_URL", "http://127.0.0.1:8083")
     sink = address("K_SINK", notify)
     overrides = _overrides(text("K_CE_OVERRIDES", "{}"))
@@ -205,26 +188,3 @@ def _extension(name: str) -> str:
     if not re.fullmatch("[a-z0-9]+", name):  # CloudEvents 1.0, naming conventions
         raise ValueError(name)
     return name
-
-
-async def _bucket(client: Client, name: str) -> KeyValue:
-    """The key-value bucket, waited for until it has been provisioned."""
-    while True:
-        try:
-            return await client.jetstream().key_value(name)
-        except (nats.js.errors.NotFoundError, nats.errors.Error):
-            await asyncio.sleep(0.3)
-
-
-class _Publisher:
-    """Log lines on the bus, sent without waiting."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def tell(self, subject: str, data: bytes) -> None:
-        if self._client.is_connected:
-            task = asyncio.get_running_loop().create_task(self._client.publish(subject, data))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)

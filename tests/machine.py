@@ -29,7 +29,7 @@ from microdemucs.settings import StoreSettings
 
 _T = TypeVar("_T")
 READY = {"upload": "UPLOAD_PORT", "notify": "NOTIFY_PORT", "separate": "SEPARATE_PORT"}
-WHOLE = ("nats", "minio", "bridge", "separate", "upload", "notify")
+WHOLE = ("nats", "minio", "bridge", "intake", "separate", "upload", "notify")
 
 
 def until(look: Callable[[], _T], seconds: float = 60, what: str = "") -> _T:

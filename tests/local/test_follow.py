@@ -25,7 +25,7 @@ def test_an_error_is_red_on_a_terminal_only():
 
 
 def test_it_follows_all_parts_and_one_job_where_asked(tmp_path):
-    with machine(tmp_path / "machine", "nats", "minio", "bridge", "separate") as one:
+    with machine(tmp_path / "machine", "nats", "minio", "bridge", "intake", "separate") as one:
         env = "".join(f"{name}={value}\n" for name, value in one.here.variables.items())
         (one.here.state / "env").write_text(env)
         with (tmp_path / "said").open("w") as into:

@@ -37,11 +37,11 @@ def bridged(bus, separate, notify=None, **settings):
         "SEPARATE_URL": separate if isinstance(separate, str) else separate.url,
         "NOTIFY_URL": notify.url if notify else f"http://127.0.0.1:{free_port()}",
     }
-    bus.start("bridge", **addresses | settings)
+    bus.start("bridge", "intake", **addresses | settings)
     until(lambda: bus.said("bridge started"), 30, "the bridge has started")
     yield
-    if "bridge" in bus.processes:
-        bus.stop("bridge")
+    for part in {"bridge", "intake"} & set(bus.processes):
+        bus.stop(part)
 
 
 def is_idle(bus, stream="SONGS", consumer="separate"):
