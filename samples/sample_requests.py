@@ -121,10 +121,10 @@ def follow(api: "Api", job: str) -> dict[str, Any]:
     print(f"GET {path}")
     end = time.monotonic() + PATIENCE_S
     known: dict[str, Any] = {}
-    while known.get("state") not in FINISHED and time.monotonic() < end:
+    quiet = False  # 204: who has heard the end hears no more
+    while not quiet and time.monotonic() < end:
         answer = api.send("GET", path, headers={"Last-Event-ID": last}, preload_content=False)
-        if answer.status == 204:
-            break
+        quiet = answer.status == 204
         event: dict[str, str] = {}
         for line in _lines(answer):
             name, _, value = line.partition(": ")
@@ -137,8 +137,7 @@ def follow(api: "Api", job: str) -> dict[str, Any]:
                 print(f"{known['progress']:.0%}")
                 event = {}
         answer.release_conn()
-    again = api.send("GET", path, headers={"Last-Event-ID": last})
-    api.must(again.status == 204, "who has heard the end hears no more (204)")
+    api.must(quiet and known.get("state") in FINISHED, "who has heard the end hears no more (204)")
     return known
 
 
