@@ -24,6 +24,7 @@ from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"
 _WEBHOOK_S = 60
+_TOLD_TO_STOP = (130, 143)  # honcho's own codes after SIGINT, SIGTERM
 _EVENTS = ["dev.microdemucs.separation.completed", "dev.microdemucs.separation.failed"]
 
 
@@ -48,8 +49,9 @@ def run(song: Path, out: Path, *, once: bool) -> None:
             f"  logs      make logs",
             flush=True,
         )
-        if honcho.wait():
+        if honcho.wait() not in _TOLD_TO_STOP:
             raise SystemExit(f"a part of the stack has ended: see {here.state}/stack.log")
+        print("stopped from elsewhere")
 
 
 def separated(here: Local, song: Path, out: Path, took: dict[str, float]) -> None:
