@@ -237,7 +237,7 @@ def test_a_session_that_the_bus_ends_for_good_ends_the_bridge_with_one_line(bus,
         until(lambda: bus.said("bridge started"), 30)
         config.write_text(text.replace("$NATS_EVENTS_PASSWORD", "other"))
         server.send_signal(signal.SIGHUP)
-        assert bus.processes.pop("bridge").wait(20) == 1
+        assert bus.processes["bridge"].wait(20) == 1
         said = (bus.here.state / "bridge.log").read_text()
         assert said == "the bus ended the session for good: start again\n"
     finally:
