@@ -6,10 +6,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.binaries import MC, MINIO
+from local.binaries import MC, MINIO, ROOT
 from local.ports import free_port, is_free
 
-ROOT = Path(__file__).parent.parent
 STATE = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
 
 PORTS = {
@@ -88,6 +87,15 @@ def local(state: Path = STATE, *, ports: dict[str, int] | None = None) -> Local:
     }
     given = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
     return Local(state, variables | given)
+
+
+def started(state: Path = STATE) -> Local:
+    """The settings of the stack that was started in `state`. Raises SystemExit where none was."""
+    try:
+        lines = (state / "env").read_text().splitlines()
+    except OSError:
+        raise SystemExit("no stack has been started here: make run") from None
+    return Local(state, dict(line.split("=", 1) for line in lines))
 
 
 _PASSED_ON = ("MODEL", "MODELS_DIR", "MAX_SONG_SECONDS", "MAX_SONG_BYTES", "MP3_QUALITY")

@@ -11,7 +11,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from local.environment import STATE
+from local.environment import started
 from microdemucs.settings import BusSettings
 from minio_events.connection import connect
 
@@ -35,10 +35,7 @@ def _short(value: Any) -> str:
 
 async def follow(job: str, *, as_json: bool) -> None:
     """Print lines as they come, until interrupted. Raises SystemExit where no stack is up."""
-    try:
-        held = dict(x.split("=", 1) for x in (STATE / "env").read_text().splitlines())
-    except OSError:
-        raise SystemExit("no stack has been started here: make run") from None
+    held = started().variables
     client = await connect(
         BusSettings(held["NATS_URL"], "logs", held["NATS_LOGS_PASSWORD"]), "logs"
     )

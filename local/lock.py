@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from local.environment import ROOT
+from local.binaries import ROOT
 
 LOCKS = {
     "run": ["pyproject.toml", "--extra", "torch", "--extra", "local"],

@@ -15,7 +15,8 @@ from minio import Minio
 
 from local.api import Api
 from local.bar import Bar
-from local.environment import ROOT, Local, local
+from local.binaries import ROOT
+from local.environment import Local, local
 from local.listener import Listener, pretty
 from local.stack import stack
 from microdemucs import store
@@ -90,7 +91,6 @@ def separated(here: Local, song: Path, out: Path, took: dict[str, float]) -> Non
 
 def _followed(api: Api, key: str, took: dict[str, float]) -> dict[str, Any]:
     """The finished job; a bar for each phase that it went through."""
-    begins = [*PHASES.values(), 1.0]
     bar: Bar | None = None
     now = ""
     job: dict[str, Any] = {}
@@ -102,8 +102,7 @@ def _followed(api: Api, key: str, took: dict[str, float]) -> dict[str, Any]:
                 took[now] = bar.seconds
             bar, now = (Bar(phase) if phase else None), phase
         if bar and now in PHASES:
-            number = list(PHASES).index(now)
-            begin, end = begins[number], begins[number + 1]
+            begin, end = PHASES[now]
             bar.at((job["progress"] - begin) / (end - begin))
     return job
 

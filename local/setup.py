@@ -13,12 +13,10 @@ import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 
 from local.bar import Bar
-from local.binaries import build
+from local.binaries import ROOT, build
 
-ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 _PACKAGES_GB = 9

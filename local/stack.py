@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.environment import ROOT, STATE, Local
+from local.binaries import ROOT
+from local.environment import STATE, Local
 
 _READY_S = 120
 _STOP_S = 20

@@ -45,6 +45,23 @@ class Entry(NamedTuple):
     revision: int
 
 
+def connection(settings: BusSettings, name: str) -> dict[str, Any]:
+    """How every part connects to NATS: as its own user, with inboxes of its own, for good.
+
+    Arguments for nats-py's `connect`.
+    """
+    return {
+        "servers": settings.url,
+        "user": settings.user or None,
+        "password": settings.password or None,
+        "name": name,
+        "inbox_prefix": f"_INBOX_{settings.user or 'any'}",
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 1,
+        "ping_interval": 10,
+    }
+
+
 class Bus:
     """One connection to NATS. Thread-safe; every method but `tell` waits for the answer."""
 
@@ -142,16 +159,7 @@ class Bus:
             """Every failed attempt to reconnect arrives here; `is_up` is what counts."""
 
         await self._client.connect(
-            self._settings.url,
-            user=self._settings.user or None,
-            password=self._settings.password or None,
-            name=self._name,
-            inbox_prefix=f"_INBOX_{self._settings.user or 'any'}",
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            ping_interval=10,
-            reconnected_cb=again,
-            error_cb=quiet,
+            **connection(self._settings, self._name), reconnected_cb=again, error_cb=quiet
         )
         self._connected.set()
 

@@ -22,14 +22,14 @@ STATES = (WAITING, RUNNING, DONE, FAILED, CANCELLED, SUPERSEDED)
 FINISHED = frozenset({DONE, FAILED, CANCELLED, SUPERSEDED})
 
 PHASES = {
-    "downloading": 0.0,
-    "decoding": 0.02,
-    "separating": 0.05,
-    "encoding": 0.85,
-    "uploading": 0.97,
+    "downloading": (0.0, 0.02),
+    "decoding": (0.02, 0.05),
+    "separating": (0.05, 0.85),
+    "encoding": (0.85, 0.97),
+    "uploading": (0.97, 1.0),
 }
-"""The phases of a job in their order, and how far along it is where each begins: shares of the
-whole as they are for a song of some minutes."""
+"""The phases of a job in their order, and how far along it is where each begins and ends: shares
+of the whole as they are for a song of some minutes."""
 
 
 def job_id(song: ObjectCreated) -> str:

@@ -4,6 +4,7 @@ import logging
 
 from nats.aio.client import Client
 
+from microdemucs.bus import connection
 from microdemucs.settings import BusSettings
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,7 @@ async def connect(settings: BusSettings, name: str) -> Client:
             log.error("refused by the bus", extra={"reason": str(error)})
 
     await client.connect(
-        settings.url,
-        user=settings.user or None,
-        password=settings.password or None,
-        name=name,
-        inbox_prefix=f"_INBOX_{settings.user or 'any'}",
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=1,
-        ping_interval=10,
+        **connection(settings, name),
         disconnected_cb=lost,
         reconnected_cb=back,
         error_cb=failed,

@@ -20,7 +20,8 @@ import nats
 from honcho.environ import parse_procfile
 from minio import Minio
 
-from local.environment import ROOT, Local, local
+from local.binaries import ROOT
+from local.environment import PORTS, Local, local
 from local.stack import provision
 from microdemucs import store
 from microdemucs.jobs import failure_key, manifest_key
@@ -185,7 +186,7 @@ class Machine:
 @contextmanager
 def machine(folder: Path, *parts: str, **settings: str) -> Iterator[Machine]:
     """A machine in `folder` with `parts` of the Procfile up, provisioned and ready."""
-    here = local(folder, ports=dict.fromkeys(_PORTS, 0))
+    here = local(folder, ports=dict.fromkeys(PORTS, 0))
     # One thread each: two songs at once on two cores, not four threads in each other's way.
     here.variables.update({"OMP_NUM_THREADS": "1", "GRACE_SECONDS": "10"} | settings)
     one = Machine(here)
@@ -198,9 +199,6 @@ def machine(folder: Path, *parts: str, **settings: str) -> Iterator[Machine]:
         yield one
     finally:
         one.end()
-
-
-_PORTS = ("UPLOAD_PORT", "SEPARATE_PORT", "NOTIFY_PORT", "STORE_PORT", "NATS_PORT")
 
 
 def _client(here: Local) -> Minio:

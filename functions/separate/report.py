@@ -14,21 +14,12 @@ from contextlib import contextmanager, suppress
 
 from functions.separate.lease import REFRESH_S, Lease
 from microdemucs.bus import CANCELS, JOBS, Bus
-from microdemucs.jobs import JobRecord
+from microdemucs.jobs import PHASES, JobRecord
 from microdemucs.problems import Later, Refused, now
 from microdemucs.room import stopping
 
 log = logging.getLogger(__name__)
 
-# How far along a job is where a phase begins, from what they take for a song of some minutes.
-_BEGINS = {
-    "downloading": 0.0,
-    "decoding": 0.02,
-    "separating": 0.05,
-    "encoding": 0.85,
-    "uploading": 0.97,
-}
-_ENDS = dict(zip(_BEGINS, [*list(_BEGINS.values())[1:], 1.0], strict=True))
 # s per s of audio: four MP3 stems at LAME's best quality on one core
 _ENCODING_SHARE = 0.06
 _MARGIN_S = 3.0  # of the grace, for what comes after the last check
@@ -82,7 +73,8 @@ class Report:
 
         def step(share: float) -> None:
             self._share = share
-            done = _BEGINS[name] + share * (_ENDS[name] - _BEGINS[name])
+            begin, end = PHASES[name]
+            done = begin + share * (end - begin)
             self.record.progress = max(self.record.progress, round(done, 4))
             self.check()
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from local.environment import ROOT
+from local.binaries import ROOT
 from local.follow import readable
 from tests.machine import machine, until
 from tests.songs import mp3

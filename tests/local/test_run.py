@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from local.environment import ROOT
+from local.binaries import ROOT
+from local.environment import PORTS
 from local.ports import free_port
 from tests.machine import until
 from tests.songs import mp3
-
-PORTS = ("UPLOAD_PORT", "SEPARATE_PORT", "NOTIFY_PORT", "STORE_PORT", "NATS_PORT")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from local import setup
 from local.bar import Bar
-from local.environment import local
+from local.environment import PORTS, local
 
 
 def test_a_taken_port_moves_aside_and_a_line_says_so(tmp_path, capsys):
@@ -39,7 +39,7 @@ def test_secrets_are_drawn_once_and_only_the_owner_may_read_them(tmp_path):
     assert len(set(drawn)) == len(drawn)
 
 
-FREE = dict.fromkeys(("UPLOAD_PORT", "SEPARATE_PORT", "NOTIFY_PORT", "STORE_PORT", "NATS_PORT"), 0)
+FREE = dict.fromkeys(PORTS, 0)
 
 
 def test_without_a_network_one_line_says_so(tmp_path, monkeypatch):

@@ -1,19 +1,16 @@
 """A bus alone, fresh for each test, and a machine with bus and store for all."""
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
 
 import pytest
-from nats.aio.client import Client
 
 from local.environment import PORTS, local
 from microdemucs.settings import BusSettings
 from minio_events.bus_setup import provision_bus
 from minio_events.connection import connect
 from tests.machine import Machine, machine, until
-
-Connected = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
