@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-test
+.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -59,5 +59,11 @@ clean:  ## remove what make made here; the shared cache stays
 setup:
 	@python3 -m local.setup run
 
+setup-torch:
+	@python3 -m local.setup torch
+
 setup-test:
 	@python3 -m local.setup test
+
+setup-bench:
+	@python3 -m local.setup bench

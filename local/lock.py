@@ -1,13 +1,20 @@
-"""`make lock`: resolve requirements/*.txt anew, hashes and versions only. Needs uv."""
+"""`make lock`: resolve requirements/*.txt anew, hashes and versions only. Needs uv.
+
+The widest comes first and binds the others: one environment may be set up for several kinds in
+turn, and no kind changes what another has put there.
+"""
 
 import subprocess
 from pathlib import Path
 
 from local.binaries import ROOT
 
+_BOUND = ["pyproject.toml", "--constraint", "requirements/bench.txt"]
 LOCKS = {
-    "run": ["pyproject.toml", "--extra", "torch", "--extra", "local"],
-    "test": ["pyproject.toml", "--extra", "torch", "--extra", "local", "--extra", "dev"],
+    "bench": ["pyproject.toml", "--all-extras"],
+    "test": [*_BOUND, "--extra", "local", "--extra", "torch", "--extra", "dev"],
+    "torch": [*_BOUND, "--extra", "local", "--extra", "torch"],
+    "run": [*_BOUND, "--extra", "local"],
     "go": ["requirements/go.in"],
 }
 

@@ -1,7 +1,11 @@
-"""Set up this clone: `python3 -m local.setup [test]`. Standard library only.
+"""Set up this clone: `python3 -m local.setup [run|torch|test|bench]`. Standard library only.
 
 A virtual environment with pinned, hashed packages; MinIO and mc built once into a cache that all
 clones share. What is there already is left alone.
+
+Each kind has the packages of the one before it and more: what `make run` needs on a CPU; torch
+and demucs, which export models and serve on a GPU; what the tests need; what ours is measured
+against.
 """
 
 import os
@@ -19,7 +23,7 @@ from local.binaries import ROOT, build
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-_PACKAGES_GB = 9
+_PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # with pip's own copies
 
 
 class CannotSetUp(SystemExit):
@@ -27,16 +31,16 @@ class CannotSetUp(SystemExit):
 
 
 def set_up(kind: str) -> None:
-    """Make everything that `make run` (kind "run") or `make test` (kind "test") needs.
-
-    Raises CannotSetUp.
-    """
+    """Make everything that a kind of work needs: run, torch, test or bench. Raises CannotSetUp."""
+    if kind not in _PACKAGES_GB:
+        raise CannotSetUp(f"{kind!r} is none of {', '.join(_PACKAGES_GB)}")
     if not (3, 11) <= sys.version_info[:2] < (3, 15):
         raise CannotSetUp(
             f"Python {sys.version.split()[0]} is not 3.11 to 3.14: install one of them"
         )
     _environment(kind)
-    build(pip_install)
+    if kind != "torch":  # a machine that only fetches and exports models runs no store
+        build(pip_install)
     if kind == "test":
         _browser()
 
@@ -48,8 +52,10 @@ def _environment(kind: str) -> None:
     if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     free = shutil.disk_usage(ROOT).free / 1e9
-    if free < _PACKAGES_GB:
-        raise CannotSetUp(f"{free:.1f} GB are free here and {_PACKAGES_GB} are needed: make room")
+    if free < _PACKAGES_GB[kind]:
+        raise CannotSetUp(
+            f"{free:.1f} GB are free here and {_PACKAGES_GB[kind]} are needed: make room"
+        )
     if not PYTHON.exists():
         try:
             venv.create(VENV, with_pip=True, symlinks=True)
