@@ -89,7 +89,7 @@ def test_the_stems_are_those_of_demucs(whole):
     put(whole, "as demucs.wav", file.getvalue(), **WAV, **{"clip-mode": "none"})
     manifest = whole.done("as demucs.wav")
 
-    model = load_safetensors_model("models/htdemucs_tiny.safetensors").eval()
+    model = load_safetensors_model("models/htdemucs_tiny/htdemucs_tiny.safetensors").eval()
     wav = torch.from_numpy(sound.T.copy())
     reference = wav.mean(0)
     mean, deviation = reference.mean(), reference.std() + 1e-8

@@ -34,7 +34,7 @@ from tests.separate import sounds
 
 MIX = sounds.music(1)
 SONG = sounds.file(MIX)
-TINY = Path(__file__).parents[2] / "models" / "htdemucs_tiny.safetensors"
+TINY = Path(__file__).parents[2] / "models" / "htdemucs_tiny" / "htdemucs_tiny.safetensors"
 Put = Callable[..., Job]
 
 

@@ -16,7 +16,7 @@ from functions.separate.engine.models import BUNDLED, LIMITED, Models
 from functions.separate.stems import wanted
 from microdemucs.options import BadOption, Options
 
-TINY = Path(__file__).parents[2] / "models" / f"{BUNDLED}.safetensors"
+TINY = Path(__file__).parents[2] / "models" / BUNDLED / f"{BUNDLED}.safetensors"
 SOURCES = ["drums", "bass", "other", "vocals"]
 
 

@@ -22,7 +22,7 @@ STRIDE = int(0.75 * SEGMENT)
 
 @pytest.fixture(scope="module")
 def network():
-    return load_safetensors_model(f"models/{BUNDLED}.safetensors").eval()
+    return load_safetensors_model(f"models/{BUNDLED}/{BUNDLED}.safetensors").eval()
 
 
 def noise(length: int) -> np.ndarray:
