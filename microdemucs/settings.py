@@ -25,6 +25,17 @@ def number(name: str, default: float) -> float:
         raise BadSetting(f"{name} is {text(name)!r}: it must be a number") from None
 
 
+def one_of(name: str, *accepted: str) -> str:
+    """The variable `name`, which must be a word accepted; the first is the default.
+
+    Raises BadSetting.
+    """
+    chosen = text(name, accepted[0])
+    if chosen not in accepted:
+        raise BadSetting(f"{name} is {chosen!r}: it must be one of {', '.join(accepted)}")
+    return chosen
+
+
 def flag(name: str) -> bool:
     """Whether the variable `name` says yes: 1, true, yes or on."""
     return text(name).lower() in {"1", "true", "yes", "on"}

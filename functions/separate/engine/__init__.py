@@ -3,6 +3,7 @@
 The overlap-add (functions.separate.overlap) and everything above it know engines by this only.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +15,23 @@ import numpy.typing as npt
 SAMPLE_RATE = 44_100
 """Hz. Every model here hears and says stereo at this rate."""
 
+# OpenVINO's Python package tells Google Analytics of each import; without its reporter it does not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 Floats = npt.NDArray[np.float32]
 Seconds = float | Fraction
 
 
+class UnusableWeights(ValueError):
+    """These weights make no model that can work here; the text says why."""
+
+
 class Engine(Protocol):
-    """One network. Not thread-safe."""
+    """One network, in as many threads at once as `parallel` says."""
+
+    @property
+    def parallel(self) -> int:
+        """How many threads may be in `separate` at once."""
 
     @property
     def segment(self) -> Seconds:

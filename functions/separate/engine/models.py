@@ -20,7 +20,7 @@ from pathlib import Path
 import urllib3
 from minio import Minio
 
-from functions.separate.engine import Model
+from functions.separate.engine import Model, UnusableWeights
 from microdemucs import settings
 from microdemucs.options import BadOption
 from microdemucs.store import Changed, told
@@ -103,7 +103,7 @@ class Models:
             )
         try:
             model = torch_engine.load(weights.name, weights.path, weights.note)
-        except torch_engine.UnusableWeights as error:
+        except UnusableWeights as error:
             raise self._unusable(weights.name, str(error)) from error
         log.info("model loaded", extra={"model": weights.name, "path": weights.path or "hub"})
         return model

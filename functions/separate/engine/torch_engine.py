@@ -13,15 +13,21 @@ from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
 
-from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, Seconds
-
-
-class UnusableWeights(ValueError):
-    """These weights make no model that can work here; the text says why."""
+from functions.separate.engine import (
+    SAMPLE_RATE,
+    Engine,
+    Floats,
+    Model,
+    Seconds,
+    UnusableWeights,
+)
+from functions.separate.engine.places import bag_in
 
 
 class TorchEngine:
     """One demucs network (Demucs, HDemucs or HTDemucs)."""
+
+    parallel = 1  # torch has threads of its own
 
     def __init__(self, network: Any) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -60,7 +66,12 @@ class TorchEngine:
 
 
 def load(name: str, path: Path | None, note: str = "") -> Model:
-    """The model `name` from a file or folder, or by demucs' own loader where `path` is None.
+    """The model `name` as `network` finds it. Raises UnusableWeights."""
+    return model_of(name, network(name, path), note)
+
+
+def network(name: str, path: Path | None) -> Any:
+    """demucs' own object, from a file or folder, or by its own loader where `path` is None.
 
     A folder holds `<name>.yaml` (a bag, as demucs has it) and its weights, or weights only.
     Pickled weights (.th) run code as they are read: only for places the operator controls.
@@ -70,16 +81,12 @@ def load(name: str, path: Path | None, note: str = "") -> Model:
         torch.set_num_threads(_cores())
     try:
         if path is None:
-            network = get_model(name)
-        elif path.is_dir():
-            network = _of_folder(path, name)
-        else:
-            network = _of_file(path)
+            return get_model(name)
+        return _of_folder(path, name) if path.is_dir() else _of_file(path)
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:  # pickles and demucs raise anything
         raise UnusableWeights(f"{type(error).__name__}: {error}") from error
-    return model_of(name, network, note)
 
 
 def model_of(name: str, network: Any, note: str = "") -> Model:
@@ -107,8 +114,7 @@ class _Folder:
 
 
 def _of_folder(folder: Path, name: str) -> Any:
-    bags = [folder / f"{name}.yaml", *folder.glob("*.yaml")]
-    bag = next((one for one in bags if one.exists()), None)
+    bag = bag_in(folder, name)
     if bag:
         return BagOnlyRepo(folder, _Folder(folder)).get_model(bag.stem)  # type: ignore[arg-type]
     weights = [one for one in folder.iterdir() if one.suffix in (".safetensors", ".th")]
