@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-latency: setup-test  ## from a finished PUT to the call of the function
 
 bench-upload: setup-test  ## memory of the upload function under a 200 MB body
 	@$(PYTHON) benchmarks/upload_memory.py $(ARGS)
+
+bench-separate: setup-bench  ## a song to stems: demucs, demucs-onnx and ours (ARGS=--quick, --hour)
+	@$(PYTHON) -m benchmarks.separate $(ARGS)
 
 lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 	@$(PYTHON) -m local.lock

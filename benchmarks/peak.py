@@ -1,0 +1,72 @@
+"""What the cores can do at most: FLOP/s of large matrix products and of convolutions.
+
+    python -m benchmarks.peak
+
+prints JSON: {"f32": {"gemm": …, "conv": …}, "bf16": …}, the best of several. OpenVINO runs them,
+in chains whose numbers stay as the cores want them: its f32 products were twice as fast here as
+torch's, whose MKL is Intel's.
+"""
+
+import json
+import time
+from functools import reduce
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+_LAYERS, _TRIES = 8, 8
+_SIDE = 2048
+# as in the encoder: 384 channels, 3 x 3, on an image of 64 x 336
+_CHANNELS, _IMAGE = 384, (64, 336)
+
+
+def main() -> None:
+    """Both, in both precisions."""
+    measured = {
+        precision: {"gemm": _gemm(precision), "conv": _conv(precision)}
+        for precision in ("f32", "bf16")
+    }
+    print(json.dumps(measured))
+
+
+def _gemm(precision: str) -> float:
+    mix = ops.parameter([_SIDE, _SIDE])
+    weights = [_random(_SIDE, _SIDE) for _ in range(_LAYERS)]
+    chain = reduce(lambda x, weight: ops.matmul(x, weight, False, False), weights, mix)
+    return 2 * _SIDE**3 * _LAYERS / _fastest(ov.Model([chain], [mix]), precision)
+
+
+def _conv(precision: str) -> float:
+    height, width = _IMAGE
+    mix = ops.parameter([1, _CHANNELS, height, width])
+    weights = [_random(_CHANNELS, _CHANNELS, 3, 3) for _ in range(_LAYERS)]
+    ones = [1, 1]
+    chain = reduce(lambda x, w: ops.convolution(x, w, ones, ones, ones, ones), weights, mix)
+    products = _CHANNELS**2 * 9 * height * width * _LAYERS
+    return 2 * products / _fastest(ov.Model([chain], [mix]), precision)
+
+
+def _random(*shape: int) -> NDArray[np.float32]:
+    """Weights that leave a signal's level as it is."""
+    weights = np.random.default_rng(1).standard_normal(shape, np.float32)
+    weights /= np.sqrt(np.float32(weights[0].size))
+    return weights
+
+
+def _fastest(model: ov.Model, precision: str) -> float:
+    """Seconds."""
+    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = ov.Core().compile_model(model, "CPU", hints)
+    mix = _random(*compiled.input(0).shape)
+    best = float("inf")
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        compiled(mix)
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+if __name__ == "__main__":
+    main()
