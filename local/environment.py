@@ -98,7 +98,16 @@ def started(state: Path = STATE) -> Local:
     return Local(state, dict(line.split("=", 1) for line in lines))
 
 
-_PASSED_ON = ("MODEL", "MODELS_DIR", "MAX_SONG_SECONDS", "MAX_SONG_BYTES", "MP3_QUALITY")
+_PASSED_ON = (
+    "MODEL",
+    "MODELS_DIR",
+    "MODELS_CACHE",
+    "ENGINE",
+    "PRECISION",
+    "MAX_SONG_SECONDS",
+    "MAX_SONG_BYTES",
+    "MP3_QUALITY",
+)
 
 
 def _port(name: str, default: int) -> int:

@@ -1,5 +1,6 @@
 """What setting up and starting say where something is missing."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -54,6 +55,36 @@ def test_without_a_network_one_line_says_so(tmp_path, monkeypatch):
     with pytest.raises(setup.CannotSetUp, match="Is there a network") as refused:
         setup.pip_install("-r", str(lock))
     assert "\n" not in str(refused.value)
+
+
+def locked(kind: str) -> set[str]:
+    """name==version ; marker, of all that a kind of set-up installs."""
+    lines = (setup.ROOT / "requirements" / f"{kind}.txt").read_text().splitlines()
+    return {line.rstrip(" \\") for line in lines if "==" in line and not line.startswith(" ")}
+
+
+def test_each_kind_has_what_the_one_before_it_has_in_the_same_versions():
+    assert locked("run") < locked("torch") < locked("test") < locked("bench")
+
+
+def test_a_stack_without_a_gpu_needs_no_torch():
+    names = {line.split("==")[0] for line in locked("run")}
+    assert "openvino" in names
+    assert not names & {"torch", "demucs", "triton"}
+    assert not [name for name in names if name.startswith("nvidia")]
+
+
+@pytest.mark.parametrize("kind", ["run", "torch", "test", "bench", "go"])
+def test_a_lock_holds_versions_and_hashes_only(kind):
+    lines = (setup.ROOT / "requirements" / f"{kind}.txt").read_text().splitlines()
+    pinned = re.compile(r"[a-z0-9-]+==[^ ]+( ; [^;]+)?( \\)?")
+    hashed = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
+    assert [one for one in lines if not pinned.fullmatch(one) and not hashed.fullmatch(one)] == []
+
+
+def test_another_kind_is_refused_by_name():
+    with pytest.raises(setup.CannotSetUp, match="'all' is none of run, torch, test, bench"):
+        setup.set_up("all")
 
 
 def test_the_set_up_needs_nothing_but_the_standard_library():
