@@ -23,13 +23,13 @@ FINISHED = frozenset({DONE, FAILED, CANCELLED, SUPERSEDED})
 
 PHASES = {
     "downloading": (0.0, 0.02),
-    "decoding": (0.02, 0.05),
-    "separating": (0.05, 0.85),
-    "encoding": (0.85, 0.97),
-    "uploading": (0.97, 1.0),
+    "decoding": (0.02, 0.04),
+    "separating": (0.04, 0.98),
+    "uploading": (0.98, 1.0),
 }
 """The phases of a job in their order, and how far along it is where each begins and ends: shares
-of the whole as they are for a song of some minutes."""
+of the whole as they are for a song of some minutes. Stems are encoded and uploaded while the song
+is still being separated: uploading is what is left then."""
 
 
 def job_id(song: ObjectCreated) -> str:
@@ -63,6 +63,16 @@ def failure_key(song_key: str) -> str:
     return f"{song_key}/{FAILURE}"
 
 
+def pieces_prefix(song_key: str) -> str:
+    """Before the keys of what can be heard of stems that are not done."""
+    return f"{song_key}/.live/"
+
+
+def piece_key(song_key: str, file: str, number: int) -> str:
+    """Where piece `number`, from 1, of the stem's `file` is."""
+    return f"{pieces_prefix(song_key)}{file}/{number:06}"
+
+
 def lease_key(song_key: str) -> str:
     """The key under which whoever writes beside `song_key` holds that right."""
     return hashlib.sha256(song_key.encode()).hexdigest()[:32]
@@ -72,10 +82,9 @@ def lease_key(song_key: str) -> str:
 class JobRecord:
     """What is known of a job: a line in the key-value bucket `jobs`, a view of the buckets.
 
-    `progress` runs from 0 to 1 over all phases; `phase` is one of downloading, decoding,
-    separating, encoding, uploading, or "". Times are RFC 3339 in UTC. `problem` is an RFC 9457
-    document. `stems` are names of objects beside the manifest, `song` what was learned of the
-    audio (sha256, seconds).
+    `progress` runs from 0 to 1 over all phases; `phase` is one of PHASES, or "". Times are RFC
+    3339 in UTC. `problem` is an RFC 9457 document. `stems` are names of objects beside the
+    manifest, `song` what was learned of the audio (sha256, seconds).
     """
 
     id: str

@@ -1,29 +1,32 @@
-"""From a song's bytes to samples: decode once, in a child process, to a spool on disk.
+"""From a song's bytes to samples: decoded in a child process, as they are wanted.
 
-The same pass takes what the separation must know of the whole song: its length, and the mean and
-deviation by which demucs normalises (demucs.api.Separator.separate_tensor).
+The child looks at the whole song first, so that its length and the level by which demucs
+normalises are known before the first sample comes. Nothing holds the song.
 """
 
+import fcntl
 import json
-import math
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from functions.separate.engine import SAMPLE_RATE, Floats
-from functions.separate.spool import Spool
-from microdemucs.problems import Later, Refused
+from functions.separate.reader import Reader, Torn
+from microdemucs.problems import Later, Problem, Refused
 
 _ROOT = Path(__file__).parent.parent.parent
 _MEMORY = 2 * 1024**3  # bytes of address space, most of it libraries
-_BLOCK = 1 << 20
+_PIPE = 1 << 20  # bytes: what the child may have ready, some 3 s
+_LISTEN_MS = 100
 # A length may be rounded, and encoders declare their padding.
 _SLACK_S = 0.25
 # One bad packet in twenty is a scratch; more is another song than the one that was meant.
@@ -32,17 +35,17 @@ _BAD_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A decoded song. `mean` and `deviation` are those of the two channels' mean."""
+    """A song that can be read once, from its beginning to its end.
 
-    samples: Spool
+    `length` is in samples; `mean` and `deviation` are those of the two channels' mean. `heard` is
+    what functions.separate.decoding tells.
+    """
+
+    samples: IO[bytes]
+    length: int
     mean: float
     deviation: float
     heard: dict[str, Any]
-
-    @property
-    def length(self) -> int:
-        """In samples."""
-        return self.samples.length
 
     @property
     def seconds(self) -> float:
@@ -55,14 +58,9 @@ class Song:
         bad, packets = self.heard["bad"], self.heard["packets"]
         return [f"{bad} of {packets} packets could not be decoded"] if bad else []
 
-    def normalised(self, start: int, stop: int) -> Floats:
-        """[2, stop - start] as the networks want it; 0 outside of the song."""
-        block = self.samples.read(start, stop)
-        first, last = max(0, -start), max(0, min(stop, self.length) - start)
-        inside = block[:, first:last]
-        inside -= np.float32(self.mean)
-        inside /= np.float32(self.deviation)
-        return block
+    def normalised(self, history: int) -> Reader:
+        """The song as the networks want it. The reader can go `history` samples back."""
+        return Reader(self.samples, self.length, self.mean, self.deviation, history)
 
     def restored(self, estimate: Floats) -> Floats:
         """An estimate [..., n] at the song's own level, in place."""
@@ -71,67 +69,84 @@ class Song:
         return estimate
 
 
-def decode(source: BinaryIO, max_seconds: float, check: Callable[[float], None]) -> Song:
-    """Decode the file `source` (a real one: the child reads it by its descriptor).
+@contextmanager
+def decoded(source: BinaryIO, max_seconds: float, check: Callable[[float], None]) -> Iterator[Song]:
+    """Look at the file `source` (a real one: the child reads it by its descriptor).
 
-    `check(0.0)` is called with every block; what it raises ends the work. Raises Refused
-    (not-audio, empty, too-long, corrupt, truncated) and Later.
+    The song can be read for as long as the context lasts; the child ends with it. `check(0.0)` is
+    called some times a second until the song is known; what it raises ends the work. Raises
+    Refused (not-audio, empty, too-long, corrupt, truncated) and Later: corrupt and Later in the
+    context too, where the song is not what it was at first.
     """
     if os.fstat(source.fileno()).st_size == 0:
         raise Refused("empty", "The song is empty", "it has 0 bytes")
-    samples, level = Spool(), _Level()
-    try:
-        heard = _decode(source, max_seconds, samples, check, level)
-        _judge(heard, samples.length)
-    except BaseException:
-        samples.close()
-        raise
-    return Song(samples, level.mean, level.deviation + 1e-8, heard)
+    with _child(source, max_seconds) as (child, verdict):
+        said = _said(verdict, check)
+        if not said:
+            raise _failure(child)
+        heard = json.loads(said)
+        _judge(heard)
+        deviation = heard["deviation"] + 1e-8
+        assert child.stdout
+        try:
+            yield Song(child.stdout, heard["length"], heard["mean"], deviation, heard)
+        except Torn as torn:
+            raise _failure(child) from torn
 
 
-def _decode(
-    source: BinaryIO,
-    max_seconds: float,
-    samples: Spool,
-    check: Callable[[float], None],
-    level: "_Level",
-) -> dict[str, Any]:
+@contextmanager
+def _child(
+    source: BinaryIO, max_seconds: float
+) -> Iterator[tuple[subprocess.Popen[bytes], BinaryIO]]:
     verdict, told = os.pipe()
     command = [sys.executable, "-m", "functions.separate.decoding"]
-    child = subprocess.Popen(
-        [*command, str(max_seconds), str(_MEMORY), str(told)],
-        stdin=source,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what FFmpeg says there, the song's maker can choose
-        pass_fds=[told],
-        cwd=_ROOT,
-        env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
-    )
-    os.close(told)
-    try:
-        with os.fdopen(verdict) as answer, child:
+    with os.fdopen(verdict, "rb", buffering=0) as listening:
+        try:
+            child = subprocess.Popen(
+                [*command, str(max_seconds), str(_MEMORY), str(told)],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what FFmpeg says there, the song's maker can choose
+                pass_fds=[told],
+                cwd=_ROOT,
+                env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+            )
+        finally:
+            os.close(told)
+        with child:
             assert child.stdout
-            while data := child.stdout.read(_BLOCK):
-                check(0.0)
-                samples.append_bytes(data)
-                level.add(np.frombuffer(data, "<f4").reshape(-1, 2))
-            said = answer.read()
-    except BaseException:
-        child.kill()
-        child.wait()
-        raise
-    if said and child.returncode == 0:
-        heard: dict[str, Any] = json.loads(said)
-        return heard
-    if child.returncode == -signal.SIGKILL:
-        raise Later("no-memory", "The machine had no memory to decode the song", after=30)
-    raise Refused(
-        "corrupt",
-        "The song cannot be decoded",
-        "decoding it takes too long"
-        if child.returncode == -signal.SIGXCPU
-        else "decoding it fails in a way that no intact file does",
-    )
+            with suppress(OSError):  # the machine allows no more: it is only slower
+                fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+            try:
+                yield child, listening
+            finally:
+                child.kill()
+
+
+def _said(verdict: BinaryIO, check: Callable[[float], None]) -> bytes:
+    said = b""
+    ready = select.poll()
+    ready.register(verdict, select.POLLIN)
+    while True:
+        check(0.0)
+        if ready.poll(_LISTEN_MS):
+            more = verdict.read(select.PIPE_BUF)
+            if not more:
+                return said
+            said += more
+
+
+def _failure(child: subprocess.Popen[bytes]) -> Problem:
+    """Why the child ended before it had given all, or gave more."""
+    assert child.stdout
+    child.stdout.close()  # where it had more to give, it ends now
+    code = child.wait()
+    if code == -signal.SIGKILL:
+        return Later("no-memory", "The machine had no memory to decode the song", after=30)
+    why = "decoding it fails in a way that no intact file does"
+    if code == -signal.SIGXCPU:
+        why = "decoding it takes too long"
+    return Refused("corrupt", _TITLES["corrupt"], why)
 
 
 _TITLES = {
@@ -142,10 +157,10 @@ _TITLES = {
 }
 
 
-def _judge(heard: dict[str, Any], length: int) -> None:
+def _judge(heard: dict[str, Any]) -> None:
     if "refused" in heard:
         raise Refused(heard["refused"], _TITLES[heard["refused"]], heard["detail"])
-    bad, packets = heard["bad"], heard["packets"]
+    length, bad, packets = heard["length"], heard["bad"], heard["packets"]
     if not length and bad:
         raise Refused("corrupt", _TITLES["corrupt"], "none of it can be decoded")
     if bad > max(1, _BAD_SHARE * packets):
@@ -157,27 +172,3 @@ def _judge(heard: dict[str, Any], length: int) -> None:
         )
     if not length:
         raise Refused("empty", "The song is empty", "it holds no samples")
-
-
-class _Level:
-    """Mean and deviation of the channels' mean, block by block (Chan, Golub and LeVeque 1979)."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.mean = 0.0
-        self._squares = 0.0
-
-    def add(self, samples: Floats) -> None:
-        """[n, 2] more."""
-        mono = samples.mean(axis=1, dtype=np.float64)
-        mean = float(mono.mean())
-        n = self.n + len(mono)
-        apart = mean - self.mean
-        self._squares += float(((mono - mean) ** 2).sum()) + apart**2 * self.n * len(mono) / n
-        self.mean += apart * len(mono) / n
-        self.n = n
-
-    @property
-    def deviation(self) -> float:
-        """Of a sample (n - 1), as torch.std; 0 for a single one."""
-        return math.sqrt(self._squares / (self.n - 1)) if self.n > 1 else 0.0

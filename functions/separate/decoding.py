@@ -2,9 +2,12 @@
 
     python -m functions.separate.decoding MAX_SECONDS MAX_MEMORY_BYTES VERDICT_FD < song > samples
 
-writes interleaved float32 stereo at 44.1 kHz, then one JSON object to VERDICT_FD: what was heard
-(container, codec, rate, channels, seconds, packets, bad packets, declared seconds), or `refused`
-and `detail`. The parent is functions.separate.audio.
+decodes twice. The first time it only looks: one JSON object goes to VERDICT_FD, which tells what
+was heard (container, codec, rate, channels, seconds, packets, bad packets, declared seconds;
+length in samples, mean and deviation), or `refused` and `detail`. The second time it writes
+interleaved float32 stereo at 44.1 kHz, as fast as the pipe is read. So the whole song's level is
+known before its first sample, and neither memory nor disk holds the song. The parent is
+functions.separate.audio.
 """
 
 import json
@@ -22,12 +25,14 @@ import soxr
 
 from functions.separate import declared
 from functions.separate.engine import SAMPLE_RATE, Floats
+from functions.separate.level import Level
 
 SONG = "/dev/fd/0"
 # FFmpeg's names. Nothing that refers to other files or addresses (HLS, concat) is among them.
 _CONTAINERS = "mp3,wav,flac,mov,aac,ogg"
 _PROTOCOLS = "file"
 _RATES = (1_000, 768_000)
+_BLOCK = 1 << 16  # samples: what Python does once for each
 
 
 class _Refused(Exception):
@@ -38,20 +43,31 @@ class _Refused(Exception):
 
 
 def main(max_seconds: float, max_memory: int, verdict: int) -> None:
-    """Decode standard input to standard output, and tell how it went."""
+    """Decode standard input: tell how it went, then write it to standard output."""
     _confine(max_seconds, max_memory)
+    heard = survey(max_seconds)
+    os.write(verdict, json.dumps(heard).encode())
+    os.close(verdict)
+    if "refused" not in heard:
+        for block in _decoded(max_seconds, {}):
+            _write(block)
+
+
+def survey(max_seconds: float) -> dict[str, Any]:
+    """All that is to be known of the song before it is separated."""
     heard: dict[str, Any] = {}
+    level = Level()
     try:
         for block in _decoded(max_seconds, heard):
-            _write(block.tobytes())
+            level.add(block)
     except _Refused as refused:
-        heard |= {"refused": refused.kind, "detail": refused.detail}
-    os.write(verdict, json.dumps(heard).encode())
+        return {"refused": refused.kind, "detail": refused.detail}
+    return heard | {"length": level.n, "mean": level.mean, "deviation": level.deviation}
 
 
 def _confine(max_seconds: float, max_memory: int) -> None:
-    """Limit what a file can make a decoder do; a second of audio takes some 5 ms to decode."""
-    processor = int(30 + max_seconds / 20)
+    """Limit what a file can make a decoder do; a second of audio takes some 1.5 ms to decode."""
+    processor = int(30 + max_seconds / 10)
     for what, most in (
         (resource.RLIMIT_AS, max_memory),
         (resource.RLIMIT_CPU, processor),
@@ -82,7 +98,8 @@ def _decoded(max_seconds: float, heard: dict[str, Any]) -> Iterator[Floats]:
             "packets": 0,
             "bad": 0,
         }
-        yield from _resampled(_frames(container, stream, heard), max_seconds, heard)
+        frames = _joined(_frames(container, stream, heard))
+        yield from _resampled(frames, max_seconds, heard)
 
 
 def _unreadable() -> _Refused:
@@ -114,6 +131,23 @@ def _frames(
                 heard["bad"] += 1
     except av.error.FFmpegError:
         heard["bad"] += 1  # the container itself ends here
+
+
+def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """The same samples in fewer frames: a codec's own has a thousand samples."""
+    form, fifo = None, av.AudioFifo()
+    for frame in frames:
+        its_form = frame.format.name, frame.layout.name, frame.sample_rate
+        if its_form != form:  # at first, and where a chained stream changes
+            if joined := fifo.read():
+                yield joined
+            form, fifo = its_form, av.AudioFifo()
+        frame.pts = None  # holes and jumps in time are nothing to the samples
+        fifo.write(frame)
+        if fifo.samples >= _BLOCK and (joined := fifo.read()):
+            yield joined
+    if joined := fifo.read():
+        yield joined
 
 
 def _resampled(
@@ -150,17 +184,19 @@ def _stereo(frame: av.AudioFrame) -> Floats:
     channels = frame.layout.nb_channels
     by_sample = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
     stereo = by_sample[:, :2] if channels > 1 else np.repeat(by_sample, 2, axis=1)
+    made = stereo.astype(np.float32, order="C")
     if stereo.dtype == np.uint8:
-        scaled = (stereo.astype(np.float32) - 128) / 128
+        made -= 128
+        made /= 128
     elif np.issubdtype(stereo.dtype, np.integer):
-        scaled = stereo.astype(np.float64) / -float(np.iinfo(stereo.dtype).min)
-    else:
-        scaled = np.nan_to_num(stereo, nan=0.0, posinf=1.0, neginf=-1.0)
-    return np.ascontiguousarray(scaled, np.float32)
+        made /= -float(np.iinfo(stereo.dtype).min)
+    elif not np.isfinite(made.sum()):
+        np.nan_to_num(made, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    return made
 
 
-def _write(data: bytes) -> None:
-    view = memoryview(data)
+def _write(block: Floats) -> None:
+    view = block.reshape(-1).view(np.uint8).data
     while view:
         view = view[os.write(1, view) :]
 

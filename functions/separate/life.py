@@ -1,23 +1,27 @@
 """The life of one job, from the event to its mark beside the song."""
 
+import contextvars
 import errno
 import json
 import logging
 import tempfile
-from contextlib import closing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from minio import Minio
 
 from functions.separate import source
-from functions.separate.audio import decode
+from functions.separate.audio import decoded
+from functions.separate.engine import Model
 from functions.separate.engine.models import Models, Weights
 from functions.separate.job import Job
 from functions.separate.lease import Lease
 from functions.separate.report import Cancelled, Report
 from functions.separate.shelf import Document, Shelf
-from functions.separate.stems import separated, wanted
+from functions.separate.stems import estimates, wanted
+from functions.separate.writing import writing
 from microdemucs.bus import CANCELS, JOBS, RESULTS, STARTED_SUBJECT, Bus
 from microdemucs.jobs import (
     CANCELLED,
@@ -71,21 +75,36 @@ def live(job: Job, tools: Tools) -> None:
         lease.release()
 
 
+def _meanwhile(models: Models, weights: Weights) -> Future[Model]:
+    """Load a model while its song is fetched and decoded."""
+    thread = ThreadPoolExecutor(1)
+    # so that its lines too say which job
+    loading = thread.submit(contextvars.copy_context().run, models.load, weights)
+    thread.shutdown(wait=False)
+    return loading
+
+
 class _Life:
     def __init__(self, job: Job, tools: Tools, lease: Lease) -> None:
         self.job = job
         self.tools = tools
+        self.lease = lease
         self.shelf = Shelf(tools.store, tools.stems, job)
         self.record = self._last_record()
         self.report = Report(tools.bus, lease, self.record, tools.grace)
 
     def run(self) -> None:
-        if done := self.shelf.done():
-            self._already_done(done)
-        elif failure := self.shelf.refused():
-            self._already_refused(failure)
-        else:
-            self._work()
+        try:
+            if done := self.shelf.done():
+                self._already_done(done)
+            elif failure := self.shelf.refused():
+                self._already_refused(failure)
+            else:
+                self._work()
+        finally:
+            if not self.lease.lost.is_set():  # then they are another's
+                with suppress(Later, Changed):
+                    self.shelf.clear_pieces()
 
     def _last_record(self) -> JobRecord:
         record = JobRecord.of(self.job.song, trace=self.job.trace)
@@ -116,6 +135,7 @@ class _Life:
         """The manifest, once it is in the store."""
         options = self.job.options()
         weights = self.tools.models.choose(options.model)
+        loading = _meanwhile(self.tools.models, weights)
         self._start(weights)
         # nameless: nothing is left of it however the process ends
         with tempfile.TemporaryFile() as file:
@@ -125,7 +145,7 @@ class _Life:
             self.record.song = {"sha256": sha256}
             result = f"{sha256}.{options_hash(options)}"
             reused = self._reuse(result, options, weights)
-            made = reused or self._make(file, options, weights)
+            made = reused or self._make(file, options, loading)
         song_known = self.job.described() | self.record.song
         model = {"name": weights.name} | ({"note": weights.note} if weights.note else {})
         manifest = self._document() | made | {"song": song_known, "model": model}
@@ -181,21 +201,27 @@ class _Life:
         heard = manifest["song"].get("sha256")
         return (*said, heard) == (job, options.changed(), weights.name, self.record.song["sha256"])
 
-    def _make(self, file: BinaryIO, options: Options, weights: Weights) -> dict[str, Any]:
-        model = self.tools.models.load(weights)
-        wanted(model, options)  # an option that this model refuses, before any work
-        with self.report.phase("decoding") as step:
-            song = decode(file, self.tools.max_seconds, step)
-        with closing(song.samples):
-            self.report.seconds = song.seconds
+    def _make(self, file: BinaryIO, options: Options, loading: Future[Model]) -> dict[str, Any]:
+        report = self.report
+        with ExitStack() as opened:
+            with report.phase("decoding") as step:
+                song = opened.enter_context(decoded(file, self.tools.max_seconds, step))
             self.record.song = self.record.song | {"seconds": round(song.seconds, 3)}
             self.record.warnings = [*self.record.warnings, *song.warnings]
-            with (
-                separated(song, model, options, self.job.id, self.report) as files,
-                self.report.phase("uploading"),
-            ):
+            self.shelf.clear_pieces()  # of one that was killed
+            with report.phase("separating") as step:
+                model = loading.result()
+                stems = wanted(model, options)
+                files = opened.enter_context(writing(self.shelf, stems, options, song.length))
+                for block in estimates(song, model, options, self.job.id, step):
+                    report.block()
+                    files.write(block)
+                    report.again = song.seconds * len(files.loud)
+                files.wait()
+            with report.phase("uploading") as step:
+                files.finish_loud(step)
                 source.ensure_current(self.tools.store, self.job.song)
-                return {"stems": self.shelf.put(files, options.format)}
+                return {"stems": files.finish()}
 
     def _document(self) -> Document:
         """What manifest.json and failure.json both say."""

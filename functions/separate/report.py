@@ -20,8 +20,7 @@ from microdemucs.room import stopping
 
 log = logging.getLogger(__name__)
 
-# s per s of audio: four MP3 stems at LAME's best quality on one core
-_ENCODING_SHARE = 0.06
+_ENCODING_SHARE = 0.01  # s per s of one stem, on one core
 _MARGIN_S = 3.0  # of the grace, for what comes after the last check
 _EVERY_S = 1.0
 
@@ -34,15 +33,19 @@ class Cancelled(Refused):
 
 
 class Report:
-    """One job's record, told once a second and with each phase."""
+    """One job's record, told once a second and with each phase.
+
+    `again` is how many s of stems are yet to be encoded once more when all is separated.
+    """
 
     def __init__(self, bus: Bus, lease: Lease, record: JobRecord, grace: float) -> None:
         self.record = record
         self.timings: dict[str, float] = {}
-        self.seconds = 0.0
+        self.again = 0.0
         self._bus = bus
         self._lease = lease
         self._grace = grace
+        self._began = 0.0
         self._stop_by = 0.0
         self._since = 0.0
         self._share = 0.0
@@ -55,6 +58,7 @@ class Report:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Tell and listen while the job is worked on."""
+        self._began = time.monotonic()
         self._hear_cancel()
         self._thread.start()
         try:
@@ -85,6 +89,11 @@ class Report:
             took = time.monotonic() - self._since
             self.timings[name] = round(self.timings.get(name, 0.0) + took, 3)
 
+    def block(self) -> None:
+        """A block of the song is separated: time the first."""
+        if "first_block" not in self.timings:
+            self.timings["first_block"] = round(time.monotonic() - self._began, 3)
+
     def check(self) -> None:
         """Raise where the work must end: Cancelled, or Later."""
         if self._cancelled.is_set():
@@ -107,11 +116,11 @@ class Report:
 
     def _remaining(self) -> float:
         """Seconds that this phase, at its speed, and those after it may take."""
+        encoding = _ENCODING_SHARE * self.again
         if self.record.phase == "uploading":
-            return 0.0
-        encoding = _ENCODING_SHARE * self.seconds if self.record.phase != "encoding" else 0.0
+            return encoding * (1 - self._share)
         if not self._share:
-            return encoding if self.record.phase == "encoding" else float("inf")
+            return float("inf")
         took = time.monotonic() - self._since
         return took / self._share * (1 - self._share) + encoding
 

@@ -3,16 +3,17 @@
 Stems first, the manifest (or the failure) last: it is the mark that the rest is there.
 """
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from minio import Minio
 from minio.commonconfig import CopySource
 
-from functions.separate.encode import CONTENT_TYPES
+from functions.separate import pieces
 from functions.separate.job import Job
+from functions.separate.multipart import Upload
+from functions.separate.pieces import Pieces
 from microdemucs.jobs import failure_key, manifest_key
 from microdemucs.problems import CONTENT_TYPE, Problem
 from microdemucs.store import Changed, read_json, told, write_json
@@ -47,16 +48,21 @@ class Shelf:
             return None
         return failure if not _is_after(self._job.song.time, failure["finished"]) else None
 
-    def put(self, files: Mapping[str, BinaryIO], format_: str) -> list[Document]:
-        """Upload the stems; what the manifest says of them."""
-        described = []
-        for name, file in files.items():
-            key, size = f"{self._job.song.key}/{name}.{format_}", os.fstat(file.fileno()).st_size
-            type_ = CONTENT_TYPES[format_]
-            with told():
-                self._store.put_object(self._bucket, key, file, size, content_type=type_)
-            described.append({"name": name, "key": key, "size": size, "content_type": type_})
-        return described
+    def stem_key(self, file: str) -> str:
+        """Where a stem with this file name lies."""
+        return f"{self._job.song.key}/{file}"
+
+    def upload(self, key: str, type_: str, file: BinaryIO) -> Upload:
+        """An upload of `file`, which may still grow, to `key`."""
+        return Upload(self._store, self._bucket, key, type_, file)
+
+    def pieces(self, name: str, file: BinaryIO) -> Pieces:
+        """What can be heard of the stem `name` while `file` grows."""
+        return Pieces(self._store, self._bucket, self._job.song.key, name, file)
+
+    def clear_pieces(self) -> None:
+        """Remove what could be heard."""
+        pieces.clear(self._store, self._bucket, self._job.song.key)
 
     def copy(self, stems: Iterable[Document]) -> list[Document]:
         """Copy another song's stems, within the store; what the manifest says of them.
@@ -65,7 +71,7 @@ class Shelf:
         """
         described = []
         for stem in stems:
-            key = f"{self._job.song.key}/{stem['key'].rsplit('/', 1)[1]}"
+            key = self.stem_key(stem["key"].rsplit("/", 1)[1])
             if key != stem["key"]:
                 with told():
                     source = CopySource(self._bucket, stem["key"])

@@ -6,8 +6,6 @@ read with pread, not mapped: mapped pages would count as the process's memory.
 
 import os
 import tempfile
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -29,37 +27,19 @@ class Spool:
 
     def append(self, block: Floats) -> None:
         """Add [2, n] at the end. Raises OSError where the disk is full."""
-        if block.shape[-1]:
-            self.peak = max(self.peak, np.abs(block).max())
-            self.append_bytes(np.ascontiguousarray(block.T).tobytes())
-
-    def append_bytes(self, data: bytes) -> None:
-        """Add whole interleaved samples at the end; `peak` does not follow."""
-        view = memoryview(data)
+        if not block.shape[-1]:
+            return
+        self.peak = max(self.peak, np.abs(block).max())
+        view = np.ascontiguousarray(block.T).reshape(-1).view(np.uint8).data
         while view:
             view = view[self._file.write(view) :]
-        self.length += len(data) // _SAMPLE
+        self.length += block.shape[-1]
 
     def read(self, start: int, stop: int) -> Floats:
-        """[2, stop - start], 0 before the beginning and after the end."""
-        block = np.zeros((2, stop - start), np.float32)
-        first, last = max(0, start), min(self.length, stop)
-        if first < last:
-            data = os.pread(self._file.fileno(), (last - first) * _SAMPLE, first * _SAMPLE)
-            block[:, first - start : last - start] = np.frombuffer(data, "<f4").reshape(-1, 2).T
-        return block
+        """[2, stop - start] of what is there."""
+        data = os.pread(self._file.fileno(), (stop - start) * _SAMPLE, start * _SAMPLE)
+        return np.frombuffer(data, "<f4").reshape(-1, 2).T
 
     def close(self) -> None:
         """Free the disk."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

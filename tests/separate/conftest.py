@@ -1,16 +1,22 @@
 """A real store and a real bus, and what the function has of them, with its own rights."""
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from minio import Minio
 
 from functions.separate.engine.models import Models
+from functions.separate.job import Job
 from functions.separate.life import Tools
 from microdemucs import room, store
-from microdemucs.bus import Bus
+from microdemucs.bus import JOBS, Bus
+from microdemucs.events import ObjectCreated
+from microdemucs.jobs import JobRecord, job_id
 from microdemucs.settings import BusSettings, StoreSettings
+from microdemucs.store import read_json
+from tests.separate.asked import Put, unlike
 from tests.stack import as_user, stack
 
 # Threads of torch that share a core with another test's wait for each other.
@@ -60,3 +66,58 @@ def tools(models: Models, bus: Bus) -> Iterator[Tools]:
         grace=5,
     )
     room.stopping.clear()
+
+
+@pytest.fixture
+def put(root: Minio, request: pytest.FixtureRequest) -> Put:
+    """Put a song under the test's own name, and give the job that its event asks for."""
+
+    def put(data: bytes, key: str = "song.wav", bucket: str = "songs", **metadata: str) -> Job:
+        key = f"{request.node.name}/{key}"
+        metadata = {name.replace("_", "-"): value for name, value in metadata.items()}
+        answer = root.put_object(bucket, key, io.BytesIO(data), len(data), metadata=metadata)
+        there = root.stat_object(bucket, key)
+        song = ObjectCreated(
+            bucket,
+            key,
+            len(data),
+            answer.etag,
+            version=answer.version_id or "",
+            time=there.last_modified.isoformat(),
+            metadata=metadata,
+        )
+        return Job(job_id(song), song, "0" * 31 + "1", metadata.get("callback", ""))
+
+    return put
+
+
+@pytest.fixture
+def song(request: pytest.FixtureRequest) -> bytes:
+    return unlike(request)
+
+
+@pytest.fixture
+def beside(root: Minio) -> Callable[[Job], dict[str, str]]:
+    """What lies beside a job's song: name → eTag."""
+
+    def beside(job: Job) -> dict[str, str]:
+        prefix = f"{job.song.key}/"
+        found = root.list_objects("stems", prefix, recursive=True)
+        return {one.object_name.removeprefix(prefix): one.etag for one in found}
+
+    return beside
+
+
+@pytest.fixture
+def manifest(root: Minio) -> Callable[[Job], dict]:
+    return lambda job: read_json(root, "stems", f"{job.song.key}/manifest.json")
+
+
+@pytest.fixture
+def failure(root: Minio) -> Callable[[Job], dict]:
+    return lambda job: read_json(root, "stems", f"{job.song.key}/failure.json")
+
+
+@pytest.fixture
+def record(bus: Bus) -> Callable[[Job], JobRecord]:
+    return lambda job: JobRecord.read(bus.get(JOBS, job.id).value)

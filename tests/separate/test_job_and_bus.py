@@ -105,7 +105,7 @@ def test_state_and_progress_are_told_with_each_phase_and_every_second(own: Tools
     live(job, own)
     until(lambda: seen and seen[-1][1].state == "done")
     phases = [record.phase for _, record in seen]
-    assert {"decoding", "separating", "encoding"} <= set(phases)
+    assert {"decoding", "separating", "uploading"} <= set(phases)
     progress = [record.progress for _, record in seen]
     assert progress == sorted(progress)
     assert len({p for p, phase in zip(progress, phases, strict=True) if phase == "separating"}) > 1

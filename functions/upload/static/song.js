@@ -5,7 +5,7 @@ import { mix } from "./mixer.js";
 
 const PHASES = {
   downloading: "Fetching the song", decoding: "Reading the song", separating: "Separating",
-  encoding: "Writing the stems", uploading: "Storing the stems",
+  uploading: "Storing the stems",
 };
 const ENDS = {
   done: "Done", failed: "This song could not be separated", cancelled: "Cancelled",

@@ -1,6 +1,8 @@
 """The files hold what demucs.audio.save_audio would have written."""
 
+import errno
 import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +11,21 @@ import soundfile
 import torch
 from demucs.audio import save_audio
 
-from functions.separate.encode import encode
-from functions.separate.spool import Spool
+from functions.separate.encoders import encoder, fitted, scale_of
 from microdemucs.options import Options
 from microdemucs.problems import Refused
 
 
-def spooled(audio: np.ndarray) -> Spool:
-    spool = Spool()
-    for start in range(0, audio.shape[1], 70_001):
-        spool.append(audio[:, start : start + 70_001])
-    return spool
+def encoded(audio: np.ndarray, options: Options, mp3_quality: int = 2) -> bytes:
+    """The file of `audio` [2, n], given in blocks as the networks' come."""
+    scale = scale_of(np.abs(audio).max())
+    with tempfile.TemporaryFile() as into:
+        writer = encoder(options, into, audio.shape[1], mp3_quality)
+        for start in range(0, audio.shape[1], 70_001):
+            writer.write(fitted(audio[:, start : start + 70_001], options.clip_mode, scale))
+        writer.close()
+        into.seek(0)
+        return into.read()
 
 
 def noise(length: int, level: float) -> np.ndarray:
@@ -55,18 +61,14 @@ def test_every_byte_is_the_same_as_demucs_writes(stem, options, clip_mode, tmp_p
         bits_per_sample=chosen.bits,
         as_float=chosen.bits == 32,
     )
-    found = io.BytesIO()
-    encode(spooled(stem), chosen, found, lambda share: None)
-    assert found.getvalue() == right.read_bytes()
+    assert encoded(stem, chosen) == right.read_bytes()
 
 
 @pytest.mark.parametrize("bits", [16, 24])
 def test_flac_holds_the_samples_that_the_wav_holds(stem, bits):
     heard = {}
     for format_ in ("flac", "wav"):
-        written = io.BytesIO()
-        encode(spooled(stem), Options(format=format_, bits=bits), written, lambda share: None)
-        written.seek(0)
+        written = io.BytesIO(encoded(stem, Options(format=format_, bits=bits)))
         assert soundfile.info(written).subtype == f"PCM_{bits}"
         written.seek(0)
         heard[format_] = soundfile.read(written, dtype="int32")[0]
@@ -74,22 +76,22 @@ def test_flac_holds_the_samples_that_the_wav_holds(stem, bits):
 
 
 def test_a_faster_mp3_is_what_lame_makes_at_that_quality(tmp_path: Path):
-    stem, written = noise(44_100, 0.1), io.BytesIO()
+    stem = noise(44_100, 0.1)
     save_audio(torch.from_numpy(stem.copy()), tmp_path / "a.mp3", 44_100, preset=7)
-    encode(spooled(stem), Options(), written, lambda share: None, mp3_quality=7)
-    assert written.getvalue() == (tmp_path / "a.mp3").read_bytes()
+    assert encoded(stem, Options(), mp3_quality=7) == (tmp_path / "a.mp3").read_bytes()
 
 
 def test_a_wav_that_its_header_cannot_describe_is_refused():
-    spool = Spool()
-    spool.length = 2**29
     with pytest.raises(Refused, match="flac"):
-        encode(spool, Options(format="wav", bits=32), io.BytesIO(), lambda share: None)
+        encoder(Options(format="wav", bits=32), io.BytesIO(), 2**29, 2)
 
 
-def test_what_the_check_raises_ends_the_work():
-    def check(share: float) -> None:
-        raise InterruptedError
+@pytest.mark.parametrize("format_", ["flac", "mp3", "wav"])
+def test_a_full_disk_is_told_as_one(format_):
+    def write() -> None:
+        with open("/dev/full", "wb") as into:
+            writer = encoder(Options(format=format_), into, 400_000, 5)
+            writer.write(noise(400_000, 0.5))
 
-    with pytest.raises(InterruptedError):
-        encode(spooled(noise(10, 0.1)), Options(), io.BytesIO(), check)
+    with pytest.raises(OSError, match=f"Errno {errno.ENOSPC}"):
+        write()
