@@ -10,18 +10,19 @@ demucs.api.Separator.separate_tensor.
 import argparse
 import json
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
 
-from benchmarks.one_song import loaded
-from functions.separate.audio import Song, decode
+from benchmarks.one_song import load
+from functions.separate.audio import Song, decoded
 from functions.separate.engine import Floats
+from functions.separate.engine.openvino_engine import PRECISIONS, has_bf16
 from functions.separate.stems import estimates
 from microdemucs.options import Options
 
@@ -32,22 +33,20 @@ def main() -> None:
     parser.add_argument("song", type=Path)
     parser.add_argument("--model", type=Path, required=True, help="a folder with a model")
     asked = parser.parse_args()
-    with asked.song.open("rb") as file:
-        song = decode(file, 600.0, lambda share: None)
-    with closing(song.samples):
-        theirs = _demucs(song, asked.model)
-        chip = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        distances = {}
-        for precision in ("f32", "bf16"):
-            if precision == "f32" or "BF16" in chip:
-                os.environ["PRECISION"] = precision
-                distances[precision] = _apart(_ours(song, asked.model), theirs)
+    theirs = _demucs(asked.song, asked.model)
+    distances = {}
+    for precision in PRECISIONS:
+        if precision == "f32" or has_bf16():
+            os.environ["PRECISION"] = precision
+            distances[precision] = _apart(_ours(asked.song, asked.model), theirs)
     print(json.dumps(distances))
 
 
-def _demucs(song: Song, folder: Path) -> Floats:
+def _demucs(path: Path, folder: Path) -> Floats:
     """[sources, 2, n]."""
-    mix = torch.from_numpy(song.samples.read(0, song.length))
+    with _song(path) as song:
+        samples = song.samples.read()
+    mix = torch.from_numpy(np.frombuffer(samples, "<f4").reshape(-1, 2).T.copy())
     ref = mix.mean(0)
     mean, deviation = ref.mean(), ref.std() + 1e-8
     network = get_model(folder.name, folder)
@@ -57,10 +56,17 @@ def _demucs(song: Song, folder: Path) -> Floats:
     return stems
 
 
-def _ours(song: Song, folder: Path) -> Floats:
-    model, _ = loaded(folder)
-    blocks = estimates(song, model, Options(), "", lambda share: None)
-    return np.concatenate(list(blocks), axis=-1)
+def _ours(path: Path, folder: Path) -> Floats:
+    model = load(folder).model
+    with _song(path) as song:
+        blocks = estimates(song, model, Options(), "", lambda share: None)
+        return np.concatenate(list(blocks), axis=-1)
+
+
+@contextmanager
+def _song(path: Path) -> Iterator[Song]:
+    with path.open("rb") as file, decoded(file, 600.0, lambda share: None) as song:
+        yield song
 
 
 def _apart(ours: Floats, theirs: Floats) -> dict[str, float]:

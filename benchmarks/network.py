@@ -60,13 +60,14 @@ def _random() -> HTDemucs:
     """
     torch.manual_seed(1234)
     network = HTDemucs(**_ARGUMENTS)
+    drawn = torch.Generator().manual_seed(4321)
     for module in network.modules():
         if isinstance(module, LayerScale):
-            module.scale.data.uniform_(0.05, 0.5)
+            module.scale.data.uniform_(0.05, 0.5, generator=drawn)
         elif isinstance(module, GroupNorm | LayerNorm):
-            module.weight.data.uniform_(0.6, 1.4)
-            module.bias.data.uniform_(-0.2, 0.2)
-    return network.eval()
+            module.weight.data.uniform_(0.6, 1.4, generator=drawn)
+            module.bias.data.uniform_(-0.2, 0.2, generator=drawn)
+    return network
 
 
 def _package(network: HTDemucs) -> dict[str, object]:

@@ -3,8 +3,8 @@
     python -m benchmarks.one_song SONG INTO --model FOLDER [--times 2]
 
 decodes, separates and encodes with the function's own modules and its settings, and leaves four
-MP3 stems in INTO. It prints JSON; its times are the monotonic clock's, so that whoever started it
-can count from that moment.
+MP3 stems in INTO, a folder that stands in the place of the bucket. It prints JSON; its times are
+the monotonic clock's, so that whoever started it can count from that moment.
 """
 
 import argparse
@@ -13,19 +13,21 @@ import resource
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from minio import Minio
 
-from functions.separate.audio import decode
+from functions.separate.audio import decoded
 from functions.separate.engine import Engine, Floats, Model
 from functions.separate.engine.models import Models
-from functions.separate.report import Report
-from functions.separate.stems import separated
+from functions.separate.shelf import Shelf
+from functions.separate.stems import estimates, wanted
+from functions.separate.writing import writing
 from microdemucs.options import Options
 
 _LONGEST_S = 7200.0
@@ -39,10 +41,32 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a folder with a model")
     parser.add_argument("--times", type=int, default=1, help="how often, in this process")
     asked = parser.parse_args()
-    model, used = loaded(asked.model)
-    ready = time.monotonic()
-    songs = [_separate(asked.song, asked.into, model, used) for _ in range(asked.times)]
-    print(json.dumps({"ready": ready, "precision": _precision(model), "songs": songs}))
+    with ThreadPoolExecutor(1) as apart:  # a model is loaded while its first song is decoded
+        loading = apart.submit(load, asked.model)
+        songs = [_separate(asked.song, asked.into, loading) for _ in range(asked.times)]
+    loaded = loading.result()
+    told = {"ready": loaded.ready, "precision": loaded.precision, "songs": songs}
+    print(json.dumps(told))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model whose engines' time is taken, and when it was ready."""
+
+    model: Model
+    used: "Used"
+    ready: float
+    precision: str
+
+
+def load(folder: Path) -> Loaded:
+    """The model of a folder, as the function loads it."""
+    nowhere = cast(Minio, None)  # a path is never looked for in a store
+    models = Models(nowhere, "", default=str(folder.resolve()))
+    model, used = models.load(models.choose("")), Used()
+    precision = str(getattr(model.engines[0], "precision", "f32"))
+    engines = tuple(cast(Engine, _Timed(engine, used)) for engine in model.engines)
+    return Loaded(replace(model, engines=engines), used, time.monotonic(), precision)
 
 
 @dataclass(slots=True)
@@ -72,20 +96,6 @@ class Used:
                     self.seconds += time.monotonic() - self._since
 
 
-def loaded(folder: Path) -> tuple[Model, Used]:
-    """The model of a folder, as the function loads it, with its engines' time taken."""
-    nowhere = cast(Minio, None)  # a path is never looked for in a store
-    models = Models(nowhere, "", default=str(folder.resolve()))
-    model, used = models.load(models.choose("")), Used()
-    engines = tuple(cast(Engine, _Timed(engine, used)) for engine in model.engines)
-    return replace(model, engines=engines), used
-
-
-def _precision(model: Model) -> str:
-    """What its numbers are while they are worked with."""
-    return str(getattr(model.engines[0], "precision", "f32"))
-
-
 class _Timed:
     """An engine, and the time that it takes."""
 
@@ -101,54 +111,84 @@ class _Timed:
             return self._engine.separate(mix)
 
 
-class _Clock:
-    """In the place of a job's report: when each phase was, and when the first block was done."""
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.first_block = 0.0
-        self.phases: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[Callable[[float], None]]:
-        began = time.monotonic()
-
-        def step(share: float) -> None:
-            if name == "separating" and share and not self.first_block:
-                self.first_block = time.monotonic()
-
-        yield step
-        self.phases[name] = round(time.monotonic() - began, 3)
-
-
-def _separate(path: Path, into: Path, model: Model, used: Used) -> dict[str, Any]:
-    clock, cpu = _Clock(), _cpu()
-    network, windows = used.seconds, used.windows
-    into.mkdir(parents=True, exist_ok=True)
-    with path.open("rb") as file, clock.phase("decoding") as step:
-        song = decode(file, _LONGEST_S, step)
-    with (
-        closing(song.samples),
-        separated(song, model, Options(), "", cast(Report, clock)) as stems,
-    ):
-        for name, stem in stems.items():
-            with (into / f"{name}.mp3").open("wb") as out:
-                shutil.copyfileobj(stem, out)
+def _separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
+    """As functions.separate.life does it."""
+    began, cpu = time.monotonic(), _cpu()
+    first_block, options, go_on = 0.0, Options(), _nothing
+    with path.open("rb") as file, decoded(file, _LONGEST_S, go_on) as song:
+        loaded = loading.result()
+        model, used = loaded.model, loaded.used
+        network, windows = used.seconds, used.windows
+        shelf = cast(Shelf, _Folder(into))
+        with writing(shelf, wanted(model, options), options, song.length) as files:
+            for block in estimates(song, model, options, "", go_on):
+                first_block = first_block or time.monotonic()
+                files.write(block)
+            files.wait()
+            files.finish_loud(go_on)
+            files.finish()
     return {
-        "began": clock.began,
-        "first_block": clock.first_block,
+        "began": began,
+        "first_block": first_block,
         "done": time.monotonic(),
-        "phases": clock.phases,
         "cpu": _cpu() - cpu,
         "network": used.seconds - network,
         "windows": used.windows - windows,
     }
 
 
+def _nothing(share: float) -> None:
+    """Nobody is told, and nobody ends it."""
+
+
 def _cpu() -> float:
     """Seconds, with the children's."""
     own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+class _Folder:
+    """In the place of functions.separate.shelf's bucket."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._path = path
+
+    def stem_key(self, name: str) -> str:
+        return name
+
+    def upload(self, key: str, content_type: str, file: BinaryIO) -> "_Copied":
+        return _Copied(self._path / key, file)
+
+    def pieces(self, name: str, file: BinaryIO) -> "_Unheard":
+        return _Unheard()
+
+
+class _Copied:
+    """In the place of an upload: a stem is copied when it is done."""
+
+    def __init__(self, into: Path, file: BinaryIO) -> None:
+        self._into = into
+        self._file = file
+
+    def grown(self, size: int) -> None:
+        """It is copied at its end."""
+
+    def abort(self) -> None:
+        """Nothing is there yet."""
+
+    def finish(self) -> int:
+        self._file.seek(0)
+        with self._into.open("wb") as out:
+            shutil.copyfileobj(self._file, out)
+        return self._into.stat().st_size
+
+
+class _Unheard:
+    """In the place of the pieces of a stem that is not done: nobody listens."""
+
+    def grown(self, size: int, encoded: int) -> None:
+        """Nobody does."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is measured: three programs that make four MP3 stems of a song, each as its user starts it.
 
-All get the same song and the same weights, write 320 kbit/s at LAME's best setting (demucs'
-defaults, and ours) and may use all cores.
+All get the same song and the same weights, write 320 kbit/s, and may use all cores. Settings of
+ours (ENGINE, PRECISION, MP3_QUALITY) can be given as always.
 """
 
 import json
