@@ -38,8 +38,8 @@ deadletters:  ## what was given up: ARGS=list, "show 3", "replay 3", "drop all"
 webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks.json"
 	@$(PYTHON) -m local.as_part upload $(PYTHON) -m functions.upload.registrations $(ARGS)
 
-models: setup  ## fetch a pretrained model into models/ (MODEL=htdemucs)
-	@$(PYTHON) models/fetch.py "$(MODEL)"
+models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; none: the bundled one)
+	@$(PYTHON) models/prepare.py $(MODEL)
 
 bench-bridge: setup-test  ## events a second through the bridge
 	@$(PYTHON) benchmarks/bridge.py $(ARGS)

@@ -22,14 +22,14 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 
 @pytest.fixture
 def of(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Models of an empty folder and the test's own bucket cache, with no hub in reach."""
+    """Models of an empty folder and the test's own cache, on torch, with no hub in reach."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("functions.separate.engine.models._HUBS", ("", "http://127.0.0.1:9"))
+    monkeypatch.setattr("functions.separate.engine.hub.HUBS", ("", "http://127.0.0.1:9"))
     folder = tmp_path / "models"
     folder.mkdir()
 
     def of(default: str = "") -> Models:
-        return Models(models.store, "models", folder, tmp_path / "cache", default)
+        return Models(models.store, "models", folder, tmp_path / "cache", default, "torch")
 
     return of
 

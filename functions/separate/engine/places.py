@@ -14,7 +14,7 @@ from pathlib import Path
 
 from minio import Minio
 
-from functions.separate.engine import hub
+from functions.separate.engine import exported, hub
 from microdemucs.store import Changed, told
 
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
@@ -23,7 +23,6 @@ LIMITED = (
     "`make models MODEL=htdemucs` gets the full one"
 )
 ROOT = Path(__file__).parent.parent.parent.parent
-EXPORTED = "exported.json"
 _WEIGHTS = (".safetensors", ".th")
 _SIGNATURE = re.compile(r"[0-9a-f]{8}").fullmatch
 
@@ -51,7 +50,7 @@ class Weights:
 
         Raises OSError.
         """
-        files = _files(self.path, self.name) if self.path else []
+        files = files_of(self.path, self.name) if self.path else []
         return hashlib.sha256(b"".join(map(_sha256, files))).hexdigest() if files else ""
 
 
@@ -67,7 +66,7 @@ class Places:
     def at_hand(self, name: str) -> Weights | None:
         """`name` from wherever no network but our own is needed. Raises Later."""
         for folder in (self.folder, ROOT / "models"):
-            found = _in(folder, name)
+            found = inside(folder, name)
             if found:
                 return found
         here = self._from_bucket(name)
@@ -88,7 +87,7 @@ class Places:
             path.name
             for folder in (self.folder, ROOT / "models")
             for path in folder.glob("*/")
-            if _holds_weights(path) or (path / EXPORTED).exists()
+            if _holds_weights(path) or (path / exported.NAME).exists()
         }
         known = {name for name in hub.names() if not _SIGNATURE(name)}
         return {path.stem for path in paths} | folders | known
@@ -132,7 +131,7 @@ def bag_in(folder: Path, name: str) -> Path | None:
     return next((one for one in lists if one.exists()), None)
 
 
-def _in(folder: Path, name: str) -> Weights | None:
+def inside(folder: Path, name: str) -> Weights | None:
     """The model `name` in a folder of models."""
     own = folder / name
     if own.is_dir() and _holds_weights(own):
@@ -142,14 +141,14 @@ def _in(folder: Path, name: str) -> Weights | None:
     for pattern in (f"{name}.safetensors", f"{name}.th", f"{name}-*.th"):
         for path in folder.glob(pattern):
             return Weights(name, path, own)
-    return Weights(name, None, own) if (own / EXPORTED).exists() else None
+    return Weights(name, None, own) if (own / exported.NAME).exists() else None
 
 
 def _holds_weights(folder: Path) -> bool:
     return any(path.suffix in _WEIGHTS for path in folder.iterdir())
 
 
-def _files(path: Path, name: str) -> list[Path]:
+def files_of(path: Path, name: str) -> list[Path]:
     """What the model `name` is made of: a file; or a bag's list and its weights; or all weights.
 
     No YAML is read for it: a file belongs to a bag whose list has its name as a word.
