@@ -76,9 +76,8 @@ class Patience:
             attempts += 1
             if attempts > _AGAIN or time.monotonic() + one.seconds > self.until:
                 raise Disturbed(
-                    f"{subject.name} was disturbed {attempts} times out of {attempts}, at last "
-                    f"{one.others} ({MOST:.0%} of the cores are accepted together). End what else "
-                    "is running, and start again"
+                    f"all {attempts} runs of {subject.name} were disturbed, the last {one.others} "
+                    f"({MOST:.0%} together are accepted). End what else is running, and start again"
                 )
 
 
