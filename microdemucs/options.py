@@ -12,7 +12,8 @@ from typing import Any
 
 from microdemucs.problems import Refused
 
-FORMATS = ("mp3", "flac", "wav")
+CONTENT_TYPES = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
+FORMATS = tuple(CONTENT_TYPES)
 CLIP_MODES = ("rescale", "clamp", "none")
 # MPEG-1 layer III, ISO/IEC 11172-3, 2.4.2.3: what a 44.1 kHz stream may have.
 BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)

@@ -20,7 +20,6 @@ from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs.options import Options
 from microdemucs.problems import Refused
 
-CONTENT_TYPES = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
 _CHANNELS = 2
 
 

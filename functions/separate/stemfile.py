@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from functions.separate.encoders import CONTENT_TYPES, encoder, fitted, scale_of
+from functions.separate.encoders import encoder, fitted, scale_of
 from functions.separate.engine import Floats
 from functions.separate.shelf import Document, Shelf
 from functions.separate.spool import Spool
-from microdemucs.options import Options
+from microdemucs.options import CONTENT_TYPES, Options
 
 _BLOCK = 1 << 17  # samples
 _ONE = np.float32(1)

@@ -6,7 +6,7 @@ import time
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from functions.upload import jobs, page, progress, separate, tokens, tracks, uploads, webhooks
+from functions.upload import jobs, live, page, progress, separate, tokens, tracks, uploads, webhooks
 from functions.upload.documents import DOCUMENT_BYTES
 from functions.upload.parts import lazily, parts
 from microdemucs import room
@@ -15,7 +15,7 @@ from microdemucs.store import told
 
 log = logging.getLogger(__name__)
 
-FAMILIES = (page, uploads, separate, jobs, progress, tracks, webhooks)
+FAMILIES = (page, uploads, separate, jobs, progress, live, tracks, webhooks)
 
 
 def web() -> flask.Flask:

@@ -90,24 +90,35 @@ def _find(have: Parts, hash_: str, name: str) -> Track:
     song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(have, hash_)
     manifest = read_json(have.store, have.names.stems, manifest_key(song))
     if manifest is None:
-        raise Problem(
-            404,
-            "not-separated",
-            "There are no stems of this song",
-            "it has not been separated, or not yet: look at the job",
-        )
+        raise not_separated()
+    listed = {PurePosixPath(stem["key"]).name: stem for stem in manifest.get("stems", [])}
+    stem = listed[matching(list(listed), name)]
+    return Track(song, stem["key"], stem["content_type"])
+
+
+def matching(files: list[str], name: str) -> str:
+    """Which of a song's `files` is meant by the name of a track. Raises Problem."""
     wanted = PurePosixPath(name)
     stem = _ALIASES.get(wanted.stem, wanted.stem)
-    for listed in manifest.get("stems", []):
-        if stem == listed["name"] and wanted.suffix in ("", PurePosixPath(listed["key"]).suffix):
-            return Track(song, listed["key"], listed["content_type"])
-    there = [PurePosixPath(listed["key"]).name for listed in manifest.get("stems", [])]
+    for file in map(PurePosixPath, files):
+        if stem == file.stem and wanted.suffix in ("", file.suffix):
+            return file.name
     raise Problem(
         404,
         "unknown-track",
         "The song has no such track",
-        f"it has: {', '.join(there)}",
-        tracks=there,
+        f"it has: {', '.join(files)}",
+        tracks=files,
+    )
+
+
+def not_separated() -> Problem:
+    """What to raise where a song has no stems."""
+    return Problem(
+        404,
+        "not-separated",
+        "There are no stems of this song",
+        "it has not been separated, or not yet: look at the job",
     )
 
 

@@ -47,9 +47,14 @@ class Separation:
         return changed
 
     def writes(
-        self, key: str, stems: Mapping[str, bytes], type_: str = "audio/mpeg", **said: Any
+        self,
+        key: str,
+        stems: Mapping[str, bytes],
+        type_: str = "audio/mpeg",
+        scale: float | None = None,
+        **said: Any,
     ) -> None:
-        """Put the stems, by file name, and then the manifest."""
+        """Put the stems, by file name, and then the manifest; `scale` if encoded again."""
         listed = []
         for file, data in stems.items():
             self.store.put_object("stems", f"{key}/{file}", io.BytesIO(data), len(data), type_)
@@ -60,6 +65,7 @@ class Separation:
                     "size": len(data),
                     "content_type": type_,
                 }
+                | ({"scale": scale} if scale else {})
             )
         manifest = {"options": {}, "stems": listed} | said
         body = json.dumps(manifest).encode()
