@@ -10,7 +10,9 @@ added where they meet, are the result of both.
 
 import heapq
 import random
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,7 +73,8 @@ def separate(
 
     `read(start, stop)` gives [2, stop - start] of the normalised mix, 0 outside of it.
     `check(share)` is called before each window with the share that is done; what it raises ends
-    the work. `part` chooses a range of the plan's windows.
+    the work. `part` chooses a range of the plan's windows. Up to `parallel` windows are with an
+    engine at once; `read` and `check` are called by the caller's thread only.
     """
     model, length, windows = plan.model, plan.length, plan.windows[part]
     totals = np.sum(model.weights, axis=0) * max(1, plan.shifts)
@@ -80,10 +83,10 @@ def separate(
     sums = np.zeros((len(model.sources), 2, longest), np.float32)
     at = max(0, windows[0][0])  # where the accumulator begins
     end = at  # what was added to it reaches here
+    estimates = _estimates(plan, windows, read, check)
     for done, (start, engine, before, size, stride) in enumerate(windows):
-        check(done / len(windows))
         n = min(size, length - start)
-        estimate = _estimate(plan, engine, read, start, n)
+        estimate = next(estimates)
         estimate *= shares[engine] * _weights(size, stride, min(before, (size - 1) // stride))[:n]
         begin = max(start, at)  # shifted windows begin before the song: that part is dropped
         sums[..., begin - at : start + n - at] += estimate[..., begin - start :]
@@ -98,14 +101,39 @@ def separate(
             at = final
 
 
-def _estimate(
-    plan: Plan, engine: int, read: Callable[[int, int], Floats], start: int, n: int
-) -> Floats:
-    """What one engine hears in `n` samples from `start`, the song itself around them."""
+def _estimates(
+    plan: Plan,
+    windows: Sequence[Window],
+    read: Callable[[int, int], Floats],
+    check: Callable[[float], None],
+) -> Iterator[Floats]:
+    """What the engine of each window hears in it, in order."""
+    ahead = min(engine.parallel for engine in plan.model.engines)
+    waiting: deque[Future[Floats]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        try:
+            for begun, window in enumerate(windows):
+                while len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+                check((begun - len(waiting)) / len(windows))
+                waiting.append(pool.submit(_question(plan, window, read)))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _question(
+    plan: Plan, window: Window, read: Callable[[int, int], Floats]
+) -> Callable[[], Floats]:
+    """What to have a window's engine do: its samples, with the song itself around them."""
+    start, engine, _, size, _ = window
+    n = min(size, plan.length - start)
     network = plan.model.engines[engine]
     seen = network.window(n, plan.segment)
     left = (seen - n) // 2
-    return network.separate(read(start - left, start - left + seen))[..., left : left + n]
+    mix = read(start - left, start - left + seen)
+    return lambda: network.separate(mix)[..., left : left + n]
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,212 @@
+"""The convolutions of HTDemucs' two branches as products of matrices, channels last.
+
+Said for [1, frames, bins, channels] (the spectrogram's branch) and [1, samples, channels] (the
+wave's): frames or samples are axis 1, and strides go along the last axis but one.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class NotExportable(ValueError):
+    """This network cannot be said this way; the text says why."""
+
+
+class _Strided(nn.Module):
+    """A convolution with kernel 2 s and stride s along the last axis but one.
+
+    Blocks of s samples are rows; each output sees a block and the next.
+    """
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        weight = convolution.weight.data.flatten(2)  # [out, in, kernel]
+        self.stride = weight.shape[-1] // 2
+        self.weight = nn.Parameter(weight.permute(0, 2, 1).reshape(len(weight), -1).contiguous())
+        self.bias = convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        *before, n, channels = x.shape
+        half, short = self.stride // 2, -n % self.stride
+        x = functional.pad(x, (0, 0, half, half + short))
+        blocks = x.reshape(*before, -1, self.stride * channels)
+        pairs = torch.cat([blocks[..., :-1, :], blocks[..., 1:, :]], -1)
+        return functional.linear(pairs, self.weight, self.bias)
+
+
+class _Transposed(nn.Module):
+    """The transposed convolution with kernel 2 s and stride s, cut to the length of its input."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        weight = convolution.weight.data.flatten(2).permute(2, 1, 0)  # [kernel, out, in]
+        self.stride, self.out = weight.shape[0] // 2, weight.shape[1]
+        new, last = weight.reshape(2, self.stride * self.out, -1)
+        self.weight = nn.Parameter(torch.cat([last, new], -1).contiguous())
+        self.bias = nn.Parameter(convolution.bias.data.repeat(self.stride))
+
+    def forward(self, x: Tensor, length: int) -> Tensor:
+        x = functional.pad(x, (0, 0, 1, 1))
+        pairs = torch.cat([x[..., :-1, :], x[..., 1:, :]], -1)
+        blocks = functional.linear(pairs, self.weight, self.bias)
+        samples = blocks.reshape(*blocks.shape[:-2], -1, self.out)
+        return samples[..., self.stride // 2 : self.stride // 2 + length, :]
+
+
+class _Gated(nn.Module):
+    """A convolution of width 1 and its GLU, with a product for the value and one for the gate."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        weight, bias = convolution.weight.data.flatten(1), convolution.bias.data
+        self.value, self.gate = (linear(*half) for half in _halves(weight, bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        value: Tensor = self.value(x)
+        return value * torch.sigmoid(self.gate(x))
+
+
+class _GatedWide(nn.Module):
+    """The same for a convolution that sees neighbours, in time and frequency or in time."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        self.flat = isinstance(convolution, nn.Conv2d)
+        weight, bias = convolution.weight.data, convolution.bias.data
+        if self.flat:
+            weight = weight.transpose(2, 3)  # frames before bins
+        self.value, self.gate = (self._convolution(*half) for half in _halves(weight, bias))
+
+    def _convolution(self, weight: Tensor, bias: Tensor) -> nn.Module:
+        kind: Any = nn.Conv2d if self.flat else nn.Conv1d
+        padding = tuple(size // 2 for size in weight.shape[2:])
+        made = kind(weight.shape[1], len(weight), tuple(weight.shape[2:]), padding=padding)
+        made.weight.data, made.bias.data = weight.clone(), bias.clone()
+        return made  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 3, 1, 2) if self.flat else x.transpose(1, 2)
+        y: Tensor = self.value(x) * torch.sigmoid(self.gate(x))
+        return y.permute(0, 2, 3, 1) if self.flat else y.transpose(1, 2)
+
+
+class _Residual(nn.Module):
+    """One residual layer of demucs.demucs.DConv, along the frames (axis 1).
+
+    Its second group norm is over the 2 C channels of W h + b, where h has C / 8. Mean and square
+    of these follow from h alone: w̄·h̄ + b̄, and the mean of hᵀ G h + 2 hᵀ Wᵀ b / 2C + b² with
+    G = Wᵀ W / 2C; so the large product is not read again for its norm.
+    """
+
+    square: Tensor
+    linear: Tensor
+    mean: Tensor
+    value_gain: Tensor
+    value_offset: Tensor
+    gate_gain: Tensor
+    gate_offset: Tensor
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        first, norm, _, second, norm2, _, scale = layer
+        self.taps, self.step = first.kernel_size[0], first.dilation[0]
+        weight = first.weight.data  # [hidden, channels, taps]
+        self.hidden = len(weight)
+        self.weight = nn.Parameter(weight.permute(2, 0, 1).flatten(0, 1).contiguous())
+        self.bias = first.bias
+        self.norm, self.eps = norm, norm2.eps
+        w, b = second.weight.data[:, :, 0].double(), second.bias.data.double()
+        self.register_buffer("square", (w.T @ w / len(w)).float())
+        self.register_buffer("linear", (2 * w.T @ b / len(w)).float())
+        self.register_buffer("mean", w.mean(0).float())
+        self.mean_bias, self.square_bias = float(b.mean()), float((b**2).mean())
+        gain, offset = norm2.weight.data, norm2.bias.data
+        halves = _halves(gain[:, None] * w.float(), gain * b.float())
+        self.value, self.gate = (linear(*half) for half in halves)
+        for name, (g, o) in zip(("value", "gate"), _halves(gain, offset), strict=True):
+            self.register_buffer(f"{name}_gain", g.clone())
+            self.register_buffer(f"{name}_offset", o.clone())
+        self.scale = scale.scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames, axes = x.shape[1], (1, x.dim() - 1)
+        h = functional.gelu(self._normal(self._convolved(x, frames), axes))
+        over_time = h.mean(1, keepdim=True)
+        mean = (over_time * self.mean).sum(-1, keepdim=True) + self.mean_bias
+        square = (functional.linear(h, self.square) * h).mean(axes, keepdim=True) * self.hidden
+        square = square + (over_time * self.linear).sum(-1, keepdim=True) + self.square_bias
+        r = torch.rsqrt(square - mean * mean + self.eps)
+        value = (self.value(h) - mean * self.value_gain) * r + self.value_offset
+        gate = (self.gate(h) - mean * self.gate_gain) * r + self.gate_offset
+        y: Tensor = x + self.scale * value * torch.sigmoid(gate)
+        return y
+
+    def _convolved(self, x: Tensor, frames: int) -> Tensor:
+        reach = self.taps // 2 * self.step
+        y = functional.linear(x, self.weight)
+        y = functional.pad(y, (0, 0) * (x.dim() - 2) + (reach, reach))
+        total: Tensor = self.bias
+        for tap in range(self.taps):
+            begin, part = tap * self.step, slice(tap * self.hidden, (tap + 1) * self.hidden)
+            total = y[:, begin : begin + frames, ..., part] + total
+        return total
+
+    def _normal(self, h: Tensor, axes: tuple[int, int]) -> Tensor:
+        h = h - h.mean(axes, keepdim=True)
+        r = torch.rsqrt((h * h).mean(axes, keepdim=True) + self.norm.eps)
+        y: Tensor = h * r * self.norm.weight + self.norm.bias
+        return y
+
+
+class Encoder(nn.Module):
+    """demucs.hdemucs.HEncLayer without norms."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.strided = _Strided(layer.conv)
+        self.residual = _residuals(layer)
+        kernel = layer.rewrite.weight[0, 0].numel()
+        self.gated = _Gated(layer.rewrite) if kernel == 1 else _GatedWide(layer.rewrite)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.gated(self.residual(functional.gelu(self.strided(x))))
+        return y
+
+
+class Decoder(nn.Module):
+    """demucs.hdemucs.HDecLayer without norms: gate, residuals, and back to a finer grid."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        kernel = layer.rewrite.weight[0, 0].numel()
+        self.gated = _Gated(layer.rewrite) if kernel == 1 else _GatedWide(layer.rewrite)
+        self.residual = _residuals(layer)
+        self.transposed = _Transposed(layer.conv_tr)
+        self.last = layer.last
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        y: Tensor = self.transposed(self.residual(self.gated(x + skip)), length)
+        return y if self.last else functional.gelu(y)
+
+
+def _residuals(layer: Any) -> nn.Module:
+    if not layer.dconv:
+        return nn.Identity()
+    if any(len(one) != 7 or isinstance(one[1], nn.Identity) for one in layer.dconv.layers):
+        raise NotExportable("its residual branches are not those of htdemucs")
+    return nn.Sequential(*(_Residual(one) for one in layer.dconv.layers))
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A product with `weight` [out, in], and a sum with `bias`."""
+    made = nn.Linear(weight.shape[1], len(weight))
+    made.weight.data, made.bias.data = weight.clone(), bias.clone()
+    return made
+
+
+def _halves(*of: Tensor) -> list[tuple[Tensor, ...]]:
+    """The value's part of each tensor, then the gate's."""
+    return list(zip(*(one.chunk(2) for one in of), strict=True))

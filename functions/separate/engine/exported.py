@@ -1,0 +1,113 @@
+"""A model's exported form: exported.json beside one file pair of OpenVINO for each network.
+
+exported.json says which weights it was made from, how the networks are mixed, and by how many
+decibels each differed from torch when it was exported, in each precision that was tried.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from functions.separate.engine import Engine, Model
+from microdemucs import settings
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+NAME = "exported.json"
+FAITHFUL = {"f32": -80.0, "bf16": -40.0}
+"""dB, relative to the signal: what differs more from demucs' own is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network: `file` (.xml) in the model's folder, its segment in s, its transform's size,
+    and dB by precision, of what differed when it was checked.
+    """
+
+    file: str
+    segment: Fraction
+    nfft: int
+    checked: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model that OpenVINO can run. `weights` is the digest of the weights it was made from."""
+
+    folder: Path
+    weights: str
+    sources: tuple[str, ...]
+    networks: tuple[Network, ...]
+    mixing: list[list[float]]
+
+    def write(self, openvino: str) -> None:
+        """Write exported.json, last: it is the mark that the rest is there."""
+        said = {
+            "format": FORMAT,
+            "weights": self.weights,
+            "openvino": openvino,
+            "sources": list(self.sources),
+            "networks": [
+                {
+                    "file": one.file,
+                    "segment": list(one.segment.as_integer_ratio()),
+                    "nfft": one.nfft,
+                    "checked": one.checked,
+                }
+                for one in self.networks
+            ],
+            "mixing": self.mixing,
+        }
+        (self.folder / NAME).write_text(json.dumps(said, indent=2) + "\n")
+
+
+def find(folder: Path) -> Exported | None:
+    """The exported form in `folder`, or None where there is none that this version reads."""
+    try:
+        said: dict[str, Any] = json.loads((folder / NAME).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    if said.get("format") != FORMAT:
+        log.warning("exported form ignored: it has another format", extra={"path": str(folder)})
+        return None
+    networks = tuple(
+        Network(one["file"], Fraction(*one["segment"]), one["nfft"], one["checked"])
+        for one in said["networks"]
+    )
+    return Exported(folder, said["weights"], tuple(said["sources"]), networks, said["mixing"])
+
+
+def load(name: str, form: Exported, note: str = "", cache: Path | None = None) -> Model:
+    """The model on OpenVINO, in the precision that PRECISION and this processor allow.
+
+    `cache` keeps what is compiled. Raises ValueError, RuntimeError.
+    """
+    from functions.separate.engine.openvino_engine import OpenVinoEngine
+
+    precision = _precision(form)
+    engines: tuple[Engine, ...] = tuple(
+        OpenVinoEngine(form.folder / one.file, one.segment, one.nfft, precision, cache)
+        for one in form.networks
+    )
+    return Model(name, form.sources, engines, form.mixing, note)
+
+
+def _precision(form: Exported) -> str:
+    from functions.separate.engine.openvino_engine import has_bf16
+
+    asked = settings.one_of("PRECISION", "auto", *FAITHFUL)
+    if asked != "auto":
+        return asked
+    if not has_bf16():
+        why = "this processor has no bf16"
+    elif any(one.checked.get("bf16", 0.0) > FAITHFUL["bf16"] for one in form.networks):
+        why = "bf16 was not faithful enough when it was exported"
+    else:
+        log.info("precision chosen", extra={"precision": "bf16", "why": "this processor has it"})
+        return "bf16"
+    log.info("precision chosen", extra={"precision": "f32", "why": why})
+    return "f32"
