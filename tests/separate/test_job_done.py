@@ -17,9 +17,9 @@ from functions.separate.engine.models import Models
 from functions.separate.job import Job
 from functions.separate.life import live
 from microdemucs.bus import JOBS
-from microdemucs.jobs import PHASES
+from microdemucs.jobs import PHASES, piece_key
 from tests.separate import sounds
-from tests.separate.asked import later, unlike
+from tests.separate.asked import at, later, unlike
 
 MIX = sounds.music(1)
 TINY = Path(__file__).parents[2] / "models" / "htdemucs_tiny" / "htdemucs_tiny.safetensors"
@@ -63,6 +63,29 @@ def test_the_stems_are_those_of_demucs_itself(put, tools, root, tmp_path):
         heard = soundfile.read(io.BytesIO(got), dtype="float32")[0].T
         assert heard.shape == tuple(audio.shape)
         assert sounds.decibels(heard, audio.numpy()) < -110, name
+
+
+def test_while_a_song_is_separated_its_stems_can_be_heard(put, tools, beside, monkeypatch):
+    job = put(sounds.file(sounds.music(20, seed=5)), stems="drums,bass")
+    seen: list[set[str]] = []
+    at(monkeypatch, "uploading", lambda report: seen.append(set(beside(job))))
+    live(job, tools)
+    assert seen == [{".live/drums.mp3/000001", ".live/bass.mp3/000001"}]
+    assert set(beside(job)) == {"drums.mp3", "bass.mp3", "manifest.json"}
+
+
+def test_what_a_killed_process_left_to_be_heard_is_taken_away(put, song, tools, root, beside):
+    job = put(song)
+    root.put_object("stems", piece_key(job.song.key, "kazoo.wav", 7), io.BytesIO(b"x"), 1)
+    live(job, tools)
+    assert ".live/kazoo.wav/000007" not in beside(job)
+
+
+def test_a_stem_that_would_clip_is_quieter_and_the_manifest_says_by_how_much(put, tools, manifest):
+    job = put(sounds.file(MIX * 40, subtype="FLOAT"), format="wav", bits="32")
+    live(job, tools)
+    scales = [stem.get("scale", 1) for stem in manifest(job)["stems"]]
+    assert min(scales) < 1
 
 
 def test_two_stems_are_one_and_the_sum_of_the_others(put, song, tools, root, manifest):

@@ -12,7 +12,7 @@ from functions.separate.life import live
 from functions.separate.report import Report
 from microdemucs import room
 from microdemucs.bus import CANCELS, LEASES
-from microdemucs.jobs import lease_key
+from microdemucs.jobs import JobRecord, lease_key
 from microdemucs.problems import Later
 from tests.separate import sounds
 from tests.separate.asked import at, later
@@ -111,6 +111,17 @@ def test_a_stop_hands_back_a_song_that_needs_longer_than_the_grace(
     assert (told.value.kind, told.value.after) == ("stopping", 1)
     assert (beside(job), record(job).state, record(job).progress) == ({}, "waiting", 0)
     assert not bus.get(LEASES, lease_key(job.song.key))
+
+
+def test_a_stop_counts_the_stems_that_must_be_encoded_again(bus, tools):
+    report = Report(bus, Lease(bus, "k", "we"), JobRecord("j", "songs", "k", "e"), grace=5)
+    report.again = 4 * 3600  # s of audio
+    room.stopping.set()
+    with pytest.raises(Later, match="about to end"), report.phase("uploading"):
+        """It does not begin."""
+    report.again = 0
+    with report.phase("uploading"):
+        """It may end what it has."""
 
 
 def test_a_stop_lets_a_song_end_that_is_nearly_done(put, song, tools, beside, monkeypatch):
