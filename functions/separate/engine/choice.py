@@ -1,6 +1,7 @@
 """Which engine serves a model: OpenVINO on a CPU, torch where only torch can or a GPU is there."""
 
 import logging
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,8 @@ log = logging.getLogger(__name__)
 AUTO, OPENVINO, TORCH = ENGINES = ("auto", "openvino", "torch")
 """What the setting ENGINE accepts."""
 
+# OpenVINO sets the process's locale while it reads a model; two at once would leave it as "C".
+_reading = threading.Lock()
 _NVIDIA = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 
 
@@ -53,7 +56,8 @@ def load(weights: Weights, engine: str, cache: Path) -> Model:
 
 def _on_openvino(weights: Weights, form: Exported, cache: Path, why: str) -> Model:
     try:
-        model = exported.load(weights.name, form, weights.note, cache / "compiled")
+        with _reading:
+            model = exported.load(weights.name, form, weights.note, cache / "compiled")
     except (OSError, RuntimeError, ValueError) as error:
         raise UnusableWeights(f"its exported form cannot be read: {error}") from error
     _tell(weights, OPENVINO, why)
