@@ -141,6 +141,8 @@ STORE = {
     ("delete", "songs"): set(),
     ("delete", "stems"): {"separate", "upload"},
     ("delete", "models"): set(),
+    ("give up a part of", "songs"): {"upload"},
+    ("give up a part of", "stems"): {"separate"},
     ("notify", "songs"): set(),
     ("drop", "stems"): set(),
     ("make", "new"): set(),
@@ -151,6 +153,9 @@ DEEDS = {
     "get": lambda there, bucket: there.get_object(bucket, "a").close(),
     "put": lambda there, bucket: there.put_object(bucket, "b", io.BytesIO(b"x"), 1),
     "delete": lambda there, bucket: there.remove_object(bucket, "a"),
+    "give up a part of": lambda there, bucket: there._abort_multipart_upload(
+        bucket, "c", there._create_multipart_upload(bucket, "c", {})
+    ),
     "notify": lambda there, bucket: there.delete_bucket_notification(bucket),
     "drop": lambda there, bucket: there.remove_bucket(bucket),
     "make": lambda there, bucket: there.make_bucket(bucket),
