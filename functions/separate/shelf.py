@@ -80,10 +80,11 @@ class Shelf:
         return described
 
     def finish(self, manifest: Document) -> None:
-        """Take away what an earlier job left, then put the mark."""
+        """Take away what an earlier job left and what could be heard, then put the mark."""
         song, now_there = self._job.song.key, {stem["key"] for stem in manifest["stems"]}
         self._remove(self._stems_of_last() - now_there)
         self._remove({failure_key(song)})
+        self.clear_pieces()
         self.mark(manifest)
 
     def mark(self, manifest: Document) -> None:
@@ -97,6 +98,7 @@ class Shelf:
         stale = self._stems_of_last()
         self._remove({manifest_key(song)})
         self._remove(stale)
+        self.clear_pieces()
         failure = problem.body() | document
         write_json(self._store, self._bucket, failure_key(song), failure, CONTENT_TYPE)
 

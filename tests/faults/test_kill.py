@@ -8,8 +8,10 @@ from tests.machine import until
 from tests.songs import mp3
 
 
-def put(whole, key, body):
-    result = whole.store.put_object("songs", key, io.BytesIO(body), len(body))
+def put(whole, key, body, **options):
+    result = whole.store.put_object(
+        "songs", key, io.BytesIO(body), len(body), metadata=dict(options)
+    )
     assert result.etag
     return result
 
@@ -58,7 +60,7 @@ def test_separate_killed_in_the_middle_of_a_song_finishes_it_after_its_restart(w
 
 
 def test_separate_told_to_stop_hands_its_song_back(whole):
-    put(whole, "handed back.mp3", mp3(36.0, 2.0))
+    put(whole, "handed back.mp3", mp3(36.0, 2.0), shifts="10")  # longer than the grace
     until(lambda: (j := whole.job("handed back.mp3")) and j["phase"] == "separating")
     whole.stop("separate", 30)
     assert not whole.manifest("handed back.mp3")
