@@ -103,7 +103,7 @@ class _Residual(nn.Module):
 
     square: Tensor
     linear: Tensor
-    mean: Tensor
+    constant: Tensor
     value_gain: Tensor
     value_offset: Tensor
     gate_gain: Tensor
@@ -119,10 +119,10 @@ class _Residual(nn.Module):
         self.bias = first.bias
         self.norm, self.eps = norm, norm2.eps
         w, b = second.weight.data[:, :, 0].double(), second.bias.data.double()
-        self.register_buffer("square", (w.T @ w / len(w)).float())
-        self.register_buffer("linear", (2 * w.T @ b / len(w)).float())
-        self.register_buffer("mean", w.mean(0).float())
-        self.mean_bias, self.square_bias = float(b.mean()), float((b**2).mean())
+        # a mean over h's channels follows, where G needs their sum
+        self.register_buffer("square", (w.T @ w / len(w) * self.hidden).float())
+        self.register_buffer("linear", torch.stack([w.mean(0), 2 * w.T @ b / len(w)]).float())
+        self.register_buffer("constant", torch.stack([b.mean(), (b**2).mean()]).float())
         gain, offset = norm2.weight.data, norm2.bias.data
         halves = _halves(gain[:, None] * w.float(), gain * b.float())
         self.value, self.gate = (linear(*half) for half in halves)
@@ -134,10 +134,9 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         frames, axes = x.shape[1], (1, x.dim() - 1)
         h = functional.gelu(self._normal(self._convolved(x, frames), axes))
-        over_time = h.mean(1, keepdim=True)
-        mean = (over_time * self.mean).sum(-1, keepdim=True) + self.mean_bias
-        square = (functional.linear(h, self.square) * h).mean(axes, keepdim=True) * self.hidden
-        square = square + (over_time * self.linear).sum(-1, keepdim=True) + self.square_bias
+        sums = functional.linear(h.mean(1, keepdim=True), self.linear, self.constant)
+        mean, rest = sums[..., :1], sums[..., 1:]
+        square = (functional.linear(h, self.square) * h).mean(axes, keepdim=True) + rest
         r = torch.rsqrt(square - mean * mean + self.eps)
         value = (self.value(h) - mean * self.value_gain) * r + self.value_offset
         gate = (self.gate(h) - mean * self.gate_gain) * r + self.gate_offset
@@ -155,9 +154,9 @@ class _Residual(nn.Module):
         return total
 
     def _normal(self, h: Tensor, axes: tuple[int, int]) -> Tensor:
-        h = h - h.mean(axes, keepdim=True)
-        r = torch.rsqrt((h * h).mean(axes, keepdim=True) + self.norm.eps)
-        y: Tensor = h * r * self.norm.weight + self.norm.bias
+        mean, square = h.mean(axes, keepdim=True), (h * h).mean(axes, keepdim=True)
+        r = torch.rsqrt(square - mean * mean + self.norm.eps)
+        y: Tensor = (h - mean) * r * self.norm.weight + self.norm.bias
         return y
 
 

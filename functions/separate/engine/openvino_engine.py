@@ -1,6 +1,5 @@
 """An exported HTDemucs network on OpenVINO: CPUs, without torch."""
 
-import os
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import openvino
 
 from functions.separate.engine import SAMPLE_RATE, Floats, Seconds
+from functions.separate.engine.cores import cores
 from functions.separate.engine.spectrum import Transform
 
 F32, BF16 = PRECISIONS = ("f32", "bf16")
@@ -109,13 +109,3 @@ def _normalise(values: Floats) -> tuple[np.float32, np.float32]:
     deviation = np.float32(np.sqrt(float(np.vdot(flat, flat)) / (flat.size - 1)))
     values *= 1 / (np.float32(_TINY) + deviation)
     return mean, deviation
-
-
-def cores() -> int:
-    """How many threads get a core to themselves: more of them would wait for each other."""
-    available = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(available, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such limit, or "max"
-        return available

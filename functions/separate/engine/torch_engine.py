@@ -21,6 +21,7 @@ from functions.separate.engine import (
     Seconds,
     UnusableWeights,
 )
+from functions.separate.engine.cores import cores
 from functions.separate.engine.places import bag_in
 
 
@@ -78,7 +79,7 @@ def network(name: str, path: Path | None) -> Any:
     Raises UnusableWeights.
     """
     if "OMP_NUM_THREADS" not in os.environ:  # torch itself follows that one
-        torch.set_num_threads(_cores())
+        torch.set_num_threads(cores())
     try:
         if path is None:
             return get_model(name)
@@ -127,13 +128,3 @@ def _of_file(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return load_safetensors_model(path)
     return LocalRepo(path.parent).get_model(path.stem.rsplit("-", 1)[0])
-
-
-def _cores() -> int:
-    """How many threads get a core to themselves: more of them would wait for each other."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such limit, or "max"
-        return cores
