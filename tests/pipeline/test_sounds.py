@@ -78,7 +78,10 @@ def test_is_refused_once_and_says_why(whole, key, body, metadata, kind):
 
 
 def test_the_stems_are_those_of_demucs(whole):
-    """Through every part of the system, the numbers are those of demucs.api's Separator."""
+    """Through every part, the numbers are those of demucs.api's Separator, as bf16 has them.
+
+    In f32 they are closer by far: tests/separate/test_engines.py.
+    """
     import torch
     from demucs.apply import apply_model
     from demucs.hf import load_safetensors_model
@@ -98,4 +101,4 @@ def test_the_stems_are_those_of_demucs(whole):
     for name, wanted in zip(model.sources, expected, strict=True):
         got = stem(whole, manifest, name).T
         error = 10 * np.log10(np.sum((got - wanted) ** 2) / np.sum(sound**2))
-        assert error < -80, f"{name}: {error:.1f} dB relative to the song"
+        assert error < -40, f"{name}: {error:.1f} dB relative to the song"
