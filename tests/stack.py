@@ -1,7 +1,6 @@
 """A real bus and a real store of a test's own, provisioned as everywhere."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -11,14 +10,11 @@ from pathlib import Path
 
 import urllib3
 
+from local import binaries
 from local.ports import free_port
 
 ROOT = Path(__file__).parent.parent
-MINIO = Path(
-    os.environ.get("MINIO", "")
-    or shutil.which("minio")
-    or Path.home() / ".cache" / "micro-demucs" / "bin" / "minio"
-)
+MINIO = binaries.MINIO.binary
 
 
 def until(told: Callable[[], object], seconds: float = 20) -> None:
