@@ -75,7 +75,9 @@ def writing(
     What is not finished then is as if it had never been. Raises Refused where the format cannot
     hold so long a song.
     """
-    quality = int(settings.number("MP3_QUALITY", 5))
+    # with so many bits LAME's fast way errs no more than its slow ones (docs/benchmarks.md)
+    fast_enough = 7 if options.bitrate >= 256 else 5
+    quality = int(settings.number("MP3_QUALITY", fast_enough))
     with ExitStack() as opened:
         files = [
             opened.enter_context(closing(StemFile(shelf, stem.name, options, length, quality)))
