@@ -13,6 +13,7 @@ from functions.separate.engine.cores import cores
 from functions.separate.engine.spectrum import Transform
 
 F32, BF16 = PRECISIONS = ("f32", "bf16")
+_FEW = 2  # cores
 _TINY = 1e-5  # as demucs.htdemucs adds it to what it divides by
 
 
@@ -26,8 +27,6 @@ class OpenVinoEngine:
 
     `cache` is a folder in which what was compiled for this processor is kept, or None.
     """
-
-    parallel = 2  # while one waits for the network, the other transforms
 
     def __init__(
         self,
@@ -52,6 +51,14 @@ class OpenVinoEngine:
         }
         self._network = core.compile_model(str(file), "CPU", settings)
         self._own = threading.local()
+
+    @property
+    def parallel(self) -> int:
+        """Two, so that one transforms while the network hears the other.
+
+        With few cores the encoders have the network's gaps, and a second window is but memory.
+        """
+        return 2 if cores() > _FEW else 1
 
     @property
     def segment(self) -> Seconds:
