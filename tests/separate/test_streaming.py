@@ -67,7 +67,7 @@ def uploads(root: Minio, request: pytest.FixtureRequest):
 def whole(audio: np.ndarray, options: Options) -> bytes:
     """The file of `audio` [2, n], encoded at one go when all of it is there."""
     with tempfile.TemporaryFile() as into:
-        writer = encoder(options, into, audio.shape[1], 5)
+        writer = encoder(options, into, audio.shape[1], 7)
         writer.write(fitted(audio, options.clip_mode, scale_of(np.abs(audio).max())))
         writer.close()
         into.seek(0)
