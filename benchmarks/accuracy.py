@@ -19,9 +19,9 @@ import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
 
-from benchmarks.one_song import load
 from functions.separate.audio import Song, decoded
 from functions.separate.engine import Floats
+from functions.separate.engine.models import Models
 from functions.separate.engine.openvino_engine import PRECISIONS, has_bf16
 from functions.separate.stems import estimates
 from microdemucs.options import Options
@@ -57,7 +57,8 @@ def _demucs(path: Path, folder: Path) -> Floats:
 
 
 def _ours(path: Path, folder: Path) -> Floats:
-    model = load(folder).model
+    models = Models(default=str(folder.resolve()))
+    model = models.load(models.choose(""))
     with _song(path) as song:
         blocks = estimates(song, model, Options(), "", lambda share: None)
         return np.concatenate(list(blocks), axis=-1)

@@ -69,12 +69,12 @@ def ours(model: Path, cache: Path, times: int = 1) -> Subject:
     def command(song: Path) -> list[str]:
         into = str(cache / "stems/ours")
         one = [sys.executable, "-m", "benchmarks.one_song", str(song), into]
-        return [*one, "--model", str(model), "--times", str(times)]
+        return [*one, "--times", str(times)]
 
     return Subject(
         COLD if times == 1 else WARM,
         command,
-        environment(cache),
+        environment(cache) | {"MODEL": str(model)},
         _cold if times == 1 else _second,
     )
 

@@ -4,6 +4,7 @@ furnish(current_app, ready)     in main.py, which functions-framework runs insid
 python -m microdemucs.room separate     serves functions/separate/main.py
 """
 
+import importlib
 import logging
 import signal
 import sys
@@ -118,7 +119,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
+        """In the worker, so what a function's ahead.py begins is where the function will be."""
         source = FUNCTIONS / self.target / "main.py"
+        if source.with_name("ahead.py").exists():
+            importlib.import_module(f"functions.{self.target}.ahead").begin()
         app: flask.Flask = functions_framework.create_app(self.target, str(source))  # type: ignore[no-untyped-call]
         return app
 

@@ -11,7 +11,7 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from functions.separate.engine.models import Models
+from functions.separate import ahead
 from functions.separate.job import Job
 from functions.separate.life import Tools, live
 from microdemucs import logs, room, settings, store
@@ -53,10 +53,12 @@ def tools() -> Tools:
             bus = Bus(settings.BusSettings(), "separate")
             logs.start("separate", bus)
             client = store.connect(at)
+            models = ahead.models()
+            models.store, models.bucket = client, at.models
             _tools = Tools(
                 client,
                 bus,
-                Models(client, at.models),
+                models,
                 at.stems,
                 max_bytes=int(settings.number("MAX_SONG_BYTES", 1024**3)),
                 max_seconds=settings.number("MAX_SONG_SECONDS", 7200),

@@ -5,22 +5,18 @@ import random
 import numpy as np
 import pytest
 import soundfile
-import torch
-from demucs.apply import BagOfModels, apply_model
+from demucs.apply import BagOfModels
 from demucs.hf import load_safetensors_model
 
-from functions.separate import overlap
 from functions.separate.engine import Model, exported
 from functions.separate.engine.models import BUNDLED
 from functions.separate.engine.openvino_engine import OpenVinoEngine, has_bf16
 from functions.separate.engine.places import ROOT
 from functions.separate.engine.torch_engine import TorchEngine, model_of
-from functions.separate.overlap import Plan
+from tests.separate.heard import SEGMENT, STRIDE, ours, ours_in_two, theirs
 from tests.separate.sounds import decibels
 
 FOLDER = ROOT / "models" / BUNDLED
-SEGMENT = int(3.9 * 44_100)
-STRIDE = int(0.75 * SEGMENT)
 PRECISIONS = ["f32", "bf16"] if has_bf16() else ["f32"]
 
 
@@ -48,20 +44,6 @@ def music(length: int, start: float = 12.0) -> np.ndarray:
     part = song.T[:, begin : begin + length]
     mono = song.mean(1)
     return np.ascontiguousarray((part - mono.mean()) / mono.std(ddof=1))
-
-
-def ours(model: Model, mix: np.ndarray, part: slice = slice(None), **options) -> np.ndarray:
-    def read(start: int, stop: int) -> np.ndarray:
-        outside = (max(0, -start), max(0, stop - mix.shape[1]))
-        return np.pad(mix[:, max(0, start) : max(0, stop)], ((0, 0), outside))
-
-    plan = Plan.of(model, mix.shape[1], **options)
-    return np.concatenate(list(overlap.separate(plan, read, lambda share: None, part)), -1)
-
-
-def theirs(network, mix: np.ndarray, **options) -> np.ndarray:
-    with torch.inference_mode():
-        return apply_model(network, torch.from_numpy(mix)[None], **options)[0].numpy()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -134,12 +116,7 @@ def test_a_bag_may_have_engines_of_both_kinds(models, network):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_ranges_are_together_the_whole(models, precision):
     mix, model = music(3 * STRIDE + 5), models[precision]
-    whole = ours(model, mix)
-    first, second = ours(model, mix, slice(0, 2)), ours(model, mix, slice(2, None))
-    joined = np.zeros_like(whole)
-    joined[..., : first.shape[-1]] += first
-    joined[..., whole.shape[-1] - second.shape[-1] :] += second
-    assert decibels(joined, whole) < -130
+    assert decibels(ours_in_two(model, mix), ours(model, mix)) < -130
 
 
 def test_windows_that_are_heard_at_once_give_the_same(models):

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from demucs.apply import BagOfModels, apply_model
+from demucs.apply import BagOfModels
 from demucs.hdemucs import HDemucs
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
@@ -14,10 +14,8 @@ from functions.separate import overlap
 from functions.separate.engine.models import BUNDLED
 from functions.separate.engine.torch_engine import model_of
 from functions.separate.overlap import Plan
+from tests.separate.heard import SEGMENT, STRIDE, ours, ours_in_two, reader, theirs
 from tests.separate.sounds import decibels
-
-SEGMENT = int(3.9 * 44_100)
-STRIDE = int(0.75 * SEGMENT)
 
 
 @pytest.fixture(scope="module")
@@ -27,27 +25,6 @@ def network():
 
 def noise(length: int) -> np.ndarray:
     return np.random.default_rng(length).standard_normal((2, length)).astype(np.float32)
-
-
-def reader(mix: np.ndarray):
-    def read(start: int, stop: int) -> np.ndarray:
-        first, last = max(0, start), max(max(0, start), min(stop, mix.shape[1]))
-        return np.pad(
-            mix[:, first:last], ((0, 0), (first - start, max(0, stop - max(first, last))))
-        )
-
-    return read
-
-
-def ours(network, mix: np.ndarray, part: slice = slice(None), **options) -> np.ndarray:
-    plan = Plan.of(model_of("tested", network), mix.shape[1], **options)
-    blocks = overlap.separate(plan, reader(mix), lambda share: None, part)
-    return np.concatenate(list(blocks), -1)
-
-
-def theirs(network, mix: np.ndarray, **options) -> np.ndarray:
-    with torch.inference_mode():
-        return apply_model(network, torch.from_numpy(mix)[None], **options)[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +101,7 @@ def test_htdemucs_itself_is_within_120_decibels(monkeypatch: pytest.MonkeyPatch)
 
 def test_two_ranges_added_where_they_meet_are_the_whole(network):
     mix = noise(3 * STRIDE + 5)
-    whole = ours(network, mix)
-    first, second = ours(network, mix, slice(0, 2)), ours(network, mix, slice(2, None))
-    joined = np.zeros_like(whole)
-    joined[..., : first.shape[-1]] += first
-    joined[..., whole.shape[-1] - second.shape[-1] :] += second
-    assert decibels(joined, whole) < -130
+    assert decibels(ours_in_two(network, mix), ours(network, mix)) < -130
 
 
 def test_blocks_come_as_soon_as_no_later_window_reaches_them(network):

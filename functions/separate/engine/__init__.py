@@ -3,11 +3,15 @@
 The overlap-add (functions.separate.overlap) and everything above it know engines by this only.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
+
+# before numpy, which reads it once: its threads would spin beside those of the network
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import numpy.typing as npt

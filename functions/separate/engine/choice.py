@@ -30,7 +30,7 @@ def load(weights: Weights, engine: str, cache: Path) -> Model:
         return _on_torch(weights, "a CUDA device is here")
     weights = _here(weights)
     try:
-        digest = weights.digest()
+        digest = weights.digest(cache)
     except OSError as error:
         raise UnusableWeights(str(error)) from error
     form = _beside(weights, digest) or (

@@ -2,13 +2,9 @@
 
 import fcntl
 import logging
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
@@ -27,6 +23,8 @@ class CannotExport(ValueError):
 
 def folder_of(digest: str, cache: Path) -> Path:
     """Where the exported form of the weights lies, for this format and this OpenVINO."""
+    from importlib.metadata import version  # a tenth of what a process imports before its model
+
     made_by = f"{digest} {exported.FORMAT} {version('openvino')}"
     return cache / "exported" / sha256(made_by.encode()).hexdigest()[:32]
 
@@ -51,6 +49,10 @@ def export(weights: Weights, digest: str, cache: Path) -> Exported:
 
 
 def _made(weights: Weights, digest: str, folder: Path) -> Exported:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     start = monotonic()
     log.info("exporting", extra={"model": weights.name, "into": str(folder)})
     # A process of its own, so that a server's memory never holds torch.

@@ -7,8 +7,6 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-import urllib3
-
 HUBS = ("https://huggingface.co", "https://dl.fbaipublicfiles.com")
 
 
@@ -55,6 +53,8 @@ def repository(name: str) -> str:
 
 def answers() -> bool:
     """Whether any place can be reached: demucs' own attempts would take minutes to give up."""
+    import urllib3
+
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     http = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
     for hub in (os.environ.get("HF_ENDPOINT") or HUBS[0], HUBS[1]):

@@ -5,13 +5,15 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from minio import Minio
+from typing import TYPE_CHECKING
 
 from functions.separate.engine import Model, UnusableWeights, choice, hub
 from functions.separate.engine.places import BUNDLED, FULL, LIMITED, ROOT, Places, Weights, at
 from microdemucs import settings
 from microdemucs.options import BadOption
+
+if TYPE_CHECKING:
+    from minio import Minio
 
 __all__ = ["BUNDLED", "LIMITED", "Models", "Weights"]
 
@@ -22,10 +24,13 @@ _KEPT = 2  # loaded models; htdemucs takes some 200 MB
 
 @dataclass(slots=True)
 class Models:
-    """The models that this process can use. Thread-safe."""
+    """The models that this process can use. Thread-safe.
 
-    store: Minio
-    bucket: str
+    Without a `store` they are those on this machine's disks.
+    """
+
+    store: "Minio | None" = None
+    bucket: str = ""
     folder: Path = field(
         default_factory=lambda: Path(settings.text("MODELS_DIR", str(ROOT / "models")))
     )

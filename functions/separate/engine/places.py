@@ -11,11 +11,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from minio import Minio
+from typing import TYPE_CHECKING
 
 from functions.separate.engine import exported, hub
-from microdemucs.store import Changed, told
+from functions.separate.engine.digests import digest
+
+if TYPE_CHECKING:
+    from minio import Minio
 
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
 LIMITED = (
@@ -45,20 +47,19 @@ class Weights:
         """What a listener must know of its quality, or ""."""
         return LIMITED if self.name == BUNDLED else ""
 
-    def digest(self) -> str:
+    def digest(self, cache: Path | None = None) -> str:
         """SHA-256 over the files it is made of, whatever they are called; "" for no files.
 
-        Raises OSError.
+        The folder `cache` remembers them. Raises OSError.
         """
-        files = files_of(self.path, self.name) if self.path else []
-        return hashlib.sha256(b"".join(map(_sha256, files))).hexdigest() if files else ""
+        return digest(files_of(self.path, self.name) if self.path else [], cache)
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """The folder, the bucket and the cache that a process looks in."""
 
-    store: Minio
+    store: "Minio | None"
     bucket: str
     folder: Path
     cache: Path
@@ -94,6 +95,11 @@ class Places:
 
     def _from_bucket(self, name: str) -> Path | None:
         """The folder where the bucket's `<name>/` is, downloaded once for each of its states."""
+        if not self.store:
+            return None
+        # here: a process that has its model on disk loads it before it imports this
+        from microdemucs.store import Changed, told
+
         try:
             with told():
                 objects = list(self.store.list_objects(self.bucket, f"{name}/"))
@@ -161,8 +167,3 @@ def files_of(path: Path, name: str) -> list[Path]:
         return weights
     words = set(re.findall(r"[\w.-]+", bag.read_text()))
     return [bag, *(one for one in weights if {one.stem, one.stem.split("-")[0]} & words)]
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

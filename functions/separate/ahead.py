@@ -1,0 +1,32 @@
+"""What a new process does first: it reads its own model, while the rest of it is imported.
+
+A process that is started for a song waits for nothing longer. OpenVINO reads a compiled network
+without Python's lock, and nothing here imports the store's client or the web's.
+"""
+
+import threading
+from contextlib import suppress
+
+from functions.separate.engine.models import Models
+
+_begun: Models | None = None
+
+
+def begin() -> None:
+    """Load the deployment's own model in a thread, if it lies on this machine's disks.
+
+    Only in a process that will not fork: threads stay behind.
+    """
+    global _begun
+    _begun = Models()
+    threading.Thread(target=_load, args=[_begun], daemon=True).start()
+
+
+def models() -> Models:
+    """Those that were begun with, or new ones. Whoever wants the first waits until it is there."""
+    return _begun or Models()
+
+
+def _load(models: Models) -> None:
+    with suppress(Exception):  # whoever wants it is told
+        models.load(models.choose(""))
