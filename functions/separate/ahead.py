@@ -4,9 +4,11 @@ A process that is started for a song waits for nothing longer. OpenVINO reads a 
 without Python's lock, and nothing here imports the store's client or the web's.
 """
 
+import importlib
 import threading
 from contextlib import suppress
 
+from functions.separate.engine import choice
 from functions.separate.engine.models import Models
 
 _begun: Models | None = None
@@ -19,6 +21,10 @@ def begin() -> None:
     """
     global _begun
     _begun = Models()
+    if _begun.engine != choice.TORCH:
+        # here, and not in the thread: there it would share Python's lock with the other imports
+        with suppress(ImportError):
+            importlib.import_module("functions.separate.engine.openvino_engine")
     threading.Thread(target=_load, args=[_begun], daemon=True).start()
 
 
