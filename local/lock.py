@@ -15,6 +15,8 @@ LOCKS = {
     "test": [*_BOUND, "--extra", "local", "--extra", "torch", "--extra", "dev"],
     "torch": [*_BOUND, "--extra", "local", "--extra", "torch"],
     "run": [*_BOUND, "--extra", "local"],
+    "web": ["requirements/web.in", "--constraint", "requirements/bench.txt"],
+    "separate": ["requirements/separate.in", "--constraint", "requirements/bench.txt"],
     "go": ["requirements/go.in"],
 }
 

@@ -11,8 +11,9 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from functions.notify.deliveries import CALLBACK, Delivery, wait
-from functions.notify.egress import Answer, Forbidden, Unreachable, place_of
+from functions.notify.egress import Answer, Unreachable
 from functions.notify.parts import Parts
+from microdemucs.addresses import Forbidden, place_of
 from microdemucs.bus import WEBHOOKS, Bus, Taken
 from microdemucs.problems import Later, Problem, Refused, now
 

@@ -1,4 +1,4 @@
-"""Where a webhook may go, and one POST to there.
+"""One POST to a webhook, if it may go there.
 
 Whoever registers a webhook makes us send requests (server-side request forgery), so by default
 only public addresses are reached. The name is resolved here, every address is judged, and the
@@ -18,53 +18,20 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationParseError
-from urllib3.util import parse_url
+from urllib3.exceptions import HTTPError
+
+from microdemucs.addresses import Forbidden, Place, is_public, place_of
 
 RESOLVE_S, CONNECT_S, TOTAL_S = 3.0, 3.0, 15.0
 _ANSWER_BYTES = 64 * 1024  # what a polite receiver may answer before it is cut off
-_PORTS = {"http": 80, "https": 443}
-# Networks whose addresses hold an IPv4 address in their last 32 bits, where packets really go:
-# NAT64 (RFC 6052, RFC 8215), IPv4-compatible (RFC 4291, 2.5.5.1).
-_IPV4_AT_END = [IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 # getaddrinfo has no time limit of its own.
 _resolvers = ThreadPoolExecutor(8, "resolve")
 
 
-class Forbidden(Exception):
-    """A webhook may not go there, now or ever; the text says why."""
-
-
 class Unreachable(Exception):
     """There was no answer; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A URL taken apart. `host` is ASCII and without brackets, `path` has the query."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def name(self) -> str:
-        """Scheme, host and port: what may be logged (path and query can hold secrets)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + (f":{self.port}" if self._unusual_port else "")
-
-    @property
-    def authority(self) -> str:
-        """What the Host header says."""
-        return self.name.removeprefix(f"{self.scheme}://")
-
-    @property
-    def _unusual_port(self) -> bool:
-        return self.port != _PORTS[self.scheme]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +109,6 @@ class Egress:
         return connection
 
 
-def place_of(url: str) -> Place:
-    """Take `url` apart. Raises Forbidden where it is not http(s) to a host, or has userinfo."""
-    try:
-        parsed = parse_url(url)
-    except LocationParseError:
-        raise Forbidden("the URL cannot be read") from None
-    if parsed.scheme not in _PORTS or not parsed.host:
-        raise Forbidden("the URL is not http:// or https:// with a host")
-    if parsed.auth is not None:
-        raise Forbidden("the URL holds a user name or password")
-    port = _PORTS[parsed.scheme] if parsed.port is None else parsed.port
-    return Place(parsed.scheme, parsed.host.strip("[]"), port, parsed.request_uri)
-
-
 def resolve(place: Place) -> list[str]:
     """Every address of the host, best first, each once. Raises Unreachable."""
     asked = _resolvers.submit(socket.getaddrinfo, place.host, place.port, type=socket.SOCK_STREAM)
@@ -165,24 +118,6 @@ def resolve(place: Place) -> list[str]:
         raise Unreachable(f"{place.host} was not resolved in {RESOLVE_S:g} s") from None
     except (OSError, UnicodeError):
         raise Unreachable(f"{place.host} cannot be resolved") from None
-
-
-def is_public(address: str) -> bool:
-    """Whether `address` is reached by the internet at large, wherever it is written inside."""
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address):
-        inside = _ipv4_inside(ip)
-        if inside is not None:
-            return is_public(str(inside))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _ipv4_inside(ip: IPv6Address) -> IPv4Address | None:
-    if any(ip in network for network in _IPV4_AT_END):
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour
 
 
 @contextmanager

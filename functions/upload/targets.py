@@ -6,8 +6,8 @@ What its name resolves to counts when it is sent, and is functions/notify's to j
 import socket
 from typing import Any
 
-from functions.notify.egress import Forbidden, is_public, place_of
 from functions.upload.documents import bad
+from microdemucs.addresses import Forbidden, is_public, place_of
 from microdemucs.problems import Problem
 
 _URL_CHARACTERS = 2048

@@ -6,6 +6,7 @@ decibels each differed from torch when it was exported, in each precision that w
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 NAME = "exported.json"
+COMPILED = "compiled"
+"""The folder beside it in which functions.separate.engine.precompile leaves what it makes."""
 FAITHFUL = {"f32": -80.0, "bf16": -40.0}
 """dB, relative to the signal: what differs more from demucs' own is not used."""
 
@@ -89,11 +92,24 @@ def load(name: str, form: Exported, note: str = "", cache: Path | None = None) -
     from functions.separate.engine.openvino_engine import OpenVinoEngine
 
     precision = _precision(form)
+    if cache:
+        _lend(form.folder / COMPILED, cache)
     engines: tuple[Engine, ...] = tuple(
         OpenVinoEngine(form.folder / one.file, one.segment, one.nfft, precision, cache)
         for one in form.networks
     )
     return Model(name, form.sources, engines, form.mixing, note)
+
+
+def _lend(compiled: Path, cache: Path) -> None:
+    """Have `cache` hold what was compiled beforehand, in a folder that may be read-only."""
+    if compiled == cache or not compiled.is_dir():
+        return
+    with suppress(OSError):  # it is compiled again
+        cache.mkdir(parents=True, exist_ok=True)
+        for file in compiled.iterdir():
+            with suppress(FileExistsError):
+                (cache / file.name).symlink_to(file)
 
 
 def _precision(form: Exported) -> str:

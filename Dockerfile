@@ -1,0 +1,120 @@
+# The images of Micro Demucs, a target for each part: upload, separate, separate-gpu, notify,
+# minio-events. `make images` builds them; docs/images.md tells what is in them and why.
+
+# Pin it by digest where you build for others: --build-arg BASE=python@sha256:…
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS base
+
+# What a function never does is not in its image: install packages, read manuals, speak Perl.
+# /var/lib/dpkg stays, for those who look for known flaws.
+FROM base AS ground
+RUN rm -rf /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/python-wheels \
+      /usr/lib/python3/dist-packages /usr/local/lib/python3*/site-packages/pip* \
+      /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/wheel* \
+      /usr/lib/python3*/test /usr/local/lib/python3*/test /usr/local/lib/python3*/ensurepip \
+      /usr/lib/python3*/ensurepip /usr/share/perl* /usr/lib/*-linux-gnu/perl* /usr/bin/perl* \
+      /usr/bin/apt* /usr/lib/apt /usr/lib/*-linux-gnu/libapt-* /var/lib/apt /var/cache/apt \
+      /var/log/* /root/.cache /tmp/*
+
+FROM base AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv --without-pip /opt/venv
+WORKDIR /build
+
+# Bytecode is made here, since a root file system that is read-only keeps none; it is not checked
+# against the sources, which cannot change.
+FROM packages AS web-packages
+COPY requirements/web.txt ./
+RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r web.txt \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+
+# Of OpenVINO its CPU plugin and its own format are used.
+FROM packages AS separate-packages
+COPY requirements/separate.txt ./
+RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r separate.txt \
+ && cd /opt/venv/lib/python3*/site-packages \
+ && rm -rf openvino/libs/libopenvino_intel_gpu* openvino/libs/libopenvino_intel_npu* openvino/libs/cache.json \
+      openvino/libs/libopenvino_onnx* openvino/libs/libopenvino_tensorflow* openvino/libs/libopenvino_pytorch* \
+      openvino/libs/libopenvino_paddle* openvino/libs/libopenvino_gguf* openvino/libs/libopenvino_jax* \
+      openvino/tools openvino/torch openvino/include numpy/*/tests numpy/tests Crypto/SelfTest \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+
+FROM packages AS gpu-packages
+COPY requirements/torch.txt ./
+RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r torch.txt \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+
+FROM base AS code
+WORKDIR /app
+COPY functions functions
+COPY microdemucs microdemucs
+COPY minio-events minio_events
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash .
+
+FROM scratch AS runtime
+COPY --from=ground / /
+ARG VERSION=0 REVISION=unknown CREATED=1970-01-01T00:00:00Z SOURCE=https://example.com/micro-demucs
+LABEL org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.licenses="MIT"
+# HOME and TMPDIR: what is written goes to /tmp, the one place that can be written to.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
+    HOME=/tmp TMPDIR=/tmp PORT=8080
+WORKDIR /app
+COPY --from=code /app/microdemucs microdemucs
+USER 65532:65532
+EXPOSE 8080
+
+FROM runtime AS upload
+LABEL org.opencontainers.image.title="micro-demucs-upload" \
+      org.opencontainers.image.description="The web form and the REST API of Micro Demucs"
+COPY --from=web-packages /opt/venv /opt/venv
+COPY --from=code /app/functions/upload functions/upload
+ENV THREADS=64
+CMD ["python", "-m", "microdemucs.room", "upload"]
+
+FROM runtime AS notify
+LABEL org.opencontainers.image.title="micro-demucs-notify" \
+      org.opencontainers.image.description="Posts the webhooks of Micro Demucs"
+COPY --from=web-packages /opt/venv /opt/venv
+COPY --from=code /app/functions/notify functions/notify
+ENV THREADS=32
+CMD ["python", "-m", "microdemucs.room", "notify"]
+
+FROM runtime AS minio-events
+LABEL org.opencontainers.image.title="micro-demucs-minio-events" \
+      org.opencontainers.image.description="Provisioning, bridge, intake and sweep of Micro Demucs"
+COPY --from=web-packages /opt/venv /opt/venv
+COPY --from=code /app/minio_events minio_events
+ENTRYPOINT ["python", "-m", "minio_events"]
+CMD ["bridge"]
+
+# The bundled model as OpenVINO runs it, and compiled for the processor that builds the image;
+# another kind of processor compiles it again, into MODELS_CACHE. Whole seconds, as an image keeps
+# them: OpenVINO knows a compiled network by its file's time.
+FROM runtime AS compiled
+USER 0
+COPY --from=separate-packages /opt/venv /opt/venv
+COPY --from=code /app/functions/separate functions/separate
+COPY models/htdemucs_tiny/exported.json models/htdemucs_tiny/network-0.xml models/htdemucs_tiny/network-0.bin models/htdemucs_tiny/
+RUN ["/bin/sh", "-c", "find models -exec touch -d 2026-01-01T00:00:00Z {} + && python -m functions.separate.engine.precompile models/htdemucs_tiny && chmod -R a+rX models"]
+
+FROM runtime AS separate
+LABEL org.opencontainers.image.title="micro-demucs-separate" \
+      org.opencontainers.image.description="Separates songs into stems on a CPU"
+COPY --from=separate-packages /opt/venv /opt/venv
+COPY --from=code /app/functions/separate functions/separate
+COPY --from=compiled /app/models models
+CMD ["python", "-m", "microdemucs.room", "separate"]
+
+FROM runtime AS separate-gpu
+LABEL org.opencontainers.image.title="micro-demucs-separate-gpu" \
+      org.opencontainers.image.description="Separates songs into stems on an NVIDIA GPU"
+COPY --from=gpu-packages /opt/venv /opt/venv
+COPY --from=code /app/functions/separate functions/separate
+COPY models/htdemucs_tiny models/htdemucs_tiny
+CMD ["python", "-m", "microdemucs.room", "separate"]
