@@ -54,7 +54,10 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM scratch AS runtime
 COPY --from=ground / /
-ARG VERSION=0 REVISION=unknown CREATED=1970-01-01T00:00:00Z SOURCE=https://example.com/micro-demucs
+ARG VERSION=0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=https://example.com/micro-demucs
 LABEL org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \

@@ -2,11 +2,12 @@
 SONG ?=
 ONCE ?=
 ARGS ?=
+export BUILDER BUILD_OPTIONS REGISTRY TAG TARGETS ARCHIVES
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test deadletters webhooks lint format lock models requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test deadletters webhooks lint format lock models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -40,6 +41,9 @@ webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks
 
 models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; none: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)
+
+images:  ## build the images (BUILDER=docker|podman|buildah REGISTRY= TAG= TARGETS=)
+	@python3 -m local.images
 
 bench-bridge: setup-test  ## events a second through the bridge
 	@$(PYTHON) benchmarks/bridge.py $(ARGS)
