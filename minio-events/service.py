@@ -17,21 +17,40 @@ from minio_events.connection import connect
 
 log = logging.getLogger(__name__)
 
+_HEAR_S = 3.0  # longer than a consumer takes to hand back what is in work
+
 
 async def serve(name: str, work: Callable[[Client], Coroutine[None, None, None]]) -> None:
     """Run `work` until it is cancelled by SIGTERM. Raises SystemExit with what to do."""
     client = await connect(BusSettings(), name)
     logs.start("minio-events", _Publisher(client))
     running = asyncio.create_task(work(client))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    stopping = asyncio.create_task(_stop(running, stop))
     log.info(f"{name} started")
     try:
         with suppress(asyncio.CancelledError):
             await running
     except* nats.errors.ConnectionClosedError:
         raise SystemExit("the bus ended the session for good: start again") from None
+    finally:
+        stopping.cancel()
     log.info(f"{name} stopped")
     await client.drain()
+
+
+async def _stop(running: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Once `stop` is set, cancel `running` until it has heard.
+
+    Once is not enough: asyncio.wait_for, by which nats-py waits for every answer, drops a
+    cancellation that comes in the same moment as the answer (Python 3.11, bpo-37658), and so do
+    nats-py's own flushes (2.16.0).
+    """
+    await stop.wait()
+    while not running.done():
+        running.cancel()
+        await asyncio.wait({running}, timeout=_HEAR_S)
 
 
 async def bucket(client: Client, name: str) -> KeyValue:
