@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test deadletters webhooks lint format lock models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test test-cluster deadletters webhooks lint format lock models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -22,7 +22,10 @@ logs:  ## follow what every part says (JOB=id or part of a song's key filters)
 	@$(PYTHON) -m local.follow $(if $(JOB),--job "$(JOB)")
 
 test: setup-test lint  ## lint, types and the whole suite (ARGS="-k name" chooses)
-	@$(PYTHON) -m pytest -n 2 $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --ignore tests/cluster $(ARGS)
+
+test-cluster: setup-test  ## the service on the Knative that KUBECONFIG names, with its images there
+	@$(PYTHON) -m pytest tests/cluster $(ARGS)
 
 lint: setup-test  ## ruff and mypy
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy

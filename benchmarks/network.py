@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     """Make what is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / f"{NAME}.yaml").exists():
-        torch.save(_package(_random()), folder / "random.th")
+        torch.save(_package(random_network()), folder / "random.th")
         (folder / f"{NAME}.yaml").write_text("models: ['random']\n")
     if not (folder / "about.json").exists():
         network = get_model(NAME, folder).models[0]
@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
         (folder / "about.json").write_text(json.dumps(about))
 
 
-def _random() -> HTDemucs:
+def random_network() -> HTDemucs:
     """As demucs makes a network that is to be trained; nothing is tuned."""
     torch.manual_seed(1234)
     return HTDemucs(**_ARGUMENTS)

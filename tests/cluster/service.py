@@ -1,0 +1,124 @@
+"""The running service, as its users reach it: the store's port, the gateway, webhooks."""
+
+import io
+import json
+import os
+import threading
+import uuid
+from typing import Any
+
+import urllib3
+from minio import Minio
+from standardwebhooks import Webhook
+
+from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.problems import Later
+from microdemucs.store import read_json
+from tests.cluster.kube import kubectl
+from tests.machine import until
+
+STORE = os.environ.get("CLUSTER_STORE", "127.0.0.1:31900")
+GATEWAY = os.environ.get("CLUSTER_GATEWAY", "http://127.0.0.1:31080")
+TOKEN = "local-token"
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
+class Service:
+    """What a test does with it, and what the receiver in the cluster got."""
+
+    def __init__(self) -> None:
+        self.store = Minio(STORE, "root", "local-root", secure=False, region="us-east-1")
+        self.http = urllib3.PoolManager(retries=urllib3.Retry(5, backoff_factor=0.5))
+        self._since = 0
+        made = self.api("POST", "/apiv1/webhooks", {"url": "http://receiver.micro-demucs.svc/"})
+        self.secret: str = made["secret"]
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """What the REST API answers, through the gateway. Fails where that is no success."""
+        answer = self.http.request(
+            method,
+            f"{GATEWAY}{path}",
+            headers={
+                "Host": "upload.micro-demucs.localhost",
+                "Authorization": f"Bearer {TOKEN}",
+                "Content-Type": "application/json",
+            },
+            body=None if body is None else json.dumps(body),
+            timeout=60,
+        )
+        assert answer.status < 300, (answer.status, answer.data)
+        return json.loads(answer.data) if answer.data else None
+
+    def put(self, body: bytes, key: str = "", **options: str) -> str:
+        """Drop a song; its key."""
+        key = key or f"{uuid.uuid4().hex[:8]}.mp3"
+        self.store.put_object("songs", key, io.BytesIO(body), len(body), metadata=dict(options))
+        return key
+
+    def manifest(self, key: str) -> dict[str, Any] | None:
+        """What lies beside the song, if it is done. Raises AssertionError where it failed."""
+        try:
+            failure = read_json(self.store, "stems", failure_key(key))
+            assert not failure, failure
+            return read_json(self.store, "stems", manifest_key(key))
+        except Later:  # the store is away, as some tests want it
+            return None
+
+    def done(self, key: str, seconds: float = 120) -> dict[str, Any]:
+        """The manifest, waited for; its stems are there."""
+        manifest = until(lambda: self.manifest(key), seconds, f"{key} is done")
+        assert [stem["name"] for stem in manifest["stems"]] == STEMS
+        for stem in manifest["stems"]:
+            assert self.store.stat_object("stems", stem["key"]).size == stem["size"]
+        return manifest
+
+    def job(self, key: str) -> dict[str, Any]:
+        """The newest job of this song, or {}."""
+        jobs = self.api("GET", "/apiv1/jobs")["jobs"]
+        return next((one for one in jobs if one["key"] == key), {})
+
+    def running(self, key: str, share: float = 0.05) -> dict[str, Any]:
+        """Its job, once it is in the middle of it."""
+        return until(
+            lambda: (
+                (job := self.job(key)).get("state") == "running" and job["progress"] > share and job
+            ),
+            60,
+            f"{key} is being separated",
+        )
+
+    def forget(self) -> None:
+        """What the receiver got so far."""
+        self._since = len(self._lines())
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        """The webhooks of a type, since `forget`, each once; every signature is verified."""
+        events = {}
+        for line in self._lines()[self._since :]:
+            got = json.loads(line)
+            event = Webhook(self.secret).verify(got["body"], got["headers"])
+            if event["type"] == f"dev.microdemucs.separation.{kind}":
+                events[got["headers"]["webhook-id"]] = event
+        return list(events.values())
+
+    def told_of(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """The one webhook that says that this job is done."""
+
+        def look() -> list[dict[str, Any]]:
+            return [one for one in self.told("completed") if one["data"]["job"] == manifest["job"]]
+
+        until(look, 90, "a webhook says so")
+        [event] = look()
+        return event
+
+    def _lines(self) -> list[str]:
+        return kubectl("logs", "deployment/receiver").splitlines()
+
+
+def at_once(*work: Any) -> None:
+    """Do all of it side by side."""
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
