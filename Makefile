@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test test-cluster deadletters webhooks lint format lock models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test test-cluster deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench-separate: setup-bench  ## a song to stems: demucs, demucs-onnx and ours (A
 
 lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 	@$(PYTHON) -m local.lock
+
+schemas:  ## the schemas that the manifests are tested against, anew (needs go)
+	@$(PYTHON) tests/knative/make_schemas.py
 
 clean:  ## remove what make made here; the shared cache stays
 	@rm -rf .venv .run out .pytest_cache .mypy_cache .ruff_cache

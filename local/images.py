@@ -16,7 +16,9 @@ from pathlib import Path
 
 from local.binaries import ROOT
 
+_PROGRAMS = ("minio", "nats-server")  # what the overlay `local` has beside the project's own
 TARGETS = ("upload", "separate", "notify", "minio-events")
+MORE_TARGETS = ("separate-gpu", *_PROGRAMS)  # built where TARGETS names them
 _BUILDERS = ("docker", "podman", "buildah")
 
 
@@ -28,11 +30,16 @@ def main() -> None:
     labels = [word for one in _labels() for word in ("--build-arg", one)]
     options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
     for target in (os.environ.get("TARGETS") or " ".join(TARGETS)).split():
-        name = f"{registry}/micro-demucs-{target}:{tag}"
+        name = name_of(target, registry, tag)
         _run([*builder, "build", *options, *labels, "--target", target, "-t", name, "."])
         print(f"{name}  {_size(builder, name)}", flush=True)
         if archives:
             _save(builder, name, Path(archives) / f"{target}.tar")
+
+
+def name_of(target: str, registry: str = "dev.local", tag: str = "1") -> str:
+    """The name of a target's image."""
+    return f"{registry}/{'' if target in _PROGRAMS else 'micro-demucs-'}{target}:{tag}"
 
 
 def _found() -> list[str]:

@@ -1,7 +1,7 @@
 """Set up this clone: `python3 -m local.setup [run|torch|test|bench]`. Standard library only.
 
-A virtual environment with pinned, hashed packages; MinIO and mc built once into a cache that all
-clones share. What is there already is left alone.
+A virtual environment with pinned, hashed packages; MinIO, mc and what the tests need built once
+into a cache that all clones share. What is there already is left alone.
 
 Each kind has the packages of the one before it and more: what `make run` needs on a CPU; torch
 and demucs, which export models and serve on a GPU; what the tests need; what ours is measured
@@ -19,11 +19,17 @@ from contextlib import contextmanager
 from hashlib import sha256
 
 from local.bar import Bar
-from local.binaries import ROOT, build
+from local.binaries import KUBECONFORM, KUSTOMIZE, MC, MINIO, ROOT, build
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 _PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # with pip's own copies
+PROGRAMS = {
+    "run": (MC, MINIO),
+    "torch": (),  # a machine that only fetches and exports models runs no store
+    "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
+    "bench": (MC, MINIO),
+}
 
 
 class CannotSetUp(SystemExit):
@@ -39,8 +45,7 @@ def set_up(kind: str) -> None:
             f"Python {sys.version.split()[0]} is not 3.11 to 3.14: install one of them"
         )
     _environment(kind)
-    if kind != "torch":  # a machine that only fetches and exports models runs no store
-        build(pip_install)
+    build(PROGRAMS[kind], pip_install)
     if kind == "test":
         _browser()
 

@@ -74,6 +74,12 @@ def test_a_stack_without_a_gpu_needs_no_torch():
     assert not [name for name in names if name.startswith("nvidia")]
 
 
+def test_what_only_tests_need_is_built_for_tests_only():
+    built = {kind: {module.name for module in setup.PROGRAMS[kind]} for kind in setup.PROGRAMS}
+    assert built["test"] - built["run"] == {"kustomize", "kubeconform"}
+    assert built["run"] == built["bench"] == {"minio", "mc"}
+
+
 @pytest.mark.parametrize("kind", ["run", "torch", "test", "bench", "go"])
 def test_a_lock_holds_versions_and_hashes_only(kind):
     lines = (setup.ROOT / "requirements" / f"{kind}.txt").read_text().splitlines()
