@@ -23,7 +23,7 @@ from functions.separate.audio import Song, decoded
 from functions.separate.engine import Floats
 from functions.separate.engine.models import Models
 from functions.separate.engine.openvino_engine import PRECISIONS, has_bf16
-from functions.separate.stems import estimates
+from functions.separate.stems import estimates, planned
 from microdemucs.options import Options
 
 
@@ -60,7 +60,7 @@ def _ours(path: Path, folder: Path) -> Floats:
     models = Models(default=str(folder.resolve()))
     model = models.load(models.choose(""))
     with _song(path) as song:
-        blocks = estimates(song, model, Options(), "", lambda share: None)
+        blocks = estimates(song, planned(model, song.length, Options(), ""), lambda share: None)
         return np.concatenate(list(blocks), axis=-1)
 
 

@@ -15,7 +15,7 @@ from functions.separate.audio import decoded
 from functions.separate.engine import Engine, Floats, Model
 from functions.separate.engine.models import Models
 from functions.separate.shelf import Shelf
-from functions.separate.stems import estimates, wanted
+from functions.separate.stems import estimates, planned, wanted
 from functions.separate.writing import writing
 from microdemucs.options import Options
 
@@ -92,7 +92,8 @@ def separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
         network, windows = used.seconds, used.windows
         shelf = cast(Shelf, _Folder(into))
         with writing(shelf, wanted(model, options), options, song.length) as files:
-            for block in estimates(song, model, options, "", go_on):
+            plan = planned(model, song.length, options, "")
+            for block in estimates(song, plan, go_on):
                 first_block = first_block or time.monotonic()
                 files.write(block)
             files.wait()

@@ -25,6 +25,9 @@ from microdemucs.settings import BusSettings
 SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
 SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
 STARTED_SUBJECT = "separation.started"
+# In the stream of songs, so that they wait in one line with them: a range of a song, and a song
+# whose ranges are all there.
+RANGE_SUBJECT, AGAIN_SUBJECT = "separation.range", "separation.again"
 # Key-value buckets: job id → JobRecord, job id → cancel mark, song key → who writes beside it,
 # audio and options → where its stems are, and webhook registrations.
 JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"

@@ -16,6 +16,7 @@ STARTED = "dev.microdemucs.separation.started"
 COMPLETED = "dev.microdemucs.separation.completed"
 FAILED = "dev.microdemucs.separation.failed"
 DELIVERY = "dev.microdemucs.delivery"
+RANGE = "dev.microdemucs.range"
 
 SONG_SUFFIXES = (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus")
 
@@ -108,6 +109,16 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
 
     `request_id` names this sending, as x-amz-request-id does.
     """
+    message = {
+        "EventName": "s3:ObjectCreated:Put",
+        "Key": f"{created.bucket}/{created.key}",
+        "Records": [record_of(created, request_id)],
+    }
+    return json.dumps(message).encode()
+
+
+def record_of(created: ObjectCreated, request_id: str) -> dict[str, Any]:
+    """The S3 event record of such a message: what `object_of` reads."""
     described = {
         "key": quote_plus(created.key),
         "size": created.size,
@@ -117,7 +128,7 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
     }
     if created.version:
         described["versionId"] = created.version
-    record = {
+    return {
         "eventVersion": "2.0",
         "eventSource": "minio:s3",
         "awsRegion": "",
@@ -126,12 +137,6 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
         "responseElements": {"x-amz-request-id": request_id, "x-amz-id-2": "sweep"},
         "s3": {"bucket": {"name": created.bucket}, "object": described},
     }
-    message = {
-        "EventName": "s3:ObjectCreated:Put",
-        "Key": f"{created.bucket}/{created.key}",
-        "Records": [record],
-    }
-    return json.dumps(message).encode()
 
 
 def _ensure_text(*values: Any) -> None:

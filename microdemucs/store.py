@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from microdemucs.problems import Later
@@ -79,3 +80,13 @@ def write_json(store: Minio, bucket: str, key: str, document: dict[str, Any], ty
     body = json.dumps(document, indent=2, ensure_ascii=False).encode()
     with told():
         store.put_object(bucket, key, io.BytesIO(body), len(body), content_type=type_)
+
+
+def remove_all(store: Minio, bucket: str, prefix: str) -> None:
+    """Remove every object whose key begins with `prefix`. Raises Later."""
+    with told():
+        there = store.list_objects(bucket, prefix, recursive=True)
+        doomed = [DeleteObject(str(one.object_name)) for one in there]
+        errors = list(store.remove_objects(bucket, doomed)) if doomed else []
+    if errors:
+        raise Later("store-away", "The store cannot be used now", "it keeps what is to be removed")

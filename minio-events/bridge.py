@@ -21,7 +21,7 @@ from microdemucs.events import MalformedNotification
 from microdemucs.jobs import lease_key
 from microdemucs.settings import BadSetting, address, number, text
 from minio_events.bus_setup import TOLD
-from minio_events.calls import Call, delivery_call, result_calls, song_calls, trace_of
+from minio_events.calls import Call, delivery_call, result_calls, trace_of, waiting_calls
 from minio_events.forward import Dead, Done, Verdict, post
 from minio_events.given_up import GivenUp
 from minio_events.letters import bury, is_replayed
@@ -153,7 +153,7 @@ def _routes(client: Client) -> list[Route]:
             "songs",
             address("SEPARATE_URL", "http://127.0.0.1:8082"),
             Pull(client, bus.SONGS, "separate", int(number("SEPARATE_CONCURRENCY", 1))),
-            lambda held: song_calls(held.msg.data, songs),
+            lambda held: waiting_calls(held.msg.subject, held.msg.data, songs),
             most,
         ),
         Route(

@@ -27,7 +27,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
         # What a song's notification says is in the buckets too: the sweep finds what is older.
         StreamConfig(
             name=bus.SONGS,
-            subjects=[bus.SONGS_SUBJECT],
+            subjects=[bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.AGAIN_SUBJECT],
             max_age=14 * _DAY,
             storage=kept,
             num_replicas=replicas,

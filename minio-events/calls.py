@@ -11,13 +11,15 @@ from typing import Any
 
 from cloudevents.http import CloudEvent
 
-from microdemucs.bus import STARTED_SUBJECT
+from microdemucs.bus import AGAIN_SUBJECT, RANGE_SUBJECT, STARTED_SUBJECT
 from microdemucs.events import (
     DELIVERY,
+    RANGE,
     STARTED,
     MalformedNotification,
     ObjectCreated,
     created_objects,
+    object_of,
 )
 from microdemucs.jobs import FAILURE, MANIFEST, job_id
 
@@ -41,16 +43,53 @@ class Call:
         return job_id(self.song) if self.song else ""
 
 
-def song_calls(message: bytes, bucket: str) -> list[Call]:
+def song_calls(message: bytes, bucket: str, trace: str = "") -> list[Call]:
     """A call for each song in `bucket` that a notification tells of; other objects are left alone.
 
-    Raises MalformedNotification.
+    `trace` is that of which the news is a part. Raises MalformedNotification.
     """
     return [
-        Call(_traced(event), created, f"{created.bucket}/{created.key}", _same(event))
+        Call(_traced(event, trace), created, f"{created.bucket}/{created.key}", _same(event))
         for event, created in created_objects(message)
         if created.is_song and created.bucket == bucket
     ]
+
+
+def waiting_calls(subject: str, message: bytes, bucket: str) -> list[Call]:
+    """The same for all that waits in the stream of songs: songs, their ranges, and songs whose
+    ranges are there.
+
+    Raises MalformedNotification.
+    """
+    if subject == RANGE_SUBJECT:
+        return [range_call(message)]
+    trace = _read(message).get("trace", "") if subject == AGAIN_SUBJECT else ""
+    return song_calls(message, bucket, trace)
+
+
+def range_call(message: bytes) -> Call:
+    """The call for one range. A song has as many turns as it may have ranges in work at once.
+
+    Raises MalformedNotification.
+    """
+    said = _read(message)
+    song = object_of(said.get("song"))
+    try:
+        number, at_once = int(said["range"]["number"]), int(said["at_once"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedNotification(f"not a range of a song: {error!r}") from error
+    event = CloudEvent(
+        {
+            "id": _text(said, "id"),
+            "source": "separate",
+            "type": RANGE,
+            "subject": song.key,
+            "datacontenttype": "application/json",
+        },
+        said,
+    )
+    turn = f"{song.bucket}/{song.key}#{number % max(1, at_once)}"
+    return Call(_traced(event, said.get("trace", "")), song, turn, "")
 
 
 def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> list[Call]:

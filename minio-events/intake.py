@@ -32,10 +32,10 @@ class Intake:
 
     async def __call__(self, held: Held) -> None:
         """Record each song that a notification tells of as waiting, unless it is known."""
-        try:
-            calls = song_calls(held.msg.data, self._songs)
-        except MalformedNotification:
-            calls = []  # the bridge tells of it
+        calls = []
+        if held.msg.subject == bus.SONGS_SUBJECT:  # ranges are of songs that are known
+            with suppress(MalformedNotification):  # the bridge tells of it
+                calls = song_calls(held.msg.data, self._songs)
         number = held.msg.metadata.sequence.stream
         for call in calls:
             if call.song and not self._seen.is_copy(call.same, number):

@@ -11,8 +11,8 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -35,17 +35,29 @@ _BAD_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A song that can be read once, from its beginning to its end.
+    """A song that can be read once, from sample `start` to its end.
 
-    `length` is in samples; `mean` and `deviation` are those of the two channels' mean. `heard` is
-    what functions.separate.decoding tells.
+    `heard` is what functions.separate.decoding tells of it.
     """
 
     samples: IO[bytes]
-    length: int
-    mean: float
-    deviation: float
     heard: dict[str, Any]
+    start: int = 0
+
+    @property
+    def length(self) -> int:
+        """In samples."""
+        return int(self.heard["length"])
+
+    @property
+    def mean(self) -> float:
+        """Of the two channels' mean."""
+        return float(self.heard["mean"])
+
+    @property
+    def deviation(self) -> float:
+        """Of the two channels' mean; never 0."""
+        return float(self.heard["deviation"]) + 1e-8
 
     @property
     def seconds(self) -> float:
@@ -60,7 +72,8 @@ class Song:
 
     def normalised(self, history: int) -> Reader:
         """The song as the networks want it. The reader can go `history` samples back."""
-        return Reader(self.samples, self.length, self.mean, self.deviation, history)
+        level = self.mean, self.deviation
+        return Reader(self.samples, self.length, *level, history, self.start)
 
     def restored(self, estimate: Floats) -> Floats:
         """An estimate [..., n] at the song's own level, in place."""
@@ -80,47 +93,58 @@ def decoded(source: BinaryIO, max_seconds: float, check: Callable[[float], None]
     """
     if os.fstat(source.fileno()).st_size == 0:
         raise Refused("empty", "The song is empty", "it has 0 bytes")
-    with _child(source, max_seconds) as (child, verdict):
-        said = _said(verdict, check)
+    verdict, told = os.pipe()
+    with os.fdopen(verdict, "rb", buffering=0) as listening, ExitStack() as opened:
+        try:
+            starting = _child(source, max_seconds, str(told), keep=[told])
+            child = opened.enter_context(starting)
+        finally:
+            os.close(told)
+        said = _said(listening, check)
         if not said:
             raise _failure(child)
         heard = json.loads(said)
         _judge(heard)
-        deviation = heard["deviation"] + 1e-8
-        assert child.stdout
-        try:
-            yield Song(child.stdout, heard["length"], heard["mean"], deviation, heard)
-        except Torn as torn:
-            raise _failure(child) from torn
+        yield _song(child, heard, 0)
+
+
+@contextmanager
+def continued(
+    source: BinaryIO, max_seconds: float, heard: dict[str, Any], start: int
+) -> Iterator[Song]:
+    """The same for a song of which all is known: `heard`, from sample `start` on."""
+    with _child(source, max_seconds, "--from", str(start)) as child:
+        yield _song(child, heard, start)
+
+
+def _song(child: subprocess.Popen[bytes], heard: dict[str, Any], start: int) -> Song:
+    assert child.stdout
+    return Song(child.stdout, heard, start)
 
 
 @contextmanager
 def _child(
-    source: BinaryIO, max_seconds: float
-) -> Iterator[tuple[subprocess.Popen[bytes], BinaryIO]]:
-    verdict, told = os.pipe()
-    command = [sys.executable, "-m", "functions.separate.decoding"]
-    with os.fdopen(verdict, "rb", buffering=0) as listening:
+    source: BinaryIO, max_seconds: float, *how: str, keep: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "functions.separate.decoding", str(max_seconds), str(_MEMORY)]
+    with subprocess.Popen(
+        [*command, *how],
+        stdin=source,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what FFmpeg says there, the song's maker can choose
+        pass_fds=keep,
+        cwd=_ROOT,
+        env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+    ) as child:
+        assert child.stdout
+        with suppress(OSError):  # the machine allows no more: it is only slower
+            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
-            child = subprocess.Popen(
-                [*command, str(max_seconds), str(_MEMORY), str(told)],
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # what FFmpeg says there, the song's maker can choose
-                pass_fds=[told],
-                cwd=_ROOT,
-                env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
-            )
+            yield child
+        except Torn as torn:
+            raise _failure(child) from torn
         finally:
-            os.close(told)
-        with child:
-            assert child.stdout
-            with suppress(OSError):  # the machine allows no more: it is only slower
-                fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
-            try:
-                yield child, listening
-            finally:
-                child.kill()
+            child.kill()
 
 
 def _said(verdict: BinaryIO, check: Callable[[float], None]) -> bytes:

@@ -6,7 +6,8 @@ decodes twice. The first time it only looks: one JSON object goes to VERDICT_FD,
 was heard (container, codec, rate, channels, seconds, packets, bad packets, declared seconds;
 length in samples, mean and deviation), or `refused` and `detail`. The second time it writes
 interleaved float32 stereo at 44.1 kHz, as fast as the pipe is read. So the whole song's level is
-known before its first sample, and neither memory nor disk holds the song. The parent is
+known before its first sample, and neither memory nor disk holds the song. With `--from SAMPLE` in
+the place of VERDICT_FD it does not look, and writes what comes from that sample on. The parent is
 functions.separate.audio.
 """
 
@@ -42,15 +43,22 @@ class _Refused(Exception):
         self.detail = detail
 
 
-def main(max_seconds: float, max_memory: int, verdict: int) -> None:
-    """Decode standard input: tell how it went, then write it to standard output."""
-    _confine(max_seconds, max_memory)
+def main(max_seconds: float, verdict: int) -> None:
+    """Look at standard input, tell how it went, then write it to standard output."""
     heard = survey(max_seconds)
     os.write(verdict, json.dumps(heard).encode())
     os.close(verdict)
     if "refused" not in heard:
-        for block in _decoded(max_seconds, {}):
-            _write(block)
+        write(max_seconds)
+
+
+def write(max_seconds: float, start: int = 0) -> None:
+    """Decode standard input to standard output, from sample `start` on."""
+    at = 0
+    for block in _decoded(max_seconds, {}):
+        if at + len(block) > start:
+            _write(block[max(0, start - at) :])
+        at += len(block)
 
 
 def survey(max_seconds: float) -> dict[str, Any]:
@@ -196,10 +204,14 @@ def _stereo(frame: av.AudioFrame) -> Floats:
 
 
 def _write(block: Floats) -> None:
-    view = block.reshape(-1).view(np.uint8).data
+    view = np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
     while view:
         view = view[os.write(1, view) :]
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    _confine(float(sys.argv[1]), int(sys.argv[2]))
+    if sys.argv[3] == "--from":
+        write(float(sys.argv[1]), int(sys.argv[4]))
+    else:
+        main(float(sys.argv[1]), int(sys.argv[3]))

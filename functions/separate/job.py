@@ -5,7 +5,7 @@ from typing import Any
 
 from cloudevents.http import CloudEvent
 
-from microdemucs.events import MalformedNotification, ObjectCreated, object_of
+from microdemucs.events import RANGE, MalformedNotification, ObjectCreated, object_of
 from microdemucs.jobs import job_id
 from microdemucs.options import Options
 from microdemucs.problems import Problem, Refused
@@ -16,23 +16,29 @@ _LONGEST_KEY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One separation. `trace` is the 32 hex digits of the event's W3C trace, or ""."""
+    """One separation. `trace` is the 32 hex digits of the event's W3C trace, or "".
+
+    `part` is what the event says where it asks for a range of the song only.
+    """
 
     id: str
     song: ObjectCreated
     trace: str
     callback: str
+    part: dict[str, Any] | None = None
 
     @staticmethod
     def of(event: CloudEvent) -> "Job":
         """Raises Problem where the event does not speak of a new object."""
+        said: Any = event.get_data()
         try:
-            song = object_of(event.get_data())
-        except MalformedNotification as error:
+            part = said if event["type"] == RANGE else None
+            song = object_of(said["song"] if part else said)
+        except (MalformedNotification, TypeError, KeyError) as error:
             raise Problem(400, "no-song", "The event speaks of no new object") from error
         parts = str(event.get_attributes().get("traceparent", "")).split("-")
         trace = parts[1] if len(parts) >= 4 else ""
-        return Job(job_id(song), song, trace, song.metadata.get("callback", ""))
+        return Job(job_id(song), song, trace, song.metadata.get("callback", ""), part)
 
     def options(self) -> Options:
         """Raises Refused, of which BadOption is one."""

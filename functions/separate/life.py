@@ -1,28 +1,26 @@
 """The life of one job, from the event to its mark beside the song."""
 
 import contextvars
-import errno
 import json
 import logging
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import Any, BinaryIO
-
-from minio import Minio
 
 from functions.separate import source
 from functions.separate.audio import decoded
+from functions.separate.division import Divided
 from functions.separate.engine import Model
 from functions.separate.engine.models import Models, Weights
 from functions.separate.job import Job
 from functions.separate.lease import Lease
 from functions.separate.report import Cancelled, Report
 from functions.separate.shelf import Document, Shelf
-from functions.separate.stems import estimates, wanted
+from functions.separate.stems import estimates, planned, wanted
+from functions.separate.tools import Tools, in_want
 from functions.separate.writing import writing
-from microdemucs.bus import CANCELS, JOBS, RESULTS, STARTED_SUBJECT, Bus
+from microdemucs.bus import CANCELS, JOBS, RESULTS, STARTED_SUBJECT
 from microdemucs.jobs import (
     CANCELLED,
     DONE,
@@ -43,19 +41,6 @@ log = logging.getLogger(__name__)
 _LONGEST_KEY = 1024  # bytes, in S3
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a process has for all its jobs. Limits are in bytes and seconds."""
-
-    store: Minio
-    bus: Bus
-    models: Models
-    stems: str
-    max_bytes: int
-    max_seconds: float
-    grace: float
-
-
 def live(job: Job, tools: Tools) -> None:
     """Do what is left to do for `job`; when this returns, the event is dealt with.
 
@@ -64,18 +49,13 @@ def live(job: Job, tools: Tools) -> None:
     lease = Lease(tools.bus, job.song.key, owner=job.id)
     lease.take()
     try:
-        _Life(job, tools, lease).run()
-    except MemoryError as error:
-        raise Later("no-memory", "There is not enough memory for this song", after=30) from error
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise Later("no-disk", "There is not enough disk for this song", after=30) from error
+        with in_want():
+            _Life(job, tools, lease).run()
     finally:
         lease.release()
 
 
-def _meanwhile(models: Models, weights: Weights) -> Future[Model]:
+def meanwhile(models: Models, weights: Weights) -> Future[Model]:
     """Load a model while its song is fetched and decoded."""
     thread = ThreadPoolExecutor(1)
     # so that its lines too say which job
@@ -90,6 +70,7 @@ class _Life:
         self.tools = tools
         self.lease = lease
         self.shelf = Shelf(tools.store, tools.stems, job)
+        self.division = tools.division(job)
         self.record = self._last_record()
         self.report = Report(tools.bus, lease, self.record, tools.grace)
 
@@ -101,6 +82,9 @@ class _Life:
                 self._already_refused(failure)
             else:
                 self._work()
+            self.division.end()
+        except Divided:
+            self.report.state(RUNNING)
         finally:
             if not self.lease.lost.is_set():  # then they are another's
                 with suppress(Later, Changed):
@@ -126,16 +110,18 @@ class _Life:
         except Changed:
             log.info("superseded")
             self.report.state(SUPERSEDED)
+        except Divided:
+            raise
         except Exception:  # the event comes again
             self.record.progress = 0.0
             self.report.state(WAITING)
             raise
 
     def _separate(self) -> Document:
-        """The manifest, once it is in the store."""
+        """The manifest, once it is in the store. Raises Divided."""
         options = self.job.options()
         weights = self.tools.models.choose(options.model)
-        loading = _meanwhile(self.tools.models, weights)
+        loading = meanwhile(self.tools.models, weights)
         self._start(weights)
         # nameless: nothing is left of it however the process ends
         with tempfile.TemporaryFile() as file:
@@ -212,8 +198,10 @@ class _Life:
             with report.phase("separating") as step:
                 model = loading.result()
                 stems = wanted(model, options)
+                plan = planned(model, song.length, options, self.job.id)
+                blocks = self.division.blocks(song, plan) or estimates(song, plan, step)
                 files = opened.enter_context(writing(self.shelf, stems, options, song.length))
-                for block in estimates(song, model, options, self.job.id, step):
+                for block in blocks:
                     report.block()
                     files.write(block)
                     report.again = song.seconds * len(files.loud)

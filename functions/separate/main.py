@@ -13,7 +13,9 @@ from cloudevents.http import CloudEvent
 
 from functions.separate import ahead
 from functions.separate.job import Job
-from functions.separate.life import Tools, live
+from functions.separate.life import live
+from functions.separate.range_life import live_range
+from functions.separate.tools import Tools
 from microdemucs import logs, room, settings, store
 from microdemucs.bus import Bus
 from microdemucs.problems import Later
@@ -24,11 +26,14 @@ _starting, _working = threading.Lock(), threading.Lock()
 
 @functions_framework.cloud_event
 def separate(event: CloudEvent) -> None:
-    """A song has landed: put its stems, then its manifest, beside it in the output bucket."""
+    """A song has landed: put its stems, then its manifest, beside it in the output bucket.
+
+    Or it is a range of a long song that is asked for: put what it gives, until all are there.
+    """
     room.no_content()
     job = Job.of(event)
     with alone(), logs.about(job=job.id, trace=job.trace):
-        live(job, tools())
+        (live_range if job.part else live)(job, tools())
 
 
 @contextmanager
@@ -63,6 +68,8 @@ def tools() -> Tools:
                 max_bytes=int(settings.number("MAX_SONG_BYTES", 1024**3)),
                 max_seconds=settings.number("MAX_SONG_SECONDS", 7200),
                 grace=settings.number("GRACE_SECONDS", 25),
+                range_seconds=settings.number("RANGE_SECONDS", 0),
+                song_concurrency=int(settings.number("SONG_CONCURRENCY", 1)),
             )
         return _tools
 

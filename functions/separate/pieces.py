@@ -9,11 +9,9 @@ import os
 from typing import BinaryIO
 
 from minio import Minio
-from minio.deleteobjects import DeleteObject
 
 from functions.separate.engine import SAMPLE_RATE
-from microdemucs.jobs import piece_key, pieces_prefix
-from microdemucs.problems import Later
+from microdemucs.jobs import piece_key
 from microdemucs.store import told
 
 _EVERY = 20 * SAMPLE_RATE  # samples: often enough to listen along, seldom enough to cost little
@@ -42,13 +40,3 @@ class Pieces:
         with told():
             self._store.put_object(self._bucket, key, io.BytesIO(data), len(data))
         self._there, self._sent, self._next = self._there + 1, size, encoded + _EVERY
-
-
-def clear(store: Minio, bucket: str, song_key: str) -> None:
-    """Remove all pieces of a song's stems. Raises Later."""
-    with told():
-        there = store.list_objects(bucket, pieces_prefix(song_key), recursive=True)
-        doomed = [DeleteObject(str(one.object_name)) for one in there]
-        errors = list(store.remove_objects(bucket, doomed)) if doomed else []
-    if errors:
-        raise Later("store-away", "The store cannot be used now", "it keeps what is to be removed")

@@ -15,20 +15,27 @@ class Torn(Exception):
 
 
 class Reader:
-    """Normalised samples of a stream of interleaved float32 stereo that is `length` samples long.
+    """Normalised samples of a song of `length` samples, from a stream of interleaved float32 stereo
+    that begins at its sample `start`.
 
     What lies more than `history` samples before the furthest that was read is forgotten.
     """
 
     def __init__(
-        self, samples: IO[bytes], length: int, mean: float, deviation: float, history: int
+        self,
+        samples: IO[bytes],
+        length: int,
+        mean: float,
+        deviation: float,
+        history: int,
+        start: int = 0,
     ) -> None:
         self._samples = samples
         self._length = length
         self._mean = np.float32(mean)
         self._deviation = np.float32(deviation)
         self._history = history
-        self._begin = 0  # of what is held
+        self._begin = start  # of what is held
         self._held = np.zeros((2, 0), np.float32)
 
     def read(self, start: int, stop: int) -> Floats:

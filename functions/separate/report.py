@@ -35,13 +35,15 @@ class Cancelled(Refused):
 class Report:
     """One job's record, told once a second and with each phase.
 
-    `again` is how many s of stems are yet to be encoded once more when all is separated.
+    `again` is how many s of stems are yet to be encoded once more when all is separated, `span`
+    what shares of the job lie before and after this work.
     """
 
     def __init__(self, bus: Bus, lease: Lease, record: JobRecord, grace: float) -> None:
         self.record = record
         self.timings: dict[str, float] = {}
         self.again = 0.0
+        self.span = 0.0, 1.0
         self._bus = bus
         self._lease = lease
         self._grace = grace
@@ -78,7 +80,8 @@ class Report:
         def step(share: float) -> None:
             self._share = share
             begin, end = PHASES[name]
-            done = begin + share * (end - begin)
+            before, after = self.span
+            done = before + (begin + share * (end - begin)) * (after - before)
             self.record.progress = max(self.record.progress, round(done, 4))
             self.check()
 

@@ -10,13 +10,12 @@ from typing import Any, BinaryIO
 from minio import Minio
 from minio.commonconfig import CopySource
 
-from functions.separate import pieces
 from functions.separate.job import Job
 from functions.separate.multipart import Upload
 from functions.separate.pieces import Pieces
-from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.jobs import failure_key, manifest_key, pieces_prefix
 from microdemucs.problems import CONTENT_TYPE, Problem
-from microdemucs.store import Changed, read_json, told, write_json
+from microdemucs.store import Changed, read_json, remove_all, told, write_json
 
 Document = dict[str, Any]
 
@@ -62,7 +61,7 @@ class Shelf:
 
     def clear_pieces(self) -> None:
         """Remove what could be heard."""
-        pieces.clear(self._store, self._bucket, self._job.song.key)
+        remove_all(self._store, self._bucket, pieces_prefix(self._job.song.key))
 
     def copy(self, stems: Iterable[Document]) -> list[Document]:
         """Copy another song's stems, within the store; what the manifest says of them.

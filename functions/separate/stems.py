@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from functions.separate import overlap
 from functions.separate.audio import Song
 from functions.separate.engine import Floats, Model
+from functions.separate.overlap import Plan, separate
 from microdemucs.options import BadOption, Options
 
 
@@ -38,30 +38,26 @@ def wanted(model: Model, options: Options) -> list[Stem]:
     return [Stem(name, (i,)) for i, name in enumerate(names) if name in chosen]
 
 
-def estimates(
-    song: Song, model: Model, options: Options, seed: str, check: Callable[[float], None]
-) -> Iterator[Floats]:
-    """[sources, 2, n] in order: the song's sources at its own level.
+def planned(model: Model, length: int, options: Options, seed: str) -> Plan:
+    """The plan of a song of `length` samples.
 
-    `seed` draws the shifts, so that the same job gives the same stems. What `check` raises ends
-    the work. Raises MemoryError.
+    `seed` draws the shifts, so that the same job gives the same stems.
     """
-    plan = overlap.Plan.of(
+    return Plan.of(
         model,
-        song.length,
+        length,
         overlap=options.overlap,
         segment=options.segment,
         shifts=options.shifts,
         seed=seed,
     )
-    mix = song.normalised(_history(plan))
-    for block in overlap.separate(plan, mix.read, check):
+
+
+def estimates(song: Song, plan: Plan, check: Callable[[float], None]) -> Iterator[Floats]:
+    """[sources, 2, n] in order: the song's sources at its own level.
+
+    What `check` raises ends the work. Raises MemoryError.
+    """
+    mix = song.normalised(plan.history())
+    for _, block in separate(plan, mix.read, check):
         yield song.restored(block)
-
-
-def _history(plan: overlap.Plan) -> int:
-    """How far a window may reach back behind an earlier one, in samples."""
-    sizes = {(engine, size) for _, engine, _, size, _ in plan.windows}
-    engines = plan.model.engines
-    longest = max(engines[engine].window(size, plan.segment) for engine, size in sizes)
-    return longest + overlap.MAX_SHIFT

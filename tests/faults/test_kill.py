@@ -59,6 +59,20 @@ def test_separate_killed_in_the_middle_of_a_song_finishes_it_after_its_restart(w
     assert separations(whole, manifest["job"]) == 1
 
 
+def test_separate_killed_in_a_range_of_a_long_song_does_that_range_again_and_no_other(whole):
+    whole.stop("separate")
+    whole.start("separate", RANGE_SECONDS="12")
+    put(whole, "long.mp3", mp3(40.0, 2.0))
+    until(lambda: whole.said("range done"), 90, "a range is done")
+    until(lambda: len(whole.said("range started")) == 2, 60, "the next one is in work")
+    whole.kill("separate")
+    whole.start("separate", RANGE_SECONDS="12")
+    finished_once(whole, ["long.mp3"])
+    done = [line["range"] for line in whole.said("range done")]
+    assert sorted(done) == list(range(4))
+    assert not list(whole.store.list_objects("stems", ".ranges/", recursive=True))
+
+
 def test_separate_told_to_stop_hands_its_song_back(whole):
     put(whole, "handed back.mp3", mp3(36.0, 2.0), shifts="10")  # longer than the grace
     until(lambda: (j := whole.job("handed back.mp3")) and j["phase"] == "separating")

@@ -13,13 +13,13 @@ import pytest
 
 from local.environment import ROOT
 from local.ports import free_port
-from microdemucs.bus import STARTED_SUBJECT
+from microdemucs.bus import RANGE_SUBJECT, STARTED_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id, lease_key
 from tests.machine import until
 from tests.minio_events.bridging import bridged, buried, is_idle, publish, put, record, song
 from tests.minio_events.functions import function, in_turn
-from tests.minio_events.messages import DELIVERY, STARTED
+from tests.minio_events.messages import DELIVERY, RANGE, STARTED
 
 
 def test_a_song_told_of_twice_is_one_call_one_job_that_waits_and_then_nothing(bus):
@@ -161,6 +161,30 @@ def test_no_more_songs_are_in_work_than_there_are_places(bus):
         assert len(separate.got) == 2
         let.set()
         until(lambda: len(separate.got) == 5 and is_idle(bus))
+        assert max(most) == 2
+
+
+def test_a_song_has_as_many_ranges_in_work_as_it_may_and_holds_up_no_other_song(bus):
+    let, now, most = threading.Event(), [], []
+
+    def answer(request):
+        if request.subject == "b.mp3":
+            return 204, {}
+        now.append(request)
+        most.append(len(now))
+        assert let.wait(30)
+        now.remove(request)
+        return 204, {}
+
+    with function(answer) as separate, bridged(bus, separate, SEPARATE_CONCURRENCY="3"):
+        for number in range(5):
+            said = RANGE | {"id": str(number), "range": RANGE["range"] | {"number": number}}
+            publish(bus, (RANGE_SUBJECT, json.dumps(said).encode()))
+        put(bus, song("b.mp3"))
+        until(lambda: "b.mp3" in separate.subjects())
+        assert len(now) == 2
+        let.set()
+        until(lambda: len(separate.got) == 6 and is_idle(bus))
         assert max(most) == 2
 
 

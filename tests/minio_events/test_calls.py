@@ -6,12 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from microdemucs.bus import STARTED_SUBJECT, STEMS_SUBJECT
+from microdemucs.bus import (
+    AGAIN_SUBJECT,
+    RANGE_SUBJECT,
+    SONGS_SUBJECT,
+    STARTED_SUBJECT,
+    STEMS_SUBJECT,
+)
 from microdemucs.events import MalformedNotification, ObjectCreated, notification
 from microdemucs.jobs import JobRecord, job_id
-from minio_events.calls import delivery_call, result_calls, song_calls, trace_of
+from minio_events.calls import (
+    delivery_call,
+    range_call,
+    result_calls,
+    song_calls,
+    trace_of,
+    waiting_calls,
+)
 from minio_events.forward import request
-from tests.minio_events.messages import DELIVERY, STARTED
+from tests.minio_events.messages import DELIVERY, RANGE, STARTED
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 PUT = (CAPTURES / "put.json").read_bytes()
@@ -115,6 +128,29 @@ def test_a_delivery_is_an_attempt_with_the_id_of_all(attempt):
     assert trace_of(call.event) == "a" * 32
 
 
+@pytest.mark.parametrize(("number", "turn"), [(0, 0), (1, 1), (2, 0), (3, 1)])
+def test_a_range_is_a_call_of_its_song_in_one_of_its_turns(number, turn):
+    said = RANGE | {"range": RANGE["range"] | {"number": number}}
+    [call] = waiting_calls(RANGE_SUBJECT, json.dumps(said).encode(), "songs")
+    assert (call.event["type"], call.event["subject"]) == ("dev.microdemucs.range", "dir/a ü.mp3")
+    assert (call.event["id"], call.event.data) == (RANGE["id"], said)
+    assert call.turn == f"songs/dir/a ü.mp3#{turn}"
+    assert (call.same, call.job) == ("", job_id(call.song))
+    assert trace_of(call.event) == RANGE["trace"]
+
+
+def test_a_song_that_comes_again_is_the_same_song_on_the_same_trace():
+    said = {"Records": [RANGE["song"]], "trace": RANGE["trace"]}
+    [call] = waiting_calls(AGAIN_SUBJECT, json.dumps(said).encode(), "songs")
+    assert (call.event["subject"], call.turn) == ("dir/a ü.mp3", "songs/dir/a ü.mp3")
+    assert trace_of(call.event) == RANGE["trace"]
+
+
+def test_a_notification_is_what_it_was():
+    [one], [other] = song_calls(PUT, "songs"), waiting_calls(SONGS_SUBJECT, PUT, "songs")
+    assert (one.same, one.turn, one.job) == (other.same, other.turn, other.job)
+
+
 NO_JSON_OF_OURS = [b"", b"\xff", b"3", b"[]", b'"text"', b"null", b"{}", b'{"Records": [null]}']
 
 
@@ -126,8 +162,9 @@ NO_JSON_OF_OURS = [b"", b"\xff", b"3", b"[]", b'"text"', b"null", b"{}", b'{"Rec
         lambda message: result_calls(STEMS_SUBJECT, message, {}),
         lambda message: result_calls(STARTED_SUBJECT, message, {}),
         lambda message: delivery_call(message, 1),
+        range_call,
     ],
-    ids=["song", "result", "started", "delivery"],
+    ids=["song", "result", "started", "delivery", "range"],
 )
 def test_what_is_none_of_ours_is_malformed(read, message):
     with pytest.raises(MalformedNotification):
@@ -164,8 +201,9 @@ def broken(document, values=(None, 5, [], {"a": 1}, "", "\ud800")):
         ),
         (STARTED, lambda message: result_calls(STARTED_SUBJECT, message, {})),
         (DELIVERY, lambda message: [delivery_call(message, 1)]),
+        (RANGE, lambda message: [range_call(message)]),
     ],
-    ids=["song", "result", "started", "delivery"],
+    ids=["song", "result", "started", "delivery", "range"],
 )
 def test_a_message_with_anything_in_it_is_malformed_or_can_be_sent(document, read):
     """Nothing else: what fails in another way would come again for ever."""

@@ -9,7 +9,7 @@ from minio import Minio
 
 from functions.separate.engine.models import Models
 from functions.separate.job import Job
-from functions.separate.life import Tools
+from functions.separate.tools import Tools
 from microdemucs import room, store
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated

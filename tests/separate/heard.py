@@ -1,6 +1,7 @@
 """The same mix through our overlap-add and through demucs' own."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,23 +28,16 @@ def reader(mix: np.ndarray) -> Callable[[int, int], np.ndarray]:
     return read
 
 
-def ours(
-    heard_by: Model | nn.Module, mix: np.ndarray, part: slice = slice(None), **options
-) -> np.ndarray:
-    """[sources, 2, n] of the normalised `mix` [2, n], or of a range of its windows."""
+def ours(heard_by: Model | nn.Module, mix: np.ndarray, *cuts: int, **options) -> np.ndarray:
+    """[sources, 2, n] of the normalised `mix` [2, n].
+
+    With `cuts`, numbers of windows, each range between two of them is separated by itself.
+    """
     model = heard_by if isinstance(heard_by, Model) else model_of("tested", heard_by)
     plan = Plan.of(model, mix.shape[1], **options)
-    blocks = overlap.separate(plan, reader(mix), lambda share: None, part)
-    return np.concatenate(list(blocks), -1)
-
-
-def ours_in_two(heard_by: Model | nn.Module, mix: np.ndarray) -> np.ndarray:
-    """The same, from two ranges of windows added where they meet."""
-    first, second = ours(heard_by, mix, slice(0, 2)), ours(heard_by, mix, slice(2, None))
-    joined = np.zeros((*first.shape[:-1], mix.shape[1]), np.float32)
-    joined[..., : first.shape[-1]] += first
-    joined[..., mix.shape[1] - second.shape[-1] :] += second
-    return joined
+    parts = [slice(*edges) for edges in pairwise([0, *cuts, len(plan.windows)])]
+    results = [list(overlap.separate(plan, reader(mix), lambda share: None, p)) for p in parts]
+    return np.concatenate(list(overlap.joined(plan, parts, results)), -1)
 
 
 def theirs(network: nn.Module, mix: np.ndarray, **options) -> np.ndarray:

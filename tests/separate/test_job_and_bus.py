@@ -15,7 +15,8 @@ import pytest
 from minio import Minio
 
 from functions.separate.job import Job
-from functions.separate.life import Tools, live
+from functions.separate.life import live
+from functions.separate.tools import Tools
 from local.ports import free_port
 from microdemucs.bus import JOBS, Bus, Entry
 from microdemucs.events import ObjectCreated

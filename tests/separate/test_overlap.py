@@ -14,7 +14,7 @@ from functions.separate import overlap
 from functions.separate.engine.models import BUNDLED
 from functions.separate.engine.torch_engine import model_of
 from functions.separate.overlap import Plan
-from tests.separate.heard import SEGMENT, STRIDE, ours, ours_in_two, reader, theirs
+from tests.separate.heard import SEGMENT, STRIDE, ours, reader, theirs
 from tests.separate.sounds import decibels
 
 
@@ -99,16 +99,37 @@ def test_htdemucs_itself_is_within_120_decibels(monkeypatch: pytest.MonkeyPatch)
     assert decibels(ours(full, mix), theirs(full, mix, shifts=0)) < -120
 
 
-def test_two_ranges_added_where_they_meet_are_the_whole(network):
+@pytest.mark.parametrize(
+    ("cuts", "options"),
+    [
+        ([2], {}),
+        ([1, 2, 3], {}),
+        ([2], {"overlap": 0.0}),
+        ([2, 4, 5], {"overlap": 0.75}),
+        ([1, 2, 3, 4, 5, 6], {"overlap": 0.9}),
+        ([1, 4, 6], {"shifts": 2}),
+        ([3], {"segment": 1.1, "shifts": 3, "overlap": 0.6}),
+    ],
+)
+def test_ranges_joined_are_the_whole_bit_for_bit(network, cuts, options):
     mix = noise(3 * STRIDE + 5)
-    assert decibels(ours_in_two(network, mix), ours(network, mix)) < -130
+    assert np.array_equal(ours(network, mix, *cuts, **options), ours(network, mix, **options))
+
+
+def test_ranges_of_a_bag_are_the_whole_bit_for_bit(network):
+    torch.manual_seed(1)
+    other = HDemucs(list(network.sources), channels=4, segment=2.2).eval()
+    bag = BagOfModels([network, other], [[1.0, 0.0, 0.25, 1.0], [3.0, 1.0, 0.5, 0.0]])
+    mix = noise(2 * SEGMENT + 999)
+    assert np.array_equal(ours(bag, mix, 1, 3, 4, shifts=1), ours(bag, mix, shifts=1))
 
 
 def test_blocks_come_as_soon_as_no_later_window_reaches_them(network):
     mix = noise(3 * STRIDE + 5)
     plan = Plan.of(model_of("tested", network), mix.shape[1])
-    sizes = [block.shape[-1] for block in overlap.separate(plan, reader(mix), lambda share: None)]
-    assert sizes == [STRIDE, STRIDE, STRIDE, 5]
+    blocks = list(overlap.separate(plan, reader(mix), lambda share: None))
+    assert [at for at, _ in blocks] == [0, STRIDE, 2 * STRIDE, 3 * STRIDE]
+    assert [block.shape[-1] for _, block in blocks] == [STRIDE, STRIDE, STRIDE, 5]
 
 
 def test_what_the_check_raises_ends_the_work(network):

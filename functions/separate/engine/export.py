@@ -158,7 +158,8 @@ def _heard(engine: Engine, sources: list[str], clip: Floats) -> Floats:
 
     model = Model("checked", tuple(sources), (engine,), [[1.0] * len(sources)])
     plan = overlap.Plan.of(model, clip.shape[1])
-    return np.concatenate(list(overlap.separate(plan, read, lambda share: None)), -1)
+    blocks = overlap.separate(plan, read, lambda share: None)
+    return np.concatenate([block for _, block in blocks], -1)
 
 
 def _clip(samples: int) -> Floats:
