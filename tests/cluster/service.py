@@ -14,8 +14,9 @@ from standardwebhooks import Webhook
 from microdemucs.jobs import failure_key, manifest_key
 from microdemucs.problems import Later
 from microdemucs.store import read_json
-from tests.cluster.kube import kubectl
+from tests.cluster.kube import kubectl, pods
 from tests.machine import until
+from tests.songs import mp3
 
 STORE = os.environ.get("CLUSTER_STORE", "127.0.0.1:31900")
 GATEWAY = os.environ.get("CLUSTER_GATEWAY", "http://127.0.0.1:31080")
@@ -48,6 +49,14 @@ class Service:
         )
         assert answer.status < 300, (answer.status, answer.data)
         return json.loads(answer.data) if answer.data else None
+
+    def awake(self, function: str) -> str:
+        """The name of one of its pods, which is woken where there is none."""
+        if function == "upload":
+            self.api("GET", "/apiv1/jobs")
+        elif not pods(function):
+            self.put(mp3(3.0))
+        return until(lambda: pods(function), 90, f"a pod of {function}")[0]
 
     def put(self, body: bytes, key: str = "", **options: str) -> str:
         """Drop a song; its key."""

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from tests.cluster.kube import attempt, in_pod, kubectl, pods
+from tests.cluster.kube import attempt, in_pod, kubectl
 from tests.cluster.service import Service
-from tests.machine import until
 from tests.songs import mp3
 
 _STORE = """
@@ -75,22 +74,9 @@ def mine(service: Service) -> None:
     service.done("mine.mp3")
 
 
-def pod_of(service: Service, part: str) -> str:
-    """A pod of a function, woken where it sleeps."""
-
-    def look() -> list[str]:
-        if part == "upload":
-            service.api("GET", "/apiv1/jobs")
-        elif not pods(part):
-            service.put(mp3(3.0))
-        return pods(part)
-
-    return until(look, 90, f"a pod of {part}")[0]
-
-
 @pytest.mark.parametrize("part", MAY)
 def test_the_store_gives_a_part_what_it_needs_and_no_more(service: Service, mine, part):
-    said = in_pod(pod_of(service, part), part, _STORE)
+    said = in_pod(service.awake(part), part, _STORE)
     assert said.returncode == 0, said.stderr
     tried = json.loads(said.stdout)
     allowed = {what for what, answer in tried.items() if answer == "allowed"}
@@ -101,7 +87,7 @@ def test_the_store_gives_a_part_what_it_needs_and_no_more(service: Service, mine
 
 @pytest.mark.parametrize("part", MAY_SAY)
 def test_the_bus_takes_from_a_part_what_it_has_to_say_and_no_more(service: Service, mine, part):
-    said = in_pod(pod_of(service, part), part, _BUS % _SUBJECTS)
+    said = in_pod(service.awake(part), part, _BUS % _SUBJECTS)
     assert said.returncode == 0, said.stderr
     tried = json.loads(said.stdout)
     assert {what for what, answer in tried.items() if answer == "allowed"} == MAY_SAY[part], tried
@@ -122,7 +108,7 @@ for path in ("/app/x", "/etc/x", "/opt/venv/x"):
         raise SystemExit(f"{path} can be written")
 open("/tmp/x", "w").close()
 """
-    said = in_pod(pod_of(service, part), part, code)
+    said = in_pod(service.awake(part), part, code)
     assert said.returncode == 0, said.stderr
 
 
