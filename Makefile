@@ -2,12 +2,12 @@
 SONG ?=
 ONCE ?=
 ARGS ?=
-export BUILDER BUILD_OPTIONS REGISTRY TAG TARGETS ARCHIVES
+export BUILDER BUILD_OPTIONS REGISTRY TAG TARGETS ARCHIVES SBOM
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test test-cluster deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test test-cluster test-images deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -22,10 +22,13 @@ logs:  ## follow what every part says (JOB=id or part of a song's key filters)
 	@$(PYTHON) -m local.follow $(if $(JOB),--job "$(JOB)")
 
 test: setup-test lint  ## lint, types and the whole suite (ARGS="-k name" chooses)
-	@$(PYTHON) -m pytest -n 2 --ignore tests/cluster $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --ignore tests/cluster --ignore tests/images $(ARGS)
 
 test-cluster: setup-test  ## the service on the Knative that KUBECONFIG names, with its images there
 	@$(PYTHON) -m pytest tests/cluster $(ARGS)
+
+test-images: setup-test  ## what make images SBOM=1 has written to ARCHIVES (none: out/images)
+	@$(PYTHON) -m pytest tests/images $(ARGS)
 
 lint: setup-test  ## ruff and mypy
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
@@ -45,7 +48,7 @@ webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks
 models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; none: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)
 
-images:  ## build the images (BUILDER=docker|podman|buildah REGISTRY= TAG= TARGETS=)
+images: $(if $(SBOM),setup)  ## build the images (BUILDER=docker|podman|buildah REGISTRY= TAG= TARGETS= ARCHIVES= SBOM=1)
 	@python3 -m local.images
 
 bench-bridge: setup-test  ## events a second through the bridge

