@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs test test-cluster test-images deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs test test-cluster test-images deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate bench-knative setup setup-torch setup-test setup-bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench-upload: setup-test  ## memory of the upload function under a 200 MB body
 
 bench-separate: setup-bench  ## a song to stems: demucs, demucs-onnx and ours (ARGS=--quick, --hour)
 	@$(PYTHON) -m benchmarks.separate $(ARGS)
+
+bench-knative: setup-test  ## the service on the Knative that KUBECONFIG names (ARGS=cold, warm, …)
+	@$(PYTHON) -m benchmarks.knative $(ARGS)
 
 lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 	@$(PYTHON) -m local.lock

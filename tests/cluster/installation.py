@@ -7,12 +7,18 @@ names where the node sees it otherwise.
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from functions.separate.engine import exported
-from local.binaries import ROOT
+from local.binaries import CACHE, ROOT
 from tests.cluster.kube import NAMESPACE, attempt, kubectl, pods, read
 from tests.machine import until
 
@@ -23,6 +29,38 @@ _FLAGS = {
     "config-features": {"kubernetes.podspec-persistent-volume-claim": "enabled"},
 }
 _VOLUMES = {"data-minio-0": "20Gi", "data-nats-0": "2Gi", "models": "2Gi"}
+
+
+@contextmanager
+def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
+    """The service with a receiver beside it, on the cluster that KUBECONFIG names.
+
+    `model` is the exported one that the volume of models gets. Raises SystemExit where there is no
+    such cluster, or somebody's installation in it: the namespace is the lock.
+    """
+    if not os.environ.get("KUBECONFIG"):
+        raise SystemExit("KUBECONFIG names no cluster: knative/README.md tells how to have one")
+    if attempt("create", "namespace", NAMESPACE).returncode:
+        raise SystemExit("this cluster has a micro-demucs already, which would be overwritten")
+    # not below TMPDIR, which the node may see otherwise
+    folder = Path(tempfile.mkdtemp(prefix="micro-demucs-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        prepare(folder, model)
+        install(overlay, folder / "overlay")
+        compile_model()
+        receive()
+        yield
+    finally:
+        remove(folder)
+
+
+def full_model() -> Path:
+    """The exported form of a network of htdemucs' size, made now or before."""
+    folder = CACHE / "benchmark/exported-random"
+    command = [sys.executable, "-m", "tests.cluster.full_model", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
 
 
 def prepare(folder: Path, model: Path) -> None:
@@ -88,10 +126,35 @@ def receive() -> None:
 
 
 def remove(folder: Path) -> None:
-    """Take all of it away."""
-    attempt("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=200s")
+    """Take all of it away; no song that is at work is waited for."""
+    attempt("delete", "namespace", NAMESPACE, "--wait=false")
+    attempt("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=60s")
+    kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=200s")
     attempt("delete", "pv", *(volume_of(claim) for claim in _VOLUMES))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def configure(**settings: str) -> None:
+    """Give the parts other settings, and separate a new revision that has them.
+
+    `cpu` is what a pod of separate may use.
+    """
+    change: list[dict[str, object]] = []
+    if cpu := settings.pop("cpu", ""):
+        resources = "/spec/template/spec/containers/0/resources"
+        change.append({"op": "replace", "path": f"{resources}/limits/cpu", "value": cpu})
+    kubectl(
+        "patch", "configmap", "settings", "--type", "merge", "-p", json.dumps({"data": settings})
+    )
+    turn = "/spec/template/metadata/annotations/turn"
+    change.append({"op": "add", "path": turn, "value": str(time.time_ns())})
+    before = _revision()
+    kubectl("patch", "ksvc", "separate", "--type", "json", "-p", json.dumps(change))
+    until(lambda: _revision() != before, 60, "a new revision is ready")
+
+
+def _revision() -> str:
+    return str(read("ksvc", "separate")["status"].get("latestReadyRevisionName", ""))
 
 
 def at_zero(function: str = "separate", seconds: float = 180) -> None:
@@ -102,12 +165,6 @@ def at_zero(function: str = "separate", seconds: float = 180) -> None:
 def volume_of(claim: str) -> str:
     """The name of a claim's volume."""
     return f"micro-demucs-{claim}"
-
-
-def is_there() -> bool:
-    """Whether somebody's installation is in the cluster."""
-    found = read("namespaces", "-A")["items"]
-    return any(one["metadata"]["name"] == NAMESPACE for one in found)
 
 
 def _volume(claim: str, size: str, place: Path) -> dict[str, object]:

@@ -2,13 +2,17 @@
 
 import http.server
 import json
+import threading
+
+_alone = threading.Lock()
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        print(json.dumps({"headers": headers, "body": body}), flush=True)
+        with _alone:  # print writes its line's end by itself
+            print(json.dumps({"headers": headers, "body": body}), flush=True)
         self.send_response(204)
         self.end_headers()
 
