@@ -1,11 +1,14 @@
 """One installation for all tests here, on the cluster that KUBECONFIG names."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
 from tests.cluster import installation
+from tests.cluster.kube import pods
 from tests.cluster.service import Service
+from tests.machine import until
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +23,17 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def whole(service: Service) -> Service:
-    """The same; nothing is on its way, and no pod of separate is left of the last test."""
-    installation.at_zero()
+    """The same; no pod of separate is at work for the last test."""
+    until(lambda: not pods("separate"), 180, "separate at zero pods")
     service.forget()
     return service
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
+    """What the parts said goes with a failure."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for part, logs in installation.logs().items():
+            report.sections.append((f"log of {part}", logs))
+    return report

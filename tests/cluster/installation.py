@@ -157,6 +157,16 @@ def _revision() -> str:
     return str(read("ksvc", "separate")["status"].get("latestReadyRevisionName", ""))
 
 
+def logs(lines: int = 60) -> dict[str, str]:
+    """The last lines of the bridge, and of each pod of separate."""
+    containers = {"deployment/bridge": "bridge"}
+    containers |= dict.fromkeys(pods("separate", running=False), "separate")
+    return {
+        of: attempt("logs", of, "-c", container, f"--tail={lines}").stdout
+        for of, container in containers.items()
+    }
+
+
 def at_zero(function: str = "separate", seconds: float = 180) -> None:
     """Wait until the function has no pod, not even one that ends."""
     until(lambda: not pods(function, running=False), seconds, f"{function} at zero pods")

@@ -3,14 +3,19 @@
 import io
 import json
 import os
-import threading
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import urllib3
 from minio import Minio
+from minio.error import MinioException
 from standardwebhooks import Webhook
 
+from benchmarks.songs import song
+from local.binaries import CACHE
 from microdemucs.jobs import failure_key, manifest_key
 from microdemucs.problems import Later
 from microdemucs.store import read_json
@@ -28,7 +33,11 @@ class Service:
     """What a test does with it, and what the receiver in the cluster got."""
 
     def __init__(self) -> None:
-        self.store = Minio(STORE, "root", "local-root", secure=False, region="us-east-1")
+        # a connection to a store's pod that was killed says nothing for ever
+        patient = urllib3.PoolManager(timeout=10, retries=urllib3.Retry(2, backoff_factor=0.2))
+        self.store = Minio(
+            *(STORE, "root", "local-root"), secure=False, region="us-east-1", http_client=patient
+        )
         self.http = urllib3.PoolManager(retries=urllib3.Retry(5, backoff_factor=0.5))
         self._since = 0
         made = self.api("POST", "/apiv1/webhooks", {"url": "http://receiver.micro-demucs.svc/"})
@@ -61,7 +70,15 @@ class Service:
     def put(self, body: bytes, key: str = "", **options: str) -> str:
         """Drop a song; its key."""
         key = key or f"{uuid.uuid4().hex[:8]}.mp3"
-        self.store.put_object("songs", key, io.BytesIO(body), len(body), metadata=dict(options))
+
+        def accepted() -> bool:  # a client goes on asking while the way to a new store is made
+            with suppress(MinioException, urllib3.exceptions.HTTPError):
+                data = io.BytesIO(body)
+                self.store.put_object("songs", key, data, len(body), metadata=dict(options))
+                return True
+            return False
+
+        until(accepted, 60, f"the store takes {key}")
         return key
 
     def manifest(self, key: str) -> dict[str, Any] | None:
@@ -124,10 +141,13 @@ class Service:
         return kubectl("logs", "deployment/receiver").splitlines()
 
 
-def at_once(*work: Any) -> None:
-    """Do all of it side by side."""
-    threads = [threading.Thread(target=one) for one in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def lasting(seconds: int) -> bytes:
+    """A song of so many seconds as MP3; songs of other lengths have other audio."""
+    return song(seconds, CACHE / "benchmark/songs").read_bytes()
+
+
+def at_once(*work: Callable[[], object]) -> None:
+    """Do all of it side by side. Raises what one of them raised."""
+    with ThreadPoolExecutor(len(work)) as threads:
+        for done in [threads.submit(one) for one in work]:
+            done.result()

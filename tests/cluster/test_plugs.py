@@ -1,11 +1,10 @@
 """Somebody pulls a plug, and every song still comes out once."""
 
-import json
-
 import pytest
 
+from tests.cluster import installation
 from tests.cluster.kube import attempt, in_pod, kubectl, pods
-from tests.cluster.service import Service, at_once
+from tests.cluster.service import Service, at_once, lasting
 from tests.machine import until
 from tests.songs import mp3
 
@@ -25,7 +24,7 @@ def comes_out_once(whole: Service, key: str) -> None:
 
 
 def test_kill_9_of_a_separating_process(whole: Service):
-    key = whole.put(mp3(60.0))
+    key = whole.put(lasting(150))
     whole.running(key)
     [pod] = pods("separate")
     killed = in_pod(pod, "separate", _KILL)
@@ -34,7 +33,7 @@ def test_kill_9_of_a_separating_process(whole: Service):
 
 
 def test_deletion_of_a_separating_pod(whole: Service):
-    key = whole.put(mp3(61.0))
+    key = whole.put(lasting(151))
     whole.running(key)
     [pod] = pods("separate")
     kubectl("delete", "pod", pod, "--grace-period=0", "--force")
@@ -42,10 +41,9 @@ def test_deletion_of_a_separating_pod(whole: Service):
 
 
 def test_a_new_revision_in_the_middle_of_a_song(whole: Service):
-    key = whole.put(mp3(62.0))
+    key = whole.put(lasting(152))
     whole.running(key)
-    note = [{"op": "add", "path": "/spec/template/metadata/annotations/turn", "value": "2"}]
-    kubectl("patch", "ksvc", "separate", "--type", "json", "-p", json.dumps(note))
+    installation.configure()
     other = whole.put(mp3(5.0))
     comes_out_once(whole, key)
     comes_out_once(whole, other)
@@ -57,7 +55,7 @@ def test_what_is_deleted_in_the_middle_of_a_burst(whole: Service, gone):
     number = ["nats-0", "minio-0", "bridge"].index(gone)
     songs = [mp3(14.0 + number + one / 10) for one in range(4)]
     at_once(*(lambda k=k, s=s: whole.put(s, k) for k, s in zip(keys, songs, strict=True)))
-    whole.running(keys[0]) if len(keys) == 1 else until(lambda: pods("separate"), 60)
+    until(lambda: pods("separate"), 60)
     what = ["-l", "app=bridge"] if gone == "bridge" else [gone]
     attempt("delete", "pod", *what, "--grace-period=0", "--force", "--wait=false")
     for key in keys:
