@@ -75,7 +75,8 @@ class Division:
         self._bus.publish(AGAIN_SUBJECT, message, f"{self._job.id}.{number}")
 
     def end(self) -> None:
-        """The job is over: nothing of its ranges is needed. What stays, the next job removes."""
+        """The job is over: nothing of its ranges is needed. What a store that is away keeps does no
+        harm."""
         with suppress(Later):
             if self._seconds or self._at_once > 1:
                 self.files.clear()
