@@ -29,14 +29,22 @@ TOKEN = "local-token"
 STEMS = ["drums", "bass", "other", "vocals"]
 
 
+class _Anew(urllib3.PoolManager):
+    """A connection for each request: one to a pod that was killed leads nowhere, or elsewhere."""
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **more: Any) -> Any:
+        """As the pool's."""
+        more["headers"] = {**(more.get("headers") or {}), "Connection": "close"}
+        return super().urlopen(method, url, redirect, **more)
+
+
 class Service:
     """What a test does with it, and what the receiver in the cluster got."""
 
     def __init__(self) -> None:
-        # a connection to a store's pod that was killed says nothing for ever
-        patient = urllib3.PoolManager(timeout=10, retries=urllib3.Retry(2, backoff_factor=0.2))
+        anew = _Anew(timeout=10, retries=urllib3.Retry(2, backoff_factor=0.2))
         self.store = Minio(
-            *(STORE, "root", "local-root"), secure=False, region="us-east-1", http_client=patient
+            *(STORE, "root", "local-root"), secure=False, region="us-east-1", http_client=anew
         )
         self.http = urllib3.PoolManager(retries=urllib3.Retry(5, backoff_factor=0.5))
         self._since = 0
