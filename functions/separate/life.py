@@ -55,7 +55,7 @@ def live(job: Job, tools: Tools) -> None:
         lease.release()
 
 
-def meanwhile(models: Models, weights: Weights) -> Future[Model]:
+def _meanwhile(models: Models, weights: Weights) -> Future[Model]:
     """Load a model while its song is fetched and decoded."""
     thread = ThreadPoolExecutor(1)
     # so that its lines too say which job
@@ -121,7 +121,7 @@ class _Life:
         """The manifest, once it is in the store. Raises Divided."""
         options = self.job.options()
         weights = self.tools.models.choose(options.model)
-        loading = meanwhile(self.tools.models, weights)
+        loading = _meanwhile(self.tools.models, weights)
         self._start(weights)
         # nameless: nothing is left of it however the process ends
         with tempfile.TemporaryFile() as file:

@@ -15,7 +15,6 @@ from functions.separate.audio import continued
 from functions.separate.division import Division
 from functions.separate.job import Job
 from functions.separate.lease import Lease
-from functions.separate.life import meanwhile
 from functions.separate.overlap import Plan, separate
 from functions.separate.ranges import Range
 from functions.separate.report import Report
@@ -70,7 +69,7 @@ class _RangeLife:
         with self.report.running():
             options = self.job.options()
             models = self.tools.models
-            model = meanwhile(models, models.choose(options.model)).result()
+            model = models.load(models.choose(options.model))
             plan = planned(model, self.heard["length"], options, self.job.id)
             parts = self.division.parts(plan)
             if number >= len(parts) or parts[number].plan != name:
