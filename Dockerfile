@@ -107,7 +107,7 @@ FROM runtime AS compiled
 USER 0
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
-COPY models/htdemucs_tiny/exported.json models/htdemucs_tiny/network-0.xml models/htdemucs_tiny/network-0.bin models/htdemucs_tiny/
+COPY models/htdemucs_tiny/exported.json models/htdemucs_tiny/network-0-*.xml models/htdemucs_tiny/network-0-*.bin models/htdemucs_tiny/
 RUN ["/bin/sh", "-c", "find models -exec touch -d 2026-01-01T00:00:00Z {} + && python -m functions.separate.engine.precompile models/htdemucs_tiny && chmod -R a+rX models"]
 
 FROM runtime AS separate

@@ -9,15 +9,17 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from functions.separate.audio import decoded
 from functions.separate.engine import Engine, Floats, Model
 from functions.separate.engine.models import Models
-from functions.separate.shelf import Shelf
 from functions.separate.stems import estimates, planned, wanted
 from functions.separate.writing import writing
 from microdemucs.options import Options
+
+if TYPE_CHECKING:
+    from functions.separate.shelf import Shelf
 
 _LONGEST_S = 7200.0
 
@@ -90,7 +92,7 @@ def separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
         loaded = loading.result()
         model, used = loaded.model, loaded.used
         network, windows = used.seconds, used.windows
-        shelf = cast(Shelf, _Folder(into))
+        shelf = cast("Shelf", _Folder(into))
         with writing(shelf, wanted(model, options), options, song.length) as files:
             plan = planned(model, song.length, options, "")
             for block in estimates(song, plan, go_on):

@@ -45,7 +45,7 @@ def main() -> None:
         print(f"{weights.path} is served by torch only, since it cannot be exported: {error}")
         return
     for one in form.networks:
-        print(f"{one.file}: {_differences(one.checked)}")
+        print(f"{', '.join(one.parts)}: {_differences(one.checked)}")
     print(home)
 
 

@@ -5,6 +5,7 @@ without Python's lock, and nothing here imports the store's client or the web's.
 """
 
 import importlib
+import sys
 import threading
 from contextlib import suppress
 
@@ -22,6 +23,8 @@ def begin() -> None:
     global _begun
     _begun = Models()
     if _begun.engine != choice.TORCH:
+        # OpenVINO does without its converter: half of its import, and a report to its makers
+        sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         # here, and not in the thread: there it would share Python's lock with the other imports
         with suppress(ImportError):
             importlib.import_module("functions.separate.engine.openvino_engine")

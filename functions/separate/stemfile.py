@@ -3,14 +3,17 @@
 import os
 import tempfile
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from functions.separate.encoders import encoder, fitted, scale_of
 from functions.separate.engine import Floats
-from functions.separate.shelf import Document, Shelf
 from functions.separate.spool import Spool
 from microdemucs.options import CONTENT_TYPES, Options
+
+if TYPE_CHECKING:
+    from functions.separate.shelf import Document, Shelf
 
 _BLOCK = 1 << 17  # samples
 _ONE = np.float32(1)
@@ -25,7 +28,7 @@ class StemFile:
     """
 
     def __init__(
-        self, shelf: Shelf, name: str, options: Options, length: int, mp3_quality: int
+        self, shelf: "Shelf", name: str, options: Options, length: int, mp3_quality: int
     ) -> None:
         self.name = name
         self._options = options
@@ -73,7 +76,7 @@ class StemFile:
             block = self._samples.read(start, min(start + _BLOCK, self._length))
             self._upload.grown(self._encode(block, scale))
 
-    def finish(self) -> Document:
+    def finish(self) -> "Document":
         """Make the object be there; what the manifest says of it."""
         size = self._upload.finish()
         said = {"name": self.name, "key": self._key, "size": size, "content_type": self._type}

@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from functions.separate.engine import Floats
 from functions.separate.lane import Lane
-from functions.separate.shelf import Document, Shelf
 from functions.separate.stemfile import StemFile
 from functions.separate.stems import Stem
 from microdemucs import settings
 from microdemucs.options import Options
+
+if TYPE_CHECKING:
+    from functions.separate.shelf import Document, Shelf
 
 
 class Writing:
@@ -60,7 +63,7 @@ class Writing:
             for _ in pool.map(one, range(len(loud))):
                 """Raise what one of them raised."""
 
-    def finish(self) -> list[Document]:
+    def finish(self) -> "list[Document]":
         """Make the objects be there; what the manifest says of them."""
         with ThreadPoolExecutor(len(self._files)) as pool:
             return list(pool.map(StemFile.finish, self._files))
@@ -68,7 +71,7 @@ class Writing:
 
 @contextmanager
 def writing(
-    shelf: Shelf, stems: Sequence[Stem], options: Options, length: int
+    shelf: "Shelf", stems: Sequence[Stem], options: Options, length: int
 ) -> Iterator[Writing]:
     """Write `stems` of a song of `length` samples, for as long as the context lasts.
 

@@ -109,7 +109,7 @@ def test_songs_are_separated_on_a_cpu_without_torch():
 
 def test_the_bundled_model_is_there_as_openvino_runs_it_and_compiled():
     files = image("separate").files
-    assert "app/models/htdemucs_tiny/network-0.bin" in files
+    assert "app/models/htdemucs_tiny/network-0-encoding.bin" in files
     assert [f for f in files if f.startswith("app/models/htdemucs_tiny/compiled/")]
 
 

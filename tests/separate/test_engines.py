@@ -30,8 +30,9 @@ def models():
     """The bundled model on OpenVINO, by precision."""
     form = exported.find(FOLDER)
     one = form.networks[0]
+    parts = [FOLDER / part for part in one.parts]
     engines = {
-        precision: OpenVinoEngine(FOLDER / one.file, one.segment, one.nfft, precision, threads=1)
+        precision: OpenVinoEngine(parts, one.segment, one.nfft, precision, threads=1)
         for precision in PRECISIONS
     }
     return {p: Model(BUNDLED, form.sources, (e,), form.mixing) for p, e in engines.items()}

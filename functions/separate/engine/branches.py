@@ -70,27 +70,30 @@ class _Gated(nn.Module):
 
 
 class _GatedWide(nn.Module):
-    """The same for a convolution that sees neighbours, in time and frequency or in time."""
+    """The same for a convolution that sees neighbours, in time and frequency or in time.
+
+    One along time alone is said as one along both, with a single bin: for a convolution along one
+    axis OpenVINO would put the channels first, and last again.
+    """
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
-        self.flat = isinstance(convolution, nn.Conv2d)
         weight, bias = convolution.weight.data, convolution.bias.data
-        if self.flat:
-            weight = weight.transpose(2, 3)  # frames before bins
-        self.value, self.gate = (self._convolution(*half) for half in _halves(weight, bias))
-
-    def _convolution(self, weight: Tensor, bias: Tensor) -> nn.Module:
-        kind: Any = nn.Conv2d if self.flat else nn.Conv1d
-        padding = tuple(size // 2 for size in weight.shape[2:])
-        made = kind(weight.shape[1], len(weight), tuple(weight.shape[2:]), padding=padding)
-        made.weight.data, made.bias.data = weight.clone(), bias.clone()
-        return made  # type: ignore[no-any-return]
+        flat = isinstance(convolution, nn.Conv2d)
+        weight = weight.transpose(2, 3) if flat else weight[..., None]  # frames before bins
+        self.value, self.gate = (_convolution(*half) for half in _halves(weight, bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 3, 1, 2) if self.flat else x.transpose(1, 2)
-        y: Tensor = self.value(x) * torch.sigmoid(self.gate(x))
-        return y.permute(0, 2, 3, 1) if self.flat else y.transpose(1, 2)
+        first = x.reshape(1, x.shape[1], -1, x.shape[-1]).permute(0, 3, 1, 2)
+        y: Tensor = self.value(first) * torch.sigmoid(self.gate(first))
+        return y.permute(0, 2, 3, 1).reshape(x.shape)
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    size = (weight.shape[2], weight.shape[3])
+    made = nn.Conv2d(weight.shape[1], len(weight), size, padding=(size[0] // 2, size[1] // 2))
+    made.weight.data, made.bias.data = weight.clone(), bias.clone()  # type: ignore[union-attr]
+    return made
 
 
 class _Residual(nn.Module):

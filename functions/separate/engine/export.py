@@ -17,6 +17,7 @@ import torch
 from demucs.apply import BagOfModels
 from demucs.htdemucs import HTDemucs
 from openvino import opset8
+from openvino.preprocess import PrePostProcessor
 
 from functions.separate import overlap
 from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, exported
@@ -69,29 +70,43 @@ def _network(original: Any, file: Path) -> exported.Network:
         raise NotExportable(f"{type(original).__name__} is not HTDemucs")
     original = original.cpu().eval().requires_grad_(False)
     try:
-        network = Network(original).eval().requires_grad_(False)
+        network = Network(original)
     except (AttributeError, KeyError, RuntimeError, IndexError) as error:
         raise NotExportable(f"it is built otherwise than htdemucs: {error}") from error
-    frames = -(-network.samples // original.hop_length)
-    like = (
-        torch.zeros(network.channels, frames, network.bins, 2),
-        torch.zeros(1, network.samples, network.channels),
-    )
-    with torch.no_grad():
-        traced = torch.export.export(network, like, strict=False)
-        converted = openvino.convert_model(traced)
-    shapes = {port: list(one.shape) for port, one in zip(converted.inputs, like, strict=True)}
-    converted.reshape(shapes)  # the conversion itself forgets some of them
-    _halve(converted)
-    openvino.save_model(converted, file, compress_to_fp16=False)
+    parts = [file.with_stem(f"{file.stem}-{name}") for name in ("encoding", "decoding")]
+    traced = _written(network, parts)
     clip = _clip(int(_CLIP_SEGMENTS * original.segment * SAMPLE_RATE))
     right = _heard(TorchEngine(original), original.sources, clip)
-    _keep_precise(file, set())
-    form = _checked(original, file, clip, right)
+    for part in parts:
+        _keep_precise(part, set())
+    form = _checked(original, parts, clip, right)
     if form.checked.get(BF16, 0.0) > FAITHFUL[BF16] and has_bf16():
-        _keep_precise(file, {node.name for node in traced.graph.nodes if _is_delicate(node)})
-        form = _checked(original, file, clip, right)
+        for part, trace in zip(parts, traced, strict=True):
+            _keep_precise(part, {node.name for node in trace.graph.nodes if _is_delicate(node)})
+        form = _checked(original, parts, clip, right)
     return form
+
+
+def _written(network: Network, parts: list[Path]) -> list[Any]:
+    """Convert the network's parts into these files; their traces."""
+    with torch.no_grad():
+        between = network.encoding(*network.like)
+        first = torch.export.export(network.encoding, network.like, strict=False)
+        second = torch.export.export(network.decoding, between, strict=False)
+    for trace, inputs, file in zip((first, second), (network.like, between), parts, strict=True):
+        converted = openvino.convert_model(trace)
+        shapes = {port: list(one.shape) for port, one in zip(converted.inputs, inputs, strict=True)}
+        converted.reshape(shapes)  # the conversion itself forgets some of them
+        _halve(converted)
+        ports = PrePostProcessor(converted)
+        # What goes from part to part is bf16, as it would be within one network. The other way
+        # round, from f32 to bf16 when it is loaded, would take a sixth of a start's time.
+        for index in range(len(converted.outputs) if trace is first else 0):
+            ports.output(index).tensor().set_element_type(openvino.Type.bf16)
+        for index in range(len(converted.inputs) if trace is second else 0):
+            ports.input(index).tensor().set_element_type(openvino.Type.bf16)
+        openvino.save_model(ports.build(), file, compress_to_fp16=False)
+    return [first, second]
 
 
 def _halve(model: Any) -> None:
@@ -137,16 +152,18 @@ def _is_delicate(node: Any) -> bool:
     return is_layer and node.name.startswith(("add", "mul"))
 
 
-def _checked(original: HTDemucs, file: Path, clip: Floats, right: Floats) -> exported.Network:
+def _checked(
+    original: HTDemucs, parts: list[Path], clip: Floats, right: Floats
+) -> exported.Network:
     segment, nfft = original.segment, original.nfft
     differs = {}
     for precision in PRECISIONS if has_bf16() else [F32]:
-        engine = OpenVinoEngine(file, segment, nfft, precision)
+        engine = OpenVinoEngine(parts, segment, nfft, precision)
         found = _heard(engine, original.sources, clip)
         differs[precision] = round(_decibels(found, right), 1)
     if differs[F32] > FAITHFUL[F32]:
         raise NotExportable(f"the exported network differs by {differs[F32]} dB from torch's")
-    return exported.Network(file.name, segment, nfft, differs)
+    return exported.Network(tuple(part.name for part in parts), segment, nfft, differs)
 
 
 def _heard(engine: Engine, sources: list[str], clip: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""A model's exported form: exported.json beside one file pair of OpenVINO for each network.
+"""A model's exported form: exported.json beside file pairs of OpenVINO, two for each network.
 
 exported.json says which weights it was made from, how the networks are mixed, and by how many
 decibels each differed from torch when it was exported, in each precision that was tried.
@@ -17,7 +17,7 @@ from microdemucs import settings
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 NAME = "exported.json"
 COMPILED = "compiled"
 """The folder beside it in which functions.separate.engine.precompile leaves what it makes."""
@@ -27,11 +27,12 @@ FAITHFUL = {"f32": -80.0, "bf16": -40.0}
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One network: `file` (.xml) in the model's folder, its segment in s, its transform's size,
-    and dB by precision, of what differed when it was checked.
+    """One network: its `parts` (.xml) in the model's folder, in the order in which they hear a
+    segment; its segment in s, its transform's size, and dB by precision, of what differed when it
+    was checked.
     """
 
-    file: str
+    parts: tuple[str, ...]
     segment: Fraction
     nfft: int
     checked: dict[str, float]
@@ -56,7 +57,7 @@ class Exported:
             "sources": list(self.sources),
             "networks": [
                 {
-                    "file": one.file,
+                    "parts": list(one.parts),
                     "segment": list(one.segment.as_integer_ratio()),
                     "nfft": one.nfft,
                     "checked": one.checked,
@@ -78,7 +79,7 @@ def find(folder: Path) -> Exported | None:
         log.warning("exported form ignored: it has another format", extra={"path": str(folder)})
         return None
     networks = tuple(
-        Network(one["file"], Fraction(*one["segment"]), one["nfft"], one["checked"])
+        Network(tuple(one["parts"]), Fraction(*one["segment"]), one["nfft"], one["checked"])
         for one in said["networks"]
     )
     return Exported(folder, said["weights"], tuple(said["sources"]), networks, said["mixing"])
@@ -95,7 +96,9 @@ def load(name: str, form: Exported, note: str = "", cache: Path | None = None) -
     if cache:
         _lend(form.folder / COMPILED, cache)
     engines: tuple[Engine, ...] = tuple(
-        OpenVinoEngine(form.folder / one.file, one.segment, one.nfft, precision, cache)
+        OpenVinoEngine(
+            [form.folder / part for part in one.parts], one.segment, one.nfft, precision, cache
+        )
         for one in form.networks
     )
     return Model(name, form.sources, engines, form.mixing, note)

@@ -22,53 +22,89 @@ from functions.separate.engine.branches import Decoder, Encoder, NotExportable
 from functions.separate.engine.transformer import Transformer, is_cross
 
 
-class Network(nn.Module):
+class Network:
+    """The network in two parts, each compiled on its own, side by side: half the time to a start.
+
+    `encoding` reaches through the transformer, `decoding` takes all that it gives.
+    """
+
+    def __init__(self, original: HTDemucs) -> None:
+        """Raises NotExportable."""
+        _refuse_others(original)
+        model: Any = copy.deepcopy(original)
+        self.encoding = Encoding(model).eval().requires_grad_(False)
+        self.decoding = Decoding(model).eval().requires_grad_(False)
+        frames, samples = self.encoding.frames, self.encoding.samples
+        self.like = (
+            torch.zeros(model.audio_channels, frames, model.nfft // 2, 2),
+            torch.zeros(1, samples, model.audio_channels),
+        )
+        """Inputs of the right shapes."""
+
+
+class Encoding(nn.Module):
     """Spectrogram [channels, frames, bins, 2] and mix [1, samples, channels], both normalised →
-    spectrograms [sources * channels, frames, bins, 2], waves [sources * channels, samples].
+    what the decoders start from, [1, frames, bins', channels'] and [1, samples', channels'], and
+    what each pair of encoders gave, the first pair's first.
     """
 
     rows: Tensor
 
-    def __init__(self, original: HTDemucs) -> None:
-        """Raises NotExportable."""
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        _refuse_others(original)
-        model: Any = copy.deepcopy(original)
         self.samples = int(model.segment * SAMPLE_RATE)
-        self.bins = model.nfft // 2
-        self.channels = model.audio_channels
+        self.frames = math.ceil(self.samples / model.hop_length)
         self.encoders = nn.ModuleList(Encoder(one) for one in model.encoder)
         self.wave_encoders = nn.ModuleList(Encoder(one) for one in model.tencoder)
-        self.decoders = nn.ModuleList(Decoder(one) for one in model.decoder)
-        self.wave_decoders = nn.ModuleList(Decoder(one) for one in model.tdecoder)
-        frames = math.ceil(self.samples / model.hop_length)
-        steps = self.samples
-        for one in model.tencoder:
-            steps = math.ceil(steps / one.stride)
-        rows = self.bins // math.prod(one.stride for one in model.encoder)
-        self.transformer = Transformer(model, frames, rows, steps)
+        rows, steps = (lengths[-1] for lengths in _lengths(model))
+        self.transformer = Transformer(model, self.frames, rows, steps)
         self.register_buffer("rows", _rows(model))
 
-    def forward(self, spectrum: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, spectrum: Tensor, mix: Tensor) -> tuple[Tensor, ...]:
         """Shapes: see the class."""
-        frames = spectrum.shape[1]
-        x = spectrum.permute(1, 2, 0, 3).reshape(1, frames, self.bins, 2 * self.channels)
+        channels, frames, bins, _ = spectrum.shape
+        x = spectrum.permute(1, 2, 0, 3).reshape(1, frames, bins, 2 * channels)
         wave = mix
-        kept, lengths = [], []
+        kept: list[Tensor] = []
         for index, (encode, encode_wave) in enumerate(
             zip(self.encoders, self.wave_encoders, strict=True)
         ):
-            lengths.append((x.shape[2], wave.shape[1]))
             x, wave = encode(x), encode_wave(wave)
             if index == 0:
                 x = x + self.rows
-            kept.append((x, wave))
-        x, wave = self.transformer(x, wave)
+            kept += [x, wave]
+        return (*self.transformer(x, wave), *kept)
+
+
+class Decoding(nn.Module):
+    """What Encoding gives →
+    spectrograms [sources * channels, frames, bins, 2], waves [sources * channels, samples].
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList(Decoder(one) for one in model.decoder)
+        self.wave_decoders = nn.ModuleList(Decoder(one) for one in model.tdecoder)
+        self.bins, self.samples = _lengths(model)
+
+    def forward(self, x: Tensor, wave: Tensor, *kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Shapes: see the class."""
+        frames, skips = x.shape[1], list(kept)
+        finer = zip(self.bins[-2::-1], self.samples[-2::-1], strict=True)
         for decode, decode_wave in zip(self.decoders, self.wave_decoders, strict=True):
-            (skip, wave_skip), (bins, samples) = kept.pop(), lengths.pop()
+            (bins, samples), wave_skip, skip = next(finer), skips.pop(), skips.pop()
             x, wave = decode(x, skip, bins), decode_wave(wave, wave_skip, samples)
-        spectra = x.reshape(frames, self.bins, -1, 2).permute(2, 0, 1, 3)
+        spectra = x.reshape(frames, self.bins[0], -1, 2).permute(2, 0, 1, 3)
         return spectra, wave[0].transpose(0, 1)
+
+
+def _lengths(model: Any) -> tuple[list[int], list[int]]:
+    """How many bins and samples there are before the first encoders and after each pair."""
+    bins, samples = [model.nfft // 2], [int(model.segment * SAMPLE_RATE)]
+    for one, wave in zip(model.encoder, model.tencoder, strict=True):
+        bins.append(bins[-1] // one.stride)
+        samples.append(math.ceil(samples[-1] / wave.stride))
+    return bins, samples
 
 
 def _refuse_others(model: Any) -> None:

@@ -1,7 +1,9 @@
 """An exported HTDemucs network on OpenVINO: CPUs, without torch."""
 
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import openvino
 
 from functions.separate.engine import SAMPLE_RATE, Floats, Seconds
+from functions.separate.engine.compiled import compiled
 from functions.separate.engine.cores import cores
 from functions.separate.engine.spectrum import Transform
 
@@ -25,12 +28,13 @@ def has_bf16() -> bool:
 class OpenVinoEngine:
     """One network in `precision` (f32 or bf16), with `threads` threads (0: one for each core).
 
-    `cache` is a folder in which what was compiled for this processor is kept, or None.
+    `parts` are its files, in order. `cache` is a folder in which what was compiled for this
+    processor is kept, or None.
     """
 
     def __init__(
         self,
-        file: Path,
+        parts: Sequence[Path],
         segment: Fraction,
         nfft: int,
         precision: str,
@@ -40,16 +44,7 @@ class OpenVinoEngine:
         self.precision = precision
         self._segment = segment
         self._transform = Transform(int(segment * SAMPLE_RATE), nfft)
-        core = openvino.Core()
-        if cache:
-            core.set_property({"CACHE_DIR": str(cache)})
-        settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": threads or cores(),
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # others may be here
-        }
-        self._network = core.compile_model(str(file), "CPU", settings)
+        self._parts = compiled(parts, precision, cache, threads or cores())
         self._own = threading.local()
 
     @property
@@ -83,16 +78,17 @@ class OpenVinoEngine:
         bins = np.ascontiguousarray(spectrum).view(np.float32).reshape(*spectrum.shape, 2)
         mean, deviation = _normalise(bins)
         wave_mean, wave_deviation = _normalise(padded)
-        request = self._request()
+        requests = self._requests()
+        inputs = [bins, np.ascontiguousarray(padded.T)[None]]
         try:
-            answer = request.infer(
-                [bins, np.ascontiguousarray(padded.T)[None]], share_inputs=True, share_outputs=True
-            )
+            requests[0].infer(inputs, share_inputs=True, share_outputs=True)
+            for request in requests[1:]:
+                request.infer(share_outputs=True)
         except RuntimeError as error:
             if "alloc" in str(error):  # of OpenVINO's own, which has no exception for it
                 raise MemoryError(str(error)) from error
             raise
-        spectra, waves = answer[0], answer[1]
+        spectra, waves = (requests[-1].get_output_tensor(index).data for index in range(2))
         spectra *= deviation
         spectra += mean
         estimate = self._transform.inverse(spectra.view(np.complex64)[..., 0])
@@ -101,10 +97,15 @@ class OpenVinoEngine:
         estimate += waves
         return estimate.reshape(-1, 2, self._transform.samples)[..., :n]
 
-    def _request(self) -> Any:
-        if not hasattr(self._own, "request"):
-            self._own.request = self._network.create_infer_request()
-        return self._own.request
+    def _requests(self) -> list[Any]:
+        """This thread's own, each of which reads where the one before it wrote."""
+        if not hasattr(self._own, "requests"):
+            requests = [part.create_infer_request() for part in self._parts]
+            for before, after in pairwise(requests):
+                for index in range(len(after.model_inputs)):
+                    after.set_input_tensor(index, before.get_output_tensor(index))
+            self._own.requests = requests
+        return self._own.requests  # type: ignore[no-any-return]
 
 
 def _normalise(values: Floats) -> tuple[np.float32, np.float32]:

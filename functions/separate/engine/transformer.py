@@ -14,7 +14,7 @@ from demucs.transformer import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from functions.separate.engine.branches import linear
+from functions.separate.engine.branches import NotExportable, linear
 
 
 class Transformer(nn.Module):
@@ -65,7 +65,7 @@ class _Layer(nn.Module):
         self.scales = nn.ParameterList(
             getattr(one, "scale", torch.ones(1)) for one in (layer.gamma_1, layer.gamma_2)
         )
-        self.out = layer.norm_out or nn.Identity()
+        self.out = _WholeNorm(layer.norm_out) if layer.norm_out else nn.Identity()
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         heard = self.norm(x)
@@ -73,6 +73,20 @@ class _Layer(nn.Module):
         x = x + self.scales[0] * self.attention(heard, seen)
         inner = self.narrow(functional.gelu(self.wide(self.norm_inner(x))))
         y: Tensor = self.out(x + self.scales[1] * inner)
+        return y
+
+
+class _WholeNorm(nn.Module):
+    """demucs.transformer.MyGroupNorm with one group: over all, without putting channels first."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        if norm.num_groups != 1:
+            raise NotExportable("its transformer's last norms have several groups")
+        self.gain, self.offset, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = functional.layer_norm(x, x.shape[1:], eps=self.eps) * self.gain + self.offset
         return y
 
 
