@@ -23,7 +23,7 @@ from functions.separate.engine.transformer import Transformer, is_cross
 
 
 class Network:
-    """The network in two parts, each compiled on its own, side by side: half the time to a start.
+    """The network in two parts, which are compiled side by side, so that a start waits less.
 
     `encoding` reaches through the transformer, `decoding` takes all that it gives.
     """
