@@ -34,6 +34,7 @@ _CONTAINERS = "mp3,wav,flac,mov,aac,ogg"
 _PROTOCOLS = "file"
 _RATES = (1_000, 768_000)
 _BLOCK = 1 << 16  # samples: what Python does once for each
+_PADDING_S = 0.25  # an encoder's: a song of exactly the longest time is not too long for it
 
 
 class _Refused(Exception):
@@ -173,7 +174,7 @@ def _resampled(
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 2, quality="HQ") if differs else None
         samples = _stereo(frame)
         heard["seconds"] += len(samples) / rate
-        if heard["seconds"] > max_seconds:
+        if heard["seconds"] > max_seconds + _PADDING_S:
             raise _Refused("too-long", f"longer than {max_seconds:g} s")
         block = resampler.resample_chunk(samples) if resampler else samples
         given += len(block)

@@ -185,6 +185,10 @@ def test_where_no_length_is_declared_what_is_there_is_separated(data):
     assert 0.3 < decoded(data[: len(data) // 2])[0].seconds / SECONDS < 0.7
 
 
+def test_a_song_of_the_longest_time_is_not_too_long_for_its_padding():
+    assert decoded(encoded(MUSIC, 44_100, "adts", "aac"), max_seconds=3)[0].seconds > 3
+
+
 def test_a_header_that_lies_does_not_make_a_song_longer_than_the_limit():
     at = WAV.index(b"data") + 4
     short = WAV[:at] + (1000).to_bytes(4, "little") + WAV[at + 4 :]

@@ -101,10 +101,10 @@ def _written(network: Network, parts: list[Path]) -> list[Any]:
         ports = PrePostProcessor(converted)
         # What goes from part to part is bf16, as it would be within one network. The other way
         # round, from f32 to bf16 when it is loaded, would take a sixth of a start's time.
-        for index in range(len(converted.outputs) if trace is first else 0):
-            ports.output(index).tensor().set_element_type(openvino.Type.bf16)
-        for index in range(len(converted.inputs) if trace is second else 0):
-            ports.input(index).tensor().set_element_type(openvino.Type.bf16)
+        given = [ports.output(index) for index in range(len(converted.outputs))]
+        taken = [ports.input(index) for index in range(len(converted.inputs))]
+        for port in given if trace is first else taken:
+            port.tensor().set_element_type(openvino.Type.bf16)
         openvino.save_model(ports.build(), file, compress_to_fp16=False)
     return [first, second]
 
