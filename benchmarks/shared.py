@@ -71,7 +71,7 @@ def long(service: Service, _: int) -> None:
     requests = [line["at"] - began[line["range"]] for line in ours if line["event"] == "range done"]
     last = max(line["at"] for line in ours if line["event"] == "range done")
     joining = next(line["at"] for line in ours if line["event"] == "done") - last
-    print(f"\n{_MIX_S} s of audio with htdemucs_tiny on two pods, a request at most 600 s")
+    print(f"\n{_MIX_S} s of audio with htdemucs_tiny, a range at a time, a request at most 600 s")
     print(
         f"  all of it {took:.0f} s: {len(requests)} ranges, {statistics.median(requests):.0f} s "
         f"each, the longest {max(requests):.0f} s; joined in {joining:.0f} s"
