@@ -25,7 +25,6 @@ from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"
 _WEBHOOK_S = 60
-_LOOK_S = 0.2
 _TOLD_TO_STOP = (130, 143)  # honcho's own codes after SIGINT, SIGTERM
 _EVENTS = ["dev.microdemucs.separation.completed", "dev.microdemucs.separation.failed"]
 
@@ -51,9 +50,7 @@ def run(song: Path, out: Path, *, once: bool) -> None:
             f"  logs      make logs",
             flush=True,
         )
-        while honcho.poll() is None:  # in wait() a Ctrl-C just before waitpid(2) is not heard
-            time.sleep(_LOOK_S)
-        if honcho.returncode not in _TOLD_TO_STOP:
+        if honcho.wait() not in _TOLD_TO_STOP:
             raise SystemExit(f"a part of the stack has ended: see {here.state}/stack.log")
         print("stopped from elsewhere")
 

@@ -95,7 +95,7 @@ def stop(honcho: subprocess.Popen[bytes]) -> None:
         honcho.wait(_STOP_S)
     except subprocess.TimeoutExpired:
         os.killpg(honcho.pid, signal.SIGKILL)
-        honcho.wait(_STOP_S)
+        honcho.wait()
 
 
 def _answers(url: str) -> bool:

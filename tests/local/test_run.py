@@ -25,6 +25,9 @@ def run(tmp_path):
     environment |= {"MICRO_DEMUCS_STATE": str(tmp_path / "state"), "OMP_NUM_THREADS": "1"}
     started = []
 
+    # where the tests run in the background, Ctrl-C is ignored, and what they start would do so, too
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def start(*arguments, **settings):
         started.append(
             subprocess.Popen(
@@ -39,6 +42,7 @@ def run(tmp_path):
         return started[-1]
 
     yield start
+    signal.signal(signal.SIGINT, before)
     for process in started:
         process.kill()
         process.wait()
