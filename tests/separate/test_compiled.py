@@ -8,12 +8,12 @@ import pytest
 from functions.separate.engine import exported
 from functions.separate.engine.compiled import compiled
 from functions.separate.engine.models import BUNDLED
-from functions.separate.engine.openvino_engine import has_bf16
+from functions.separate.engine.openvino_engine import precisions
 from functions.separate.engine.places import ROOT
 
-FOLDER = ROOT / "models" / BUNDLED
-PARTS = [FOLDER / part for part in exported.find(FOLDER).networks[0].parts]
-PRECISIONS = ["f32", "bf16"] if has_bf16() else ["f32"]
+FORM = exported.find(ROOT / "models" / BUNDLED)
+PARTS = FORM.files(FORM.networks[0])
+PRECISIONS = precisions()
 
 
 def held(folder: Path) -> dict[str, int]:

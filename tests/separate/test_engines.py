@@ -10,14 +10,14 @@ from demucs.hf import load_safetensors_model
 
 from functions.separate.engine import Model, exported
 from functions.separate.engine.models import BUNDLED
-from functions.separate.engine.openvino_engine import OpenVinoEngine, has_bf16
+from functions.separate.engine.openvino_engine import OpenVinoEngine, precisions
 from functions.separate.engine.places import ROOT
 from functions.separate.engine.torch_engine import TorchEngine, model_of
 from tests.separate.heard import SEGMENT, STRIDE, ours, theirs
 from tests.separate.sounds import decibels
 
 FOLDER = ROOT / "models" / BUNDLED
-PRECISIONS = ["f32", "bf16"] if has_bf16() else ["f32"]
+PRECISIONS = precisions()
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def models():
     """The bundled model on OpenVINO, by precision."""
     form = exported.find(FOLDER)
     one = form.networks[0]
-    parts = [FOLDER / part for part in one.parts]
+    parts = form.files(one)
     engines = {
         precision: OpenVinoEngine(parts, one.segment, one.nfft, precision, threads=1)
         for precision in PRECISIONS

@@ -51,8 +51,7 @@ def test_every_kind_of_htdemucs_is_exported_as_it_is(tmp_path, network):
     form = export(network, "digest", tmp_path / "model")
     one = form.networks[0]
     assert one.checked["f32"] < -80
-    parts = [form.folder / part for part in one.parts]
-    engine = OpenVinoEngine(parts, one.segment, one.nfft, "f32", threads=1)
+    engine = OpenVinoEngine(form.files(one), one.segment, one.nfft, "f32", threads=1)
     mix = np.random.default_rng(1).standard_normal((2, 88_200)).astype(np.float32)
     assert decibels(engine.separate(mix), TorchEngine(network).separate(mix)) < -80
 

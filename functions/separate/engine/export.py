@@ -27,9 +27,9 @@ from functions.separate.engine.network import Network
 from functions.separate.engine.openvino_engine import (
     BF16,
     F32,
-    PRECISIONS,
     OpenVinoEngine,
     has_bf16,
+    precisions,
 )
 from functions.separate.engine.torch_engine import TorchEngine
 
@@ -157,7 +157,7 @@ def _checked(
 ) -> exported.Network:
     segment, nfft = original.segment, original.nfft
     differs = {}
-    for precision in PRECISIONS if has_bf16() else [F32]:
+    for precision in precisions():
         engine = OpenVinoEngine(parts, segment, nfft, precision)
         found = _heard(engine, original.sources, clip)
         differs[precision] = round(_decibels(found, right), 1)

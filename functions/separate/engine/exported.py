@@ -48,6 +48,10 @@ class Exported:
     networks: tuple[Network, ...]
     mixing: list[list[float]]
 
+    def files(self, network: Network) -> list[Path]:
+        """Where the parts of `network` are."""
+        return [self.folder / part for part in network.parts]
+
     def write(self, openvino: str) -> None:
         """Write exported.json, last: it is the mark that the rest is there."""
         said = {
@@ -96,9 +100,7 @@ def load(name: str, form: Exported, note: str = "", cache: Path | None = None) -
     if cache:
         _lend(form.folder / COMPILED, cache)
     engines: tuple[Engine, ...] = tuple(
-        OpenVinoEngine(
-            [form.folder / part for part in one.parts], one.segment, one.nfft, precision, cache
-        )
+        OpenVinoEngine(form.files(one), one.segment, one.nfft, precision, cache)
         for one in form.networks
     )
     return Model(name, form.sources, engines, form.mixing, note)

@@ -25,6 +25,11 @@ def has_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def precisions() -> tuple[str, ...]:
+    """Those in which this processor multiplies."""
+    return PRECISIONS if has_bf16() else (F32,)
+
+
 class OpenVinoEngine:
     """One network in `precision` (f32 or bf16), with `threads` threads (0: one for each core).
 
