@@ -22,7 +22,7 @@ from demucs.pretrained import get_model
 from functions.separate.audio import Song, decoded
 from functions.separate.engine import Floats
 from functions.separate.engine.models import Models
-from functions.separate.engine.openvino_engine import PRECISIONS, has_bf16
+from functions.separate.engine.openvino_engine import precisions
 from functions.separate.stems import estimates, planned
 from microdemucs.options import Options
 
@@ -35,10 +35,9 @@ def main() -> None:
     asked = parser.parse_args()
     theirs = _demucs(asked.song, asked.model)
     distances = {}
-    for precision in PRECISIONS:
-        if precision == "f32" or has_bf16():
-            os.environ["PRECISION"] = precision
-            distances[precision] = _apart(_ours(asked.song, asked.model), theirs)
+    for precision in precisions():
+        os.environ["PRECISION"] = precision
+        distances[precision] = _apart(_ours(asked.song, asked.model), theirs)
     print(json.dumps(distances))
 
 

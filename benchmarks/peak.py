@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # before openvino: with it, OpenVINO tells nobody that it is imported
-from functions.separate.engine.openvino_engine import PRECISIONS, has_bf16  # isort: skip
+from functions.separate.engine.openvino_engine import precisions  # isort: skip
 import openvino as ov  # isort: skip
 from openvino import opset13 as ops  # isort: skip
 
@@ -29,8 +29,7 @@ def main() -> None:
     """Both, in both precisions."""
     measured = {
         precision: {"gemm": _gemm(precision), "conv": _conv(precision)}
-        for precision in PRECISIONS
-        if precision == "f32" or has_bf16()
+        for precision in precisions()
     }
     print(json.dumps(measured))
 

@@ -23,7 +23,7 @@ def begin() -> None:
     global _begun
     _begun = Models()
     if _begun.engine != choice.TORCH:
-        # OpenVINO does without its converter: half of its import, and a report to its makers
+        # its model converter is half of OpenVINO's import, and OpenVINO does without it
         sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         # here, and not in the thread: there it would share Python's lock with the other imports
         with suppress(ImportError):
