@@ -76,7 +76,8 @@ class Bus:
         self._connected = threading.Event()
         self._buckets: dict[str, KeyValue] = {}
         self._reconnected: set[asyncio.Event] = set()
-        threading.Thread(target=self._loop.run_forever, name="bus", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
+        self._thread.start()
         asyncio.run_coroutine_threadsafe(self._connect(), self._loop)
 
     @property
@@ -131,6 +132,11 @@ class Bus:
         with suppress(WaitedTooLong):
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_ASK_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_ASK_S)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
         if not self._connected.wait(_ASK_S):
@@ -148,10 +154,12 @@ class Bus:
     async def _end(self) -> None:
         with suppress(nats.errors.Error):  # it is away: nothing can be sent
             await self._client.drain()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        # Until none is left: connecting may end well although it was cancelled (wait_for of Python
+        # 3.11 prefers an answer), and has begun other tasks then.
+        while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
     async def _connect(self) -> None:
         async def again() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,15 @@ def started(url: str) -> list[dict]:
         return [json.loads(one.data) for one in found if one.subject == "separation.started"]
 
     return asyncio.run(read())
+
+
+def test_a_bus_that_is_closed_while_it_connects_leaves_no_task(server):
+    for moment in range(40):  # one after the other, all that connecting goes through
+        bus = Bus(BusSettings(server[1], "", ""), "brief")
+        time.sleep(moment / 4000)
+        bus.close()
+        assert not asyncio.all_tasks(bus._loop)
+        assert bus._loop.is_closed()
 
 
 def test_state_and_progress_are_told_with_each_phase_and_as_it_goes_on(own: Tools, root: Minio):
