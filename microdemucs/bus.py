@@ -7,6 +7,7 @@ as the process lives. What needs the bus while it is away raises Later.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as WaitedTooLong
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -76,14 +77,18 @@ class Bus:
         self._connected = threading.Event()
         self._buckets: dict[str, KeyValue] = {}
         self._reconnected: set[asyncio.Event] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_closed = False
+        # Reentrant: a finalizer may run while it is held, and what it logs is told on this bus.
+        self._beginning = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._connect(), self._loop)
+        self._begin(self._connect())
 
     @property
     def is_up(self) -> bool:
         """Whether the bus answers now."""
-        return self._client.is_connected
+        return self._client.is_connected and not self._is_closed
 
     def get(self, bucket: str, key: str) -> Entry | None:
         """The entry at `key`, or None. Raises Later."""
@@ -115,8 +120,9 @@ class Bus:
 
     def tell(self, subject: str, data: bytes) -> None:
         """Send `data` without waiting and without a promise: it is lost where the bus is away."""
-        if self._client.is_connected:
-            asyncio.run_coroutine_threadsafe(self._client.publish(subject, data), self._loop)
+        if self.is_up:
+            with suppress(Later):  # closed just now
+                self._begin(self._client.publish(subject, data))
 
     def watch(self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event) -> None:
         """Call `seen` with every entry of `bucket`, first those that are there, then each change.
@@ -124,13 +130,17 @@ class Bus:
         `caught_up` is set once all that was there has been seen. It goes on for as long as the
         process lives; after a loss of the connection everything is told again.
         """
-        watching = self._watch(bucket, seen, caught_up)
-        asyncio.run_coroutine_threadsafe(watching, self._loop)
+        self._begin(self._watch(bucket, seen, caught_up))
 
     def close(self) -> None:
-        """Send what waits to be sent, and end the connection."""
+        """Send what waits to be sent, and end the connection: the bus is away from then on."""
+        with self._beginning:
+            if self._is_closed:
+                return
+            ended = self._begin(self._end())
+            self._is_closed = True
         with suppress(WaitedTooLong):
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_ASK_S)
+            ended.result(_ASK_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_ASK_S)
 
@@ -138,30 +148,45 @@ class Bus:
         self._loop.run_forever()
         self._loop.close()
 
+    def _begin(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Have the thread of the connection do `work`. Raises Later where that is closed."""
+        with self._beginning:
+            if self._is_closed:
+                work.close()
+                raise Later("bus-away", "The connection to the message bus is closed", after=3)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
-        if not self._connected.wait(_ASK_S):
+        if self._is_closed or not self._connected.wait(_ASK_S):
             question.close()
             raise Later("bus-away", "The message bus cannot be reached", after=3)
-        future = asyncio.run_coroutine_threadsafe(question, self._loop)
+        future = self._begin(question)
         try:
             return future.result(_ASK_S)
         except nats.js.errors.KeyWrongLastSequenceError as error:
             raise Taken from error
-        except (nats.errors.Error, WaitedTooLong, OSError) as error:
+        except (nats.errors.Error, WaitedTooLong, CancelledError, OSError) as error:
             future.cancel()
             raise Later("bus-away", "The message bus does not answer", after=3) from error
 
     async def _end(self) -> None:
-        with suppress(nats.errors.Error):  # it is away: nothing can be sent
+        # First, and not among the rest: connecting may end well although it was cancelled (wait_for
+        # of Python 3.11 prefers an answer), and there is a connection to be ended then.
+        if self._connecting:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        try:
             await self._client.drain()
-        # Until none is left: connecting may end well although it was cancelled (wait_for of Python
-        # 3.11 prefers an answer), and has begun other tasks then.
+        except (nats.errors.Error, OSError):  # it is away: nothing can be sent
+            await self._client.close()
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in rest:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
 
     async def _connect(self) -> None:
+        self._connecting = asyncio.current_task()
+
         async def again() -> None:
             for event in self._reconnected:
                 event.set()

@@ -92,13 +92,21 @@ def started(url: str) -> list[dict]:
     return asyncio.run(read())
 
 
-def test_a_bus_that_is_closed_while_it_connects_leaves_no_task(server):
+def test_a_bus_that_is_closed_while_it_connects_leaves_nothing_and_is_away(server):
     for moment in range(40):  # one after the other, all that connecting goes through
         bus = Bus(BusSettings(server[1], "", ""), "brief")
         time.sleep(moment / 4000)
         bus.close()
         assert not asyncio.all_tasks(bus._loop)
         assert bus._loop.is_closed()
+        assert bus._client.is_closed
+        assert not bus.is_up
+        bus.tell("logs.nobody.info", b"dropped")
+        with pytest.raises(Later):
+            bus.get(JOBS, "any")
+        with pytest.raises(Later):
+            bus.watch(JOBS, print, threading.Event())
+        bus.close()
 
 
 def test_state_and_progress_are_told_with_each_phase_and_as_it_goes_on(own: Tools, root: Minio):
