@@ -75,11 +75,10 @@ class Division:
         self._bus.publish(AGAIN_SUBJECT, message, f"{self._job.id}.{number}")
 
     def end(self) -> None:
-        """The job is over: nothing of its ranges is needed. What a store that is away keeps does no
-        harm."""
+        """The job is over: nothing of its ranges is needed, also where songs were divided when it
+        began and are not any more. What a store that is away keeps does no harm."""
         with suppress(Later):
-            if self._seconds or self._at_once > 1:
-                self.files.clear()
+            self.files.clear()
 
     def _ask(self, part: Range, song: Song) -> None:
         name = f"{self._job.id}.{part.plan}.{part.number}"

@@ -231,14 +231,20 @@ def test_a_divided_song_that_is_overwritten_is_left_to_its_own_event(
     assert (record(job).state, objects(job), beside(job)) == ("superseded", {}, {})
 
 
-def test_a_range_cut_by_other_settings_has_the_song_cut_anew(put, long, divided, asked, beside):
+@pytest.mark.parametrize("seconds", [4, 0], ids=["shorter", "undivided"])
+def test_a_range_cut_by_other_settings_has_the_song_cut_anew(
+    put, long, divided, asked, beside, objects, seconds
+):
     job = put(long)
     live(job, divided)
-    changed = replace(divided, range_seconds=4)
-    live_range(asked.news()[0], changed)
+    first, second, _ = asked.news()
+    live_range(first, divided)
+    changed = replace(divided, range_seconds=seconds)
+    live_range(second, changed)
     done = asked.serve(changed)
     assert (done[0], done[-1]) == ("song", "song")
     assert "manifest.json" in beside(job)
+    assert objects(job) == {}
 
 
 def test_a_range_whose_song_needs_no_record_is_done_without_it(put, long, divided, asked, bus):
