@@ -8,6 +8,7 @@ from collections import defaultdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from tests.cluster.kube import NAMESPACE, PART, attempt, in_pod
 
@@ -19,6 +20,8 @@ up = float(open("/proc/uptime").read().split()[0])
 print(time.time() - up + ticks / os.sysconf("SC_CLK_TCK"))
 """
 
+_SOON_S = 30.0
+
 
 class Watch:
     """`seen[pod][step]` is when: made, scheduled, running, ready. Seconds since 1970."""
@@ -26,13 +29,26 @@ class Watch:
     def __init__(self, function: str) -> None:
         self.function = function
         self.seen: dict[str, dict[str, float]] = defaultdict(dict)
+        self._listening = threading.Event()
 
     def __enter__(self) -> Self:
-        command = ["kubectl", "-n", NAMESPACE, "get", "pods", "-l", f"{PART}={self.function}"]
-        command += ["--watch-only", "-o", "json"]
+        # A bookmark marks the end of what was there before: from then on nothing is missed, and
+        # kubectl has done what it needs the cores for.
+        asked = {
+            "watch": "true",
+            "labelSelector": f"{PART}={self.function}",
+            "sendInitialEvents": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersionMatch": "NotOlderThan",
+        }
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods?{urlencode(asked)}"
+        command = ["kubectl", "get", "--raw", path]
         self._watching = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
+        if not self._listening.wait(_SOON_S):
+            self._watching.terminate()
+            raise TimeoutError("the API server does not say that it watches the pods")
         return self
 
     def __exit__(
@@ -45,14 +61,12 @@ class Watch:
         self._thread.join()
 
     def _read(self) -> None:
-        decoder, text = json.JSONDecoder(), ""
         for line in self._watching.stdout or ():
-            text += line
-            if line.rstrip() != "}":  # kubectl indents what is inside
-                continue
-            pod, end = decoder.raw_decode(text.lstrip())
-            text = text.lstrip()[end:]
-            self._note(pod, time.time())
+            event = json.loads(line)
+            if event["type"] == "BOOKMARK":
+                self._listening.set()
+            elif self._listening.is_set():
+                self._note(event["object"], time.time())
 
     def _note(self, pod: dict[str, Any], now: float) -> None:
         steps = self.seen[pod["metadata"]["name"]]
