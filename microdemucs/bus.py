@@ -179,6 +179,7 @@ class Bus:
             await self._client.drain()
         except (nats.errors.Error, OSError):  # it is away: nothing can be sent
             await self._client.close()
+        # More than once: what waits by wait_for may swallow a cancellation, or begin another task.
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in rest:
                 task.cancel()
