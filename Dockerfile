@@ -52,7 +52,7 @@ FROM base AS code
 WORKDIR /app
 COPY functions functions
 COPY microdemucs microdemucs
-COPY minio-events minio_events
+COPY minio-events ./
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM scratch AS runtime
@@ -83,7 +83,7 @@ LABEL org.opencontainers.image.title="micro-demucs-upload" \
 COPY --from=web-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/upload functions/upload
 ENV THREADS=64
-CMD ["python", "-m", "microdemucs.room", "upload"]
+CMD ["python", "-m", "microdemucs.service", "upload"]
 
 FROM runtime AS notify
 LABEL org.opencontainers.image.title="micro-demucs-notify" \
@@ -91,7 +91,7 @@ LABEL org.opencontainers.image.title="micro-demucs-notify" \
 COPY --from=web-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/notify functions/notify
 ENV THREADS=32
-CMD ["python", "-m", "microdemucs.room", "notify"]
+CMD ["python", "-m", "microdemucs.service", "notify"]
 
 FROM runtime AS minio-events
 LABEL org.opencontainers.image.title="micro-demucs-minio-events" \
@@ -109,7 +109,7 @@ USER 0
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY models/htdemucs_tiny/exported.json models/htdemucs_tiny/network-0-*.xml models/htdemucs_tiny/network-0-*.bin models/htdemucs_tiny/
-RUN ["/bin/sh", "-c", "find models -exec touch -d 2026-01-01T00:00:00Z {} + && python -m functions.separate.engine.precompile models/htdemucs_tiny && chmod -R a+rX models"]
+RUN ["/bin/sh", "-c", "find models -exec touch -d 2026-01-01T00:00:00Z {} + && python -m functions.separate.engine.openvino_backend.precompile models/htdemucs_tiny && chmod -R a+rX models"]
 
 FROM runtime AS separate
 LABEL org.opencontainers.image.title="micro-demucs-separate" \
@@ -117,7 +117,7 @@ LABEL org.opencontainers.image.title="micro-demucs-separate" \
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY --from=compiled /app/models models
-CMD ["python", "-m", "microdemucs.room", "separate"]
+CMD ["python", "-m", "microdemucs.service", "separate"]
 
 FROM runtime AS separate-gpu
 LABEL org.opencontainers.image.title="micro-demucs-separate-gpu" \
@@ -125,7 +125,7 @@ LABEL org.opencontainers.image.title="micro-demucs-separate-gpu" \
 COPY --from=gpu-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY models/htdemucs_tiny models/htdemucs_tiny
-CMD ["python", "-m", "microdemucs.room", "separate"]
+CMD ["python", "-m", "microdemucs.service", "separate"]
 
 # The store and the bus, as `make run` has them: MinIO's source is all that upstream gives.
 FROM packages AS programs

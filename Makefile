@@ -5,6 +5,7 @@ ARGS ?=
 export BUILDER BUILD_OPTIONS REGISTRY TAG TARGETS ARCHIVES SBOM
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
+export PYTHONPATH := $(CURDIR):$(CURDIR)/minio-events
 
 MAKEFLAGS += --no-print-directory
 .PHONY: help run stop logs test test-cluster test-images deadletters webhooks lint format lock schemas models images requests clean bench-bridge bench-latency bench-upload bench-separate bench-knative setup setup-torch setup-test setup-bench
@@ -43,7 +44,7 @@ deadletters:  ## what was given up: ARGS=list, "show 3", "replay 3", "drop all"
 	@$(PYTHON) -m local.as_part events $(PYTHON) -m minio_events deadletters $(ARGS)
 
 webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks.json"
-	@$(PYTHON) -m local.as_part upload $(PYTHON) -m functions.upload.registrations $(ARGS)
+	@$(PYTHON) -m local.as_part upload $(PYTHON) -m functions.upload.webhooks_backup $(ARGS)
 
 models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; none: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)
@@ -52,13 +53,13 @@ images: $(if $(SBOM),setup)  ## build the images (BUILDER=docker|podman|buildah 
 	@python3 -m local.images
 
 bench-bridge: setup-test  ## events a second through the bridge
-	@$(PYTHON) benchmarks/bridge.py $(ARGS)
+	@$(PYTHON) -m benchmarks.bridge $(ARGS)
 
 bench-latency: setup-test  ## from a finished PUT to the call of the function
-	@$(PYTHON) benchmarks/latency.py $(ARGS)
+	@$(PYTHON) -m benchmarks.latency $(ARGS)
 
 bench-upload: setup-test  ## memory of the upload function under a 200 MB body
-	@$(PYTHON) benchmarks/upload_memory.py $(ARGS)
+	@$(PYTHON) -m benchmarks.upload_memory $(ARGS)
 
 bench-separate: setup-bench  ## a song to stems: demucs, demucs-onnx and ours (ARGS=--quick, --hour)
 	@$(PYTHON) -m benchmarks.separate $(ARGS)
@@ -70,7 +71,7 @@ lock: setup-test  ## resolve requirements/*.txt anew from pyproject.toml (needs 
 	@$(PYTHON) -m local.lock
 
 schemas:  ## the schemas that the manifests are tested against, anew (needs go)
-	@$(PYTHON) tests/knative/make_schemas.py
+	@$(PYTHON) tests/integration/knative/make_schemas.py
 
 clean:  ## remove what make made here; the shared cache stays
 	@rm -rf .venv .run out .pytest_cache .mypy_cache .ruff_cache

@@ -19,10 +19,10 @@ import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
 
-from functions.separate.audio import Song, decoded
+from functions.separate.audio.decoder import DecodedSong, decoded
 from functions.separate.engine import Floats
-from functions.separate.engine.models import Models
-from functions.separate.engine.openvino_engine import precisions
+from functions.separate.engine.openvino_backend.engine import precisions
+from functions.separate.engine.registry import ModelRegistry
 from functions.separate.stems import estimates, planned
 from microdemucs.options import Options
 
@@ -56,7 +56,7 @@ def _demucs(path: Path, folder: Path) -> Floats:
 
 
 def _ours(path: Path, folder: Path) -> Floats:
-    models = Models(default=str(folder.resolve()))
+    models = ModelRegistry(default=str(folder.resolve()))
     model = models.load(models.choose(""))
     with _song(path) as song:
         blocks = estimates(song, planned(model, song.length, Options(), ""), lambda share: None)
@@ -64,7 +64,7 @@ def _ours(path: Path, folder: Path) -> Floats:
 
 
 @contextmanager
-def _song(path: Path) -> Iterator[Song]:
+def _song(path: Path) -> Iterator[DecodedSong]:
     with path.open("rb") as file, decoded(file, 600.0, lambda share: None) as song:
         yield song
 

@@ -25,11 +25,10 @@ from aiohttp import web
 from local.ports import free_port
 from microdemucs.bus import SONGS_SUBJECT
 from microdemucs.events import ObjectCreated, notification
+from microdemucs.paths import ROOT
 from microdemucs.settings import BusSettings
 from minio_events.bus_setup import provision_bus
 from minio_events.connection import connect
-
-ROOT = Path(__file__).parent.parent
 
 
 def receive(port, count, first, last):

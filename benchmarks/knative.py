@@ -18,11 +18,11 @@ from typing import Any
 
 from benchmarks import shared
 from benchmarks.pods import Watch, process_began, said
-from tests.cluster import installation
-from tests.cluster.kube import pods
-from tests.cluster.service import Service, at_once
-from tests.machine import machine
-from tests.songs import mp3
+from testing import installation
+from testing.cluster_service import Service, at_once
+from testing.kube import pods
+from testing.machine import machine
+from testing.songs import mp3
 
 _FUNCTION = "separate"
 _SONG_S = 30

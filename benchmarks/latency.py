@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.machine import machine, until
+from testing.machine import machine, wait_until
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
                 key = f"song {number}.mp3"
                 one.store.put_object("songs", key, io.BytesIO(body), len(body))
                 done = time.monotonic()
-                until(lambda key=key: key in called)
+                wait_until(lambda key=key: key in called)
                 took.append(max(0.0, called[key] - done) * 1000)
     server.shutdown()
     took = sorted(took[5:])  # the first ones open connections

@@ -12,12 +12,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from functions.separate import ahead
+from functions.separate import preload
 
 
 def main() -> None:
     """Do it, and tell."""
-    ahead.begin()  # before the rest is imported, as microdemucs.room has it
+    preload.begin()  # before the rest is imported, as microdemucs.service has it
     from benchmarks.song_to_stems import load, separate
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="how often, in this process")
     asked = parser.parse_args()
     with ThreadPoolExecutor(1) as apart:  # a model is loaded while its first song is decoded
-        loading = apart.submit(load, ahead.models())
+        loading = apart.submit(load, preload.models())
         songs = [separate(asked.song, asked.into, loading) for _ in range(asked.times)]
     loaded = loading.result()
     told = {"ready": loaded.ready, "precision": loaded.precision, "songs": songs}

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tests.cluster.kube import NAMESPACE, PART, attempt, in_pod
+from testing.kube import NAMESPACE, PART, attempt, in_pod
 
 # 1 is the container's first process; its start counts in ticks from the machine's.
 _BEGAN = """

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from benchmarks.pods import said
 from benchmarks.songs import song
 from local.binaries import CACHE
-from tests.cluster import installation
-from tests.cluster.kube import pods
-from tests.cluster.service import Service
+from testing import installation
+from testing.cluster_service import Service
+from testing.kube import pods
 
 _SONG_S, _MIX_S = 180, 7200
-_SHORTEST_S = 20  # as functions.separate.ranges has it
+_SHORTEST_S = 20  # as functions.separate.ranges.partition has it
 _WINDOW_S = 5.85  # of audio that each window of htdemucs adds
 
 

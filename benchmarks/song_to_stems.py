@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from functions.separate.audio import decoded
+from functions.separate.audio.decoder import decoded
 from functions.separate.engine import Engine, Floats, Model
-from functions.separate.engine.models import Models
+from functions.separate.engine.registry import ModelRegistry
+from functions.separate.output.stems_writer import writing
 from functions.separate.stems import estimates, planned, wanted
-from functions.separate.writing import writing
 from microdemucs.options import Options
 
 if TYPE_CHECKING:
-    from functions.separate.shelf import Shelf
+    from functions.separate.output.stem_store import StemStore
 
 _LONGEST_S = 7200.0
 
@@ -34,7 +34,7 @@ class Loaded:
     precision: str
 
 
-def load(models: Models) -> Loaded:
+def load(models: ModelRegistry) -> Loaded:
     """The default of `models`, as the function loads it."""
     model, used = models.load(models.choose("")), Used()
     precision = str(getattr(model.engines[0], "precision", "f32"))
@@ -85,14 +85,14 @@ class _Timed:
 
 
 def separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
-    """As functions.separate.life does it; what it took."""
+    """As functions.separate.job_runner does it; what it took."""
     began, cpu = time.monotonic(), _cpu()
     first_block, options, go_on = 0.0, Options(), _nothing
     with path.open("rb") as file, decoded(file, _LONGEST_S, go_on) as song:
         loaded = loading.result()
         model, used = loaded.model, loaded.used
         network, windows = used.seconds, used.windows
-        shelf = cast("Shelf", _Folder(into))
+        shelf = cast("StemStore", _Folder(into))
         with writing(shelf, wanted(model, options), options, song.length) as files:
             plan = planned(model, song.length, options, "")
             for block in estimates(song, plan, go_on):
@@ -122,7 +122,7 @@ def _cpu() -> float:
 
 
 class _Folder:
-    """In the place of functions.separate.shelf's bucket."""
+    """In the place of functions.separate.output.stem_store's bucket."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)

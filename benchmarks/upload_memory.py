@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.stack import as_user, served, stack
+from testing.stack import as_user, served, stack
 
 MB = 1_000_000
 _PIECE = 3 * 2**18  # a multiple of 3: each piece is base64 of its own
@@ -94,7 +94,9 @@ def post(address: str, body: Iterator[bytes], length: int | None) -> str:
 
 def _worker() -> psutil.Process:
     """The gunicorn worker of the function: the one whose parent is our child."""
-    [function] = [one for one in psutil.Process().children() if "microdemucs.room" in one.cmdline()]
+    [function] = [
+        one for one in psutil.Process().children() if "microdemucs.service" in one.cmdline()
+    ]
     [worker] = function.children()
     return worker
 

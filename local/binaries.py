@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from local.bar import Bar
+from microdemucs.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("MICRO_DEMUCS_CACHE", Path.home() / ".cache/micro-demucs"))
 _BUILD_GB = 4
 

@@ -6,8 +6,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.binaries import MC, MINIO, ROOT
+from local.binaries import MC, MINIO
 from local.ports import free_port, is_free
+from microdemucs.paths import ROOT
 
 STATE = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
 
@@ -65,6 +66,7 @@ def local(state: Path = STATE, *, ports: dict[str, int] | None = None) -> Local:
     page = f"http://127.0.0.1:{chosen['UPLOAD_PORT']}"
     variables |= {
         "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'minio-events'}",
         "PYTHONUNBUFFERED": "1",
         "HOST": "127.0.0.1",
         "MINIO": str(MINIO.binary),

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local import sbom
-from local.binaries import ROOT
+from microdemucs.paths import ROOT
 
 _PROGRAMS = ("minio", "nats-server")  # what the overlay `local` has beside the project's own
 TARGETS = ("upload", "separate", "notify", "minio-events")

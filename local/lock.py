@@ -7,7 +7,7 @@ turn, and no kind changes what another has put there.
 import subprocess
 from pathlib import Path
 
-from local.binaries import ROOT
+from microdemucs.paths import ROOT
 
 _BOUND = ["pyproject.toml", "--constraint", "requirements/bench.txt"]
 LOCKS = {

@@ -15,12 +15,12 @@ from minio import Minio
 
 from local.api import Api
 from local.bar import Bar
-from local.binaries import ROOT
 from local.environment import Local, local
 from local.listener import Listener, pretty
 from local.stack import stack
 from microdemucs import store
 from microdemucs.jobs import DONE, PHASES, manifest_key
+from microdemucs.paths import ROOT
 from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 
 from local.bar import Bar
-from local.binaries import KUBECONFORM, KUSTOMIZE, MC, MINIO, ROOT, build
+from local.binaries import KUBECONFORM, KUSTOMIZE, MC, MINIO, build
+from microdemucs.paths import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
@@ -78,11 +79,6 @@ def _environment(kind: str) -> None:
 
     with Bar("packages") as bar:
         pip_install("-r", str(lock), watch=lambda collected: bar.at(done(collected)))
-    links = VENV / "links"
-    links.mkdir(exist_ok=True)
-    if not (links / "minio_events").is_symlink():
-        (links / "minio_events").symlink_to("../../minio-events")
-    (site / "micro-demucs.pth").write_text(f"{ROOT}\n{links}\n")
     stamp.write_text(wanted)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.binaries import ROOT
 from local.environment import STATE, Local
+from microdemucs.paths import ROOT
 
 _READY_S = 120
 _STOP_S = 20

@@ -12,12 +12,12 @@ _PORTS = {"http": 80, "https": 443}
 _IPV4_AT_END = [IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 
 
-class Forbidden(Exception):
+class ForbiddenUrl(Exception):
     """A webhook may not go there, now or ever; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WebhookUrl:
     """A URL taken apart. `host` is ASCII and without brackets, `path` has the query."""
 
     scheme: str
@@ -41,18 +41,18 @@ class Place:
         return self.port != _PORTS[self.scheme]
 
 
-def place_of(url: str) -> Place:
-    """Take `url` apart. Raises Forbidden where it is not http(s) to a host, or has userinfo."""
+def parse_webhook_url(url: str) -> WebhookUrl:
+    """Take `url` apart. Raises ForbiddenUrl where it is not http(s) to a host, or has userinfo."""
     try:
         parsed = parse_url(url)
     except LocationParseError:
-        raise Forbidden("the URL cannot be read") from None
+        raise ForbiddenUrl("the URL cannot be read") from None
     if parsed.scheme not in _PORTS or not parsed.host:
-        raise Forbidden("the URL is not http:// or https:// with a host")
+        raise ForbiddenUrl("the URL is not http:// or https:// with a host")
     if parsed.auth is not None:
-        raise Forbidden("the URL holds a user name or password")
+        raise ForbiddenUrl("the URL holds a user name or password")
     port = _PORTS[parsed.scheme] if parsed.port is None else parsed.port
-    return Place(parsed.scheme, parsed.host.strip("[]"), port, parsed.request_uri)
+    return WebhookUrl(parsed.scheme, parsed.host.strip("[]"), port, parsed.request_uri)
 
 
 def is_public(address: str) -> bool:

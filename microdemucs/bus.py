@@ -1,7 +1,7 @@
 """The bus: NATS JetStream for functions that are plain threads, on one connection of its own.
 
 The connection lives on an event loop in a thread of its own and comes back by itself for as long
-as the process lives. What needs the bus while it is away raises Later.
+as the process lives. What needs the bus while it is away raises RetryLater.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
-from microdemucs.problems import Later
+from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
 
 # Streams and their subjects; minio-events/ provisions and reads them.
@@ -28,7 +28,7 @@ SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
 STARTED_SUBJECT = "separation.started"
 # In the stream of songs, so that they wait in one line with them: a range of a song, and a song
 # whose ranges are all there.
-RANGE_SUBJECT, AGAIN_SUBJECT = "separation.range", "separation.again"
+RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.again"
 # Key-value buckets: job id → JobRecord, job id → cancel mark, song key → who writes beside it,
 # audio and options → where its stems are, and webhook registrations.
 JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"
@@ -37,7 +37,7 @@ _ASK_S = 5.0
 _T = TypeVar("_T")
 
 
-class Taken(Exception):
+class RevisionConflict(Exception):
     """Somebody else wrote this key first."""
 
 
@@ -91,37 +91,37 @@ class Bus:
         return self._client.is_connected and not self._is_closed
 
     def get(self, bucket: str, key: str) -> Entry | None:
-        """The entry at `key`, or None. Raises Later."""
+        """The entry at `key`, or None. Raises RetryLater."""
         return self._ask(self._get(bucket, key))
 
     def put(self, bucket: str, key: str, value: bytes) -> int:
-        """Write whatever is there; the new revision. Raises Later."""
+        """Write whatever is there; the new revision. Raises RetryLater."""
         return self._ask(self._put(bucket, key, value))
 
     def create(self, bucket: str, key: str, value: bytes) -> int:
-        """Write where nothing is; the new revision. Raises Taken, Later."""
+        """Write where nothing is; the new revision. Raises RevisionConflict, RetryLater."""
         return self._ask(self._create(bucket, key, value))
 
     def update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
-        """Write where `revision` is the last; the new revision. Raises Taken, Later."""
+        """Write where `revision` is the last; the new revision. Raises RevisionConflict, RetryLater."""
         return self._ask(self._update(bucket, key, value, revision))
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete, whether it is there or not. Raises Later."""
+        """Delete, whether it is there or not. Raises RetryLater."""
         self._ask(self._delete(bucket, key))
 
     def publish(self, subject: str, data: bytes, message_id: str) -> None:
-        """Hand `data` to the stream that holds `subject`, once per `message_id`. Raises Later."""
+        """Hand `data` to the stream that holds `subject`, once per `message_id`. Raises RetryLater."""
         self._ask(self._publish(subject, data, message_id))
 
     def entries(self, bucket: str, keys: str = ">") -> list[Entry]:
-        """What is at the keys that match the subject pattern `keys`, now. Raises Later."""
+        """What is at the keys that match the subject pattern `keys`, now. Raises RetryLater."""
         return self._ask(self._entries(bucket, keys))
 
     def tell(self, subject: str, data: bytes) -> None:
         """Send `data` without waiting and without a promise: it is lost where the bus is away."""
         if self.is_up:
-            with suppress(Later):  # closed just now
+            with suppress(RetryLater):  # closed just now
                 self._begin(self._client.publish(subject, data))
 
     def watch(self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event) -> None:
@@ -149,25 +149,25 @@ class Bus:
         self._loop.close()
 
     def _begin(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Have the thread of the connection do `work`. Raises Later where that is closed."""
+        """Have the thread of the connection do `work`. Raises RetryLater where that is closed."""
         with self._beginning:
             if self._is_closed:
                 work.close()
-                raise Later("bus-away", "The connection to the message bus is closed", after=3)
+                raise RetryLater("bus-away", "The connection to the message bus is closed", after=3)
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
         if self._is_closed or not self._connected.wait(_ASK_S):
             question.close()
-            raise Later("bus-away", "The message bus cannot be reached", after=3)
+            raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
         future = self._begin(question)
         try:
             return future.result(_ASK_S)
         except nats.js.errors.KeyWrongLastSequenceError as error:
-            raise Taken from error
+            raise RevisionConflict from error
         except (nats.errors.Error, WaitedTooLong, CancelledError, OSError) as error:
             future.cancel()
-            raise Later("bus-away", "The message bus does not answer", after=3) from error
+            raise RetryLater("bus-away", "The message bus does not answer", after=3) from error
 
     async def _end(self) -> None:
         # First, and not among the rest: connecting may end well although it was cancelled (wait_for

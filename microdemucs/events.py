@@ -24,7 +24,7 @@ SONG_SUFFIXES = (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus")
 _NEW_BYTES = {f"ObjectCreated:{how}" for how in ("Put", "Post", "Copy", "CompleteMultipartUpload")}
 
 
-class MalformedNotification(ValueError):
+class MalformedMessage(ValueError):
     """The message is not a bucket notification; the text says where it stops being one."""
 
 
@@ -57,23 +57,23 @@ class ObjectCreated:
 def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]]:
     """Yield an event and its object for each object that `message` says has new bytes.
 
-    Raises MalformedNotification where the message is not one.
+    Raises MalformedMessage where the message is not one.
     """
     try:
         records = json.loads(message)["Records"]
         for record in records:
             action = record["eventName"].removeprefix("s3:")
             if action in _NEW_BYTES:
-                created = object_of(record)
+                created = object_from_record(record)
                 yield _event(record, action, created), created
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise MalformedNotification(f"not a bucket notification: {error!r}") from error
+        raise MalformedMessage(f"not a bucket notification: {error!r}") from error
 
 
-def object_of(record: Any) -> ObjectCreated:
+def object_from_record(record: Any) -> ObjectCreated:
     """The object that an S3 event record speaks of: the data of an ObjectCreated CloudEvent.
 
-    Raises MalformedNotification where `record` is not one.
+    Raises MalformedMessage where `record` is not one.
     """
     try:
         s3 = record["s3"]
@@ -100,7 +100,7 @@ def object_of(record: Any) -> ObjectCreated:
         if not isinstance(created.size, int):
             raise TypeError("size is not a number")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise MalformedNotification(f"not an S3 event record: {error!r}") from error
+        raise MalformedMessage(f"not an S3 event record: {error!r}") from error
     return created
 
 
@@ -118,7 +118,7 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
 
 
 def record_of(created: ObjectCreated, request_id: str) -> dict[str, Any]:
-    """The S3 event record of such a message: what `object_of` reads."""
+    """The S3 event record of such a message: what `object_from_record` reads."""
     described = {
         "key": quote_plus(created.key),
         "size": created.size,

@@ -63,17 +63,17 @@ def failure_key(song_key: str) -> str:
     return f"{song_key}/{FAILURE}"
 
 
-def pieces_prefix(song_key: str) -> str:
+def preview_prefix(song_key: str) -> str:
     """Before the keys of what can be heard of stems that are not done."""
     return f"{song_key}/.live/"
 
 
-def piece_key(song_key: str, file: str, number: int) -> str:
+def preview_key(song_key: str, file: str, number: int) -> str:
     """Where piece `number`, from 1, of the stem's `file` is."""
-    return f"{pieces_prefix(song_key)}{file}/{number:06}"
+    return f"{preview_prefix(song_key)}{file}/{number:06}"
 
 
-def lease_key(song_key: str) -> str:
+def song_digest(song_key: str) -> str:
     """The key under which whoever writes beside `song_key` holds that right."""
     return hashlib.sha256(song_key.encode()).hexdigest()[:32]
 

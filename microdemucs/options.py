@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from microdemucs.problems import Refused
+from microdemucs.problems import Rejected
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
 FORMATS = tuple(CONTENT_TYPES)
@@ -21,7 +21,7 @@ MAX_SHIFTS = 20
 MAX_OVERLAP = 0.9
 
 
-class BadOption(Refused):
+class BadOption(Rejected):
     """An option has a value it does not accept; the text names both."""
 
     def __init__(self, name: str, value: Any, accepts: str) -> None:

@@ -37,14 +37,14 @@ class Problem(Exception):
         return document | self.more
 
 
-class Refused(Problem):
+class Rejected(Problem):
     """This song can never be separated as asked: told in failure.json, not tried again."""
 
     def __init__(self, kind: str, title: str, detail: str = "", **more: Any) -> None:
         super().__init__(422, kind, title, detail, **more)
 
 
-class Later(Problem):
+class RetryLater(Problem):
     """It may pass later: answered 503 with Retry-After, and the event comes again.
 
     `after` is in seconds. `busy` says that the event itself was not even begun: answered 429,

@@ -12,7 +12,7 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from microdemucs.problems import Later
+from microdemucs.problems import RetryLater
 from microdemucs.settings import StoreSettings
 
 # What S3 calls an object, a version or a bucket that is not there.
@@ -20,7 +20,7 @@ _MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "NotFound", "MethodNot
 _CONNECT_S, _READ_S = 3.0, 60.0
 
 
-class Changed(Exception):
+class ObjectChanged(Exception):
     """The object is gone or has other bytes now than those that were asked for."""
 
 
@@ -47,21 +47,21 @@ def connect(settings: StoreSettings, *, public: bool = False) -> Minio:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Tell what the store refuses: Changed where the object is not there, else Later."""
+    """Tell what the store refuses: ObjectChanged where the object is not there, else RetryLater."""
     try:
         yield
     except S3Error as error:
         if error.code in _MISSING or error.code == "PreconditionFailed":
-            raise Changed(error.code) from error
-        raise Later(
+            raise ObjectChanged(error.code) from error
+        raise RetryLater(
             "store-away", "The store cannot be used now", f"the store answered {error.code}"
         ) from error
     except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError) as error:
-        raise Later("store-away", "The store cannot be reached", after=3) from error
+        raise RetryLater("store-away", "The store cannot be reached", after=3) from error
 
 
 def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
-    """The JSON object at `key`, or None where there is none. Raises Later."""
+    """The JSON object at `key`, or None where there is none. Raises RetryLater."""
     try:
         with told():
             answer = store.get_object(bucket, key)
@@ -70,23 +70,25 @@ def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
             finally:
                 answer.close()
                 answer.release_conn()
-    except (Changed, json.JSONDecodeError):
+    except (ObjectChanged, json.JSONDecodeError):
         return None
     return document if isinstance(document, dict) else None
 
 
 def write_json(store: Minio, bucket: str, key: str, document: dict[str, Any], type_: str) -> None:
-    """Put `document` at `key` with content type `type_`. Raises Later."""
+    """Put `document` at `key` with content type `type_`. Raises RetryLater."""
     body = json.dumps(document, indent=2, ensure_ascii=False).encode()
     with told():
         store.put_object(bucket, key, io.BytesIO(body), len(body), content_type=type_)
 
 
 def remove_all(store: Minio, bucket: str, prefix: str) -> None:
-    """Remove every object whose key begins with `prefix`. Raises Later."""
+    """Remove every object whose key begins with `prefix`. Raises RetryLater."""
     with told():
         there = store.list_objects(bucket, prefix, recursive=True)
         doomed = [DeleteObject(str(one.object_name)) for one in there]
         errors = list(store.remove_objects(bucket, doomed)) if doomed else []
     if errors:
-        raise Later("store-away", "The store cannot be used now", "it keeps what is to be removed")
+        raise RetryLater(
+            "store-away", "The store cannot be used now", "it keeps what is to be removed"
+        )

@@ -11,7 +11,7 @@ from demucs.pretrained import REMOTE_ROOT, _parse_remote_files
 from torch.hub import download_url_to_file
 
 from functions.separate.engine import hub
-from functions.separate.engine.places import files_of
+from functions.separate.engine.locate import files_of
 
 
 def fetch(name: str, folder: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from fetch import fetch
 
-from functions.separate.engine import UnusableWeights, exported, torch_engine
-from functions.separate.engine.export import NotExportable, export
-from functions.separate.engine.places import BUNDLED, ROOT, Weights, inside
+from functions.separate.engine import UnusableWeights, torch_engine
+from functions.separate.engine.export.exporter import NotExportable, export
+from functions.separate.engine.locate import BUNDLED, Weights, inside
+from functions.separate.engine.openvino_backend import exported_model
+from microdemucs.paths import ROOT
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
         print(f"{weights.home} holds the exported form without the weights: nothing is to be done")
         return
     digest, home = weights.digest(), weights.home or folder / name
-    there = exported.find(home)
+    there = exported_model.find(home)
     if asked.name and there and there.weights == digest:
         print(f"{home} is complete")
         return

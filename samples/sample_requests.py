@@ -90,7 +90,7 @@ def main(api: "Api", listener: "Listener") -> None:
     api.ask("DELETE", f"/apiv1/remove/{own_hash}/base", 200, shows=["reason"])
     api.get(f"/apiv1/track/{own_hash}/drums", 404, shows=["type"])
 
-    api.title("Changed my mind")
+    api.title("ObjectChanged my mind")
     form = upload(api, song, {"shifts": 5})
     until(lambda: api.send("GET", form["job"]).status == 200)
     api.ask("DELETE", form["job"], 202, shows=["state", "reason"])

@@ -10,20 +10,20 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from functions.notify.context import Context
 from functions.notify.deliveries import CALLBACK, Delivery, wait
 from functions.notify.egress import Answer, Unreachable
-from functions.notify.parts import Parts
-from microdemucs.addresses import Forbidden, place_of
-from microdemucs.bus import WEBHOOKS, Bus, Taken
-from microdemucs.problems import Later, Problem, Refused, now
+from microdemucs.addresses import ForbiddenUrl, parse_webhook_url
+from microdemucs.bus import WEBHOOKS, Bus, RevisionConflict
+from microdemucs.problems import Problem, Rejected, RetryLater, now
 
 log = logging.getLogger(__name__)
 
 
-def attempt(parts: Parts, delivery: Delivery, number: int) -> None:
+def attempt(parts: Context, delivery: Delivery, number: int) -> None:
     """Post `delivery` for the `number`th time, 1 for the first.
 
-    Raises Later where it is to be tried again, Refused where it never will be.
+    Raises RetryLater where it is to be tried again, Rejected where it never will be.
     """
     record = _record(parts.bus, delivery.target)
     if record is None:
@@ -31,11 +31,11 @@ def attempt(parts: Parts, delivery: Delivery, number: int) -> None:
         return
     url, secret = record["url"], record.get("secret", parts.settings.callback_secret)
     try:
-        host = place_of(url).name
+        host = parse_webhook_url(url).name
         answer = parts.settings.egress.post(url, _headers(delivery, secret), delivery.body.encode())
-    except Forbidden as error:
+    except ForbiddenUrl as error:
         log.error("webhook refused", extra={"reason": str(error)})
-        raise Refused("webhook-refused", "A webhook may not go there", str(error)) from error
+        raise Rejected("webhook-refused", "A webhook may not go there", str(error)) from error
     except Unreachable as error:
         raise _failed(parts, delivery, number, host, str(error)) from error
     if answer.status == 410:
@@ -61,7 +61,7 @@ def _headers(delivery: Delivery, secret: str) -> dict[str, str]:
 
 
 def _failed(
-    parts: Parts, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
+    parts: Context, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
 ) -> Problem:
     age = (datetime.now(UTC) - datetime.fromisoformat(delivery.created)).total_seconds()
     after = wait(delivery.delivery, number, age, parts.settings.schedule, asked)
@@ -69,9 +69,9 @@ def _failed(
     if after is None:
         log.error("webhook given up", extra=about)
         detail = f"{number} attempts, the last: {why}"
-        return Refused("undeliverable", "A webhook did not take an event", detail)
+        return Rejected("undeliverable", "A webhook did not take an event", detail)
     log.warning("webhook failed", extra={**about, "again_s": round(after)})
-    return Later("not-delivered", "A webhook did not take an event yet", why, after=after)
+    return RetryLater("not-delivered", "A webhook did not take an event yet", why, after=after)
 
 
 def _asked(answer: Answer) -> float:
@@ -94,5 +94,5 @@ def _switch_off(bus: Bus, target: str) -> None:
     record = json.loads(entry.value) | {"active": False, "updated": now()}
     try:
         bus.update(WEBHOOKS, target, json.dumps(record).encode(), entry.revision)
-    except Taken:  # changed this moment by its owner, whose word counts
+    except RevisionConflict:  # changed this moment by its owner, whose word counts
         log.info("webhook changed meanwhile: left as it is")

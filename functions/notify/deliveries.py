@@ -26,8 +26,8 @@ _ABOUT_THE_JOB = {
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """Something to tell: one event of one job, not yet addressed to anybody.
+class JobEvent:
+    """Something to tell: one event of one job, not yet deliveries_for to anybody.
 
     `time` is RFC 3339, `callback` the id of the job's own callback, "" for none.
     """
@@ -69,29 +69,29 @@ class Delivery:
         return json.dumps(asdict(self), ensure_ascii=False).encode()
 
 
-def started(message: Mapping[str, Any]) -> News:
+def started(message: Mapping[str, Any]) -> JobEvent:
     """What a `separation.started` message tells. Raises KeyError."""
     data = _members(message, "job", "song", "options")
     data["model"] = {"name": message["model"]}
     return _news(STARTED, message, message["started"], data)
 
 
-def completed(manifest: Mapping[str, Any], link: Callable[[str], str]) -> News:
+def completed(manifest: Mapping[str, Any], link: Callable[[str], str]) -> JobEvent:
     """What a manifest.json tells; `link` makes an address of a stem's key. Raises KeyError."""
     data = _members(manifest, "job", "song", "options", "model", "timings", "warnings")
     data["stems"] = [stem | {"url": link(stem["key"])} for stem in manifest["stems"]]
     return _news(COMPLETED, manifest, manifest["finished"], data, manifest.get("callback", ""))
 
 
-def failed(failure: Mapping[str, Any]) -> News:
+def failed(failure: Mapping[str, Any]) -> JobEvent:
     """What a failure.json tells. Raises KeyError."""
     data = _members(failure, "job", "song", "options")
     data["problem"] = {k: v for k, v in failure.items() if k not in _ABOUT_THE_JOB}
     return _news(FAILED, failure, failure["finished"], data, failure.get("callback", ""))
 
 
-def addressed(
-    news: News,
+def deliveries_for(
+    news: JobEvent,
     webhooks: Iterable[Mapping[str, Any]],
     callback: Mapping[str, Any] | None,
     source: str,
@@ -129,9 +129,9 @@ def wait(
 
 def _news(
     type_: str, told: Mapping[str, Any], time: str, data: Mapping[str, Any], callback: str = ""
-) -> News:
+) -> JobEvent:
     trace = told.get("trace", "")
-    return News(type_, told["job"], told["song"]["key"], time, trace, callback, data)
+    return JobEvent(type_, told["job"], told["song"]["key"], time, trace, callback, data)
 
 
 def _members(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _members(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _delivery(
-    news: News, target: str, source: str, created: str, more: Mapping[str, Any]
+    news: JobEvent, target: str, source: str, created: str, more: Mapping[str, Any]
 ) -> Delivery:
     said = json.dumps([news.job, news.type, news.time, target])
     id_ = "msg_" + hashlib.sha256(said.encode()).hexdigest()[:32]

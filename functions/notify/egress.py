@@ -22,7 +22,7 @@ from http.client import HTTPException
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from microdemucs.addresses import Forbidden, Place, is_public, place_of
+from microdemucs.addresses import ForbiddenUrl, WebhookUrl, is_public, parse_webhook_url
 
 RESOLVE_S, CONNECT_S, TOTAL_S = 3.0, 3.0, 15.0
 _ANSWER_BYTES = 64 * 1024  # what a polite receiver may answer before it is cut off
@@ -55,13 +55,13 @@ class Egress:
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST `body` to `url` in at most about TOTAL_S.
 
-        Raises Forbidden where it may not go there, Unreachable where no answer came.
+        Raises ForbiddenUrl where it may not go there, Unreachable where no answer came.
         """
         began = time.monotonic()
-        place = place_of(url)
+        place = parse_webhook_url(url)
         found = resolve(place)
         if not self.allow_private and not all(map(is_public, found)):
-            raise Forbidden(f"{place.host} has an address that is not public")
+            raise ForbiddenUrl(f"{place.host} has an address that is not public")
         with _told(), closing(self._first_that_answers(place, found)) as connection:
             left = max(1.0, began + TOTAL_S - time.monotonic())
             connection.timeout = left  # of each read; the watchdog ends a slow sequence of them
@@ -78,7 +78,7 @@ class Egress:
                     answer.read(_ANSWER_BYTES)
         return Answer(answer.status, _seconds(answer.headers.get("Retry-After", "")))
 
-    def _first_that_answers(self, place: Place, found: list[str]) -> HTTPConnection:
+    def _first_that_answers(self, place: WebhookUrl, found: list[str]) -> HTTPConnection:
         first, *others = found
         try:
             return self._connected(place, first)
@@ -87,7 +87,7 @@ class Egress:
                 raise
             return self._connected(place, others[0])
 
-    def _connected(self, place: Place, address: str) -> HTTPConnection:
+    def _connected(self, place: WebhookUrl, address: str) -> HTTPConnection:
         if place.scheme == "http":
             connection = HTTPConnection(address, place.port, timeout=CONNECT_S)
         else:
@@ -109,7 +109,7 @@ class Egress:
         return connection
 
 
-def resolve(place: Place) -> list[str]:
+def resolve(place: WebhookUrl) -> list[str]:
     """Every address of the host, best first, each once. Raises Unreachable."""
     asked = _resolvers.submit(socket.getaddrinfo, place.host, place.port, type=socket.SOCK_STREAM)
     try:

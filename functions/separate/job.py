@@ -5,10 +5,10 @@ from typing import Any
 
 from cloudevents.http import CloudEvent
 
-from microdemucs.events import RANGE, MalformedNotification, ObjectCreated, object_of
+from microdemucs.events import RANGE, MalformedMessage, ObjectCreated, object_from_record
 from microdemucs.jobs import job_id
 from microdemucs.options import Options
-from microdemucs.problems import Problem, Refused
+from microdemucs.problems import Problem, Rejected
 
 # S3 allows keys of 1024 bytes, and a stem's name comes after the song's.
 _LONGEST_KEY = 1000
@@ -33,17 +33,17 @@ class Job:
         said: Any = event.get_data()
         try:
             part = said if event["type"] == RANGE else None
-            song = object_of(said["song"] if part else said)
-        except (MalformedNotification, TypeError, KeyError) as error:
+            song = object_from_record(said["song"] if part else said)
+        except (MalformedMessage, TypeError, KeyError) as error:
             raise Problem(400, "no-song", "The event speaks of no new object") from error
         parts = str(event.get_attributes().get("traceparent", "")).split("-")
         trace = parts[1] if len(parts) >= 4 else ""
         return Job(job_id(song), song, trace, song.metadata.get("callback", ""), part)
 
     def options(self) -> Options:
-        """Raises Refused, of which BadOption is one."""
+        """Raises Rejected, of which BadOption is one."""
         if len(self.song.key.encode()) > _LONGEST_KEY:
-            raise Refused(
+            raise Rejected(
                 "key-too-long",
                 "The song's key leaves no room for its stems' names",
                 f"it has {len(self.song.key.encode())} bytes; {_LONGEST_KEY} are accepted",

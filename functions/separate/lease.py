@@ -7,9 +7,9 @@ import threading
 import time
 from contextlib import suppress
 
-from microdemucs.bus import LEASES, Bus, Taken
-from microdemucs.jobs import lease_key
-from microdemucs.problems import Later
+from microdemucs.bus import LEASES, Bus, RevisionConflict
+from microdemucs.jobs import song_digest
+from microdemucs.problems import RetryLater
 
 REFRESH_S = 4.0
 _WAIT_S = 5.0
@@ -21,20 +21,20 @@ class Lease:
 
     def __init__(self, bus: Bus, song_key: str, owner: str) -> None:
         self._bus = bus
-        self._key = lease_key(song_key)
+        self._key = song_digest(song_key)
         self._owner = owner.encode()
         self._revision = 0
         self.lost = threading.Event()
 
     def take(self) -> None:
-        """Wait a little for it. Raises Later where another keeps it, or the bus is away."""
+        """Wait a little for it. Raises RetryLater where another keeps it, or the bus is away."""
         until = time.monotonic() + _WAIT_S
         while True:
             try:
                 self._revision = self._bus.create(LEASES, self._key, self._owner)
-            except Taken:
+            except RevisionConflict:
                 if time.monotonic() > until:
-                    raise Later(
+                    raise RetryLater(
                         "song-busy", "Another process works on this song", busy=True
                     ) from None
                 time.sleep(_ASK_AGAIN_S)
@@ -42,17 +42,17 @@ class Lease:
                 return
 
     def refresh(self) -> None:
-        """Say that the holder lives. Raises Later where the bus is away."""
+        """Say that the holder lives. Raises RetryLater where the bus is away."""
         try:
             self._revision = self._bus.update(LEASES, self._key, self._owner, self._revision)
-        except Taken:  # it ran out, while the bus or this process stood still
+        except RevisionConflict:  # it ran out, while the bus or this process stood still
             try:
                 self._revision = self._bus.create(LEASES, self._key, self._owner)
-            except Taken:
+            except RevisionConflict:
                 self.lost.set()
 
     def release(self) -> None:
         """Let the next one in at once; where the bus is away the entry runs out by itself."""
         if self._bus.is_up and not self.lost.is_set():
-            with suppress(Later):
+            with suppress(RetryLater):
                 self._bus.delete(LEASES, self._key)

@@ -11,16 +11,16 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from functions.separate import ahead
+from functions.separate import preload
+from functions.separate.context import Context
 from functions.separate.job import Job
-from functions.separate.life import live
-from functions.separate.range_life import live_range
-from functions.separate.tools import Tools
-from microdemucs import logs, room, settings, store
+from functions.separate.job_runner import run_job
+from functions.separate.range_runner import run_range
+from microdemucs import logs, service, settings, store
 from microdemucs.bus import Bus
-from microdemucs.problems import Later
+from microdemucs.problems import RetryLater
 
-_tools: Tools | None = None
+_tools: Context | None = None
 _starting, _working = threading.Lock(), threading.Lock()
 
 
@@ -30,26 +30,26 @@ def separate(event: CloudEvent) -> None:
 
     Or it is a range of a long song that is asked for: put what it gives, until all are there.
     """
-    room.no_content()
+    service.no_content()
     job = Job.of(event)
     with alone(), logs.about(job=job.id, trace=job.trace):
-        (live_range if job.part else live)(job, tools())
+        (run_range if job.part else run_job)(job, tools())
 
 
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the cores: two songs at once would take longer than one after the other."""
-    if room.stopping.is_set():
-        raise Later("stopping", "This process is about to end", after=1, busy=True)
+    if service.stopping.is_set():
+        raise RetryLater("stopping", "This process is about to end", after=1, busy=True)
     if not _working.acquire(blocking=False):
-        raise Later("busy", "Another song is being separated here", after=1, busy=True)
+        raise RetryLater("busy", "Another song is being separated here", after=1, busy=True)
     try:
         yield
     finally:
         _working.release()
 
 
-def tools() -> Tools:
+def tools() -> Context:
     """Store, bus and models; made by the first who asks, in the process that serves."""
     global _tools
     with _starting:
@@ -58,9 +58,9 @@ def tools() -> Tools:
             bus = Bus(settings.BusSettings(), "separate")
             logs.start("separate", bus)
             client = store.connect(at)
-            models = ahead.models()
+            models = preload.models()
             models.store, models.bucket = client, at.models
-            _tools = Tools(
+            _tools = Context(
                 client,
                 bus,
                 models,
@@ -75,11 +75,11 @@ def tools() -> Tools:
 
 
 def ready() -> None:
-    """Raise Later while the bus is away; load the default model before the first song comes."""
+    """Raise RetryLater while the bus is away; load the default model before the first song comes."""
     has = tools()
     if not has.bus.is_up:
-        raise Later("bus-away", "The message bus cannot be reached", after=1)
+        raise RetryLater("bus-away", "The message bus cannot be reached", after=1)
     has.models.load(has.models.choose(""))
 
 
-room.furnish(flask.current_app, ready)
+service.install_probes_and_errors(flask.current_app, ready)

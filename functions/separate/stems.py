@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from functions.separate.audio import Song
+from functions.separate.audio.decoder import DecodedSong
 from functions.separate.engine import Floats, Model
-from functions.separate.overlap import Plan, separate
+from functions.separate.engine.overlap_add import Plan, separate
 from microdemucs.options import BadOption, Options
 
 
@@ -53,7 +53,7 @@ def planned(model: Model, length: int, options: Options, seed: str) -> Plan:
     )
 
 
-def estimates(song: Song, plan: Plan, check: Callable[[float], None]) -> Iterator[Floats]:
+def estimates(song: DecodedSong, plan: Plan, check: Callable[[float], None]) -> Iterator[Floats]:
     """[sources, 2, n] in order: the song's sources at its own level.
 
     What `check` raises ends the work. Raises MemoryError.

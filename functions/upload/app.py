@@ -6,16 +6,26 @@ import time
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from functions.upload import jobs, live, page, progress, separate, tokens, tracks, uploads, webhooks
-from functions.upload.documents import DOCUMENT_BYTES
-from functions.upload.parts import lazily, parts
-from microdemucs import room
-from microdemucs.problems import Later, Problem
+from functions.upload import (
+    event_stream,
+    jobs,
+    page,
+    presigned_form,
+    preview,
+    separations,
+    tokens,
+    tracks,
+    webhooks,
+)
+from functions.upload.context import lazily, parts
+from functions.upload.json_documents import DOCUMENT_BYTES
+from microdemucs import service
+from microdemucs.problems import Problem, RetryLater
 from microdemucs.store import told
 
 log = logging.getLogger(__name__)
 
-FAMILIES = (page, uploads, separate, jobs, progress, live, tracks, webhooks)
+FAMILIES = (page, presigned_form, separations, jobs, event_stream, preview, tracks, webhooks)
 
 
 def web() -> flask.Flask:
@@ -30,7 +40,7 @@ def web() -> flask.Flask:
     for family in FAMILIES:
         app.register_blueprint(family.routes)
     app.after_request(_finish)
-    room.furnish(app, ready)
+    service.install_probes_and_errors(app, ready)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     return app
 
@@ -41,10 +51,10 @@ def ready() -> None:
     tokens.check_settings(have.settings)
     have.jobs.check()
     if not have.bus.is_up:
-        raise Later("bus-away", "The message bus cannot be reached", after=3)
+        raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
     with told():
         if not have.store.bucket_exists(have.names.stems):
-            raise Later("store-away", "The store has no bucket for stems yet")
+            raise RetryLater("store-away", "The store has no bucket for stems yet")
 
 
 def _begin() -> None:
@@ -69,7 +79,7 @@ def _finish(response: flask.Response) -> flask.Response:
 
 def _too_large(_: RequestEntityTooLarge) -> flask.Response:
     limit = flask.request.max_content_length
-    return room.answer(
+    return service.answer(
         Problem(
             413,
             "body-too-large",

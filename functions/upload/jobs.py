@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import flask
 
-from functions.upload.documents import bad
-from functions.upload.parts import Parts, parts
-from functions.upload.view import Seen, song_hash
+from functions.upload.context import Context, parts
+from functions.upload.jobs_view import VersionedRecord, song_hash
+from functions.upload.json_documents import bad
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, RUNNING, STATES, WAITING, JobRecord
 from microdemucs.problems import Problem, now
@@ -87,7 +87,7 @@ def queue() -> dict[str, list[str]]:
     return {"queue": list(dict.fromkeys(map(song_hash, pending)))}
 
 
-def find(have: Parts, id_: str) -> Seen:
+def find(have: Context, id_: str) -> VersionedRecord:
     """The job that `id_` means. Raises Problem."""
     have.jobs.check()
     found = have.jobs.find(id_)
@@ -106,7 +106,7 @@ def unknown_job() -> Problem:
     )
 
 
-def shown(have: Parts, job: JobRecord) -> dict[str, Any]:
+def shown(have: Context, job: JobRecord) -> dict[str, Any]:
     """`job` as the API tells it: the record, and where to go from it."""
     hash_ = song_hash(job)
     own = f"/apiv1/jobs/{job.id}"
@@ -118,7 +118,7 @@ def shown(have: Parts, job: JobRecord) -> dict[str, Any]:
     }
 
 
-def _stem(have: Parts, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
+def _stem(have: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
     download = have.links.presigned_get_object(
         have.names.stems,
         f"{job.key}/{file}",

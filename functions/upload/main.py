@@ -6,7 +6,7 @@ It is a Flask app of its own; functions-framework hands every request to it.
 import flask
 import functions_framework
 
-from functions.upload import peer
+from functions.upload import connection
 from functions.upload.app import web
 
 _web = web()
@@ -15,7 +15,7 @@ _web = web()
 @functions_framework.http
 def upload(request: flask.Request) -> flask.Response:
     """Answer `request` as the web app does."""
-    peer.limit_stalls(request)
+    connection.limit_stalls(request)
     with _web.request_context(request.environ):
         response = _web.full_dispatch_request()
-    return peer.answer_first(request, response)
+    return connection.answer_first(request, response)

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from functions.upload.parts import parts
+from functions.upload.context import parts
 from microdemucs.events import SONG_SUFFIXES
 from microdemucs.options import BITRATES, FORMATS
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import flask
 
-from functions.upload.parts import UploadSettings, parts
-from microdemucs import room
+from functions.upload.context import UploadSettings, parts
+from microdemucs import service
 from microdemucs.problems import Problem
 
 _OPEN = {"/apiv1/openapi.json"}
@@ -22,7 +22,9 @@ def guard() -> flask.Response | None:
     # Another site's page makes a browser send what it never could read: a picture whose address
     # is a GET /apiv1/remove.
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return room.answer(Problem(403, "cross-site", "Another site's page may not use this API"))
+        return service.answer(
+            Problem(403, "cross-site", "Another site's page may not use this API")
+        )
     settings = parts().settings
     if settings.tokens:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -77,6 +79,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _challenge(problem: Problem, more: str = "") -> flask.Response:
-    response = room.answer(problem)
+    response = service.answer(problem)
     response.headers["WWW-Authenticate"] = f'Bearer realm="micro-demucs"{more}'
     return response

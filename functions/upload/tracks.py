@@ -11,12 +11,12 @@ from minio.datatypes import Object
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.http import http_date, is_resource_modified
 
+from functions.upload.context import Context, parts
 from functions.upload.jobs import disposition, unknown_job
-from functions.upload.parts import Parts, parts
-from microdemucs import room
+from microdemucs import service
 from microdemucs.jobs import manifest_key
-from microdemucs.problems import Later, Problem
-from microdemucs.store import Changed, read_json, told
+from microdemucs.problems import Problem, RetryLater
+from microdemucs.store import ObjectChanged, read_json, told
 
 _PIECE_BYTES = 256 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -86,7 +86,7 @@ def remove(hash_: str, name: str) -> dict[str, str]:
     return {"hash": hash_, "track": found.file, "reason": "removed"}
 
 
-def _find(have: Parts, hash_: str, name: str) -> Track:
+def _find(have: Context, hash_: str, name: str) -> Track:
     song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(have, hash_)
     manifest = read_json(have.store, have.names.stems, manifest_key(song))
     if manifest is None:
@@ -122,7 +122,7 @@ def not_separated() -> Problem:
     )
 
 
-def _song_of_job(have: Parts, id_: str) -> str:
+def _song_of_job(have: Context, id_: str) -> str:
     have.jobs.check()
     found = have.jobs.find(id_)
     if found is None:
@@ -130,11 +130,11 @@ def _song_of_job(have: Parts, id_: str) -> str:
     return found.record.key
 
 
-def _stat(have: Parts, track: Track) -> Object:
+def _stat(have: Context, track: Track) -> Object:
     try:
         with told():
             return have.store.stat_object(have.names.stems, track.key)
-    except Changed:
+    except ObjectChanged:
         raise Problem(
             404, "track-removed", "The track is not there any more", "it has been removed"
         ) from None
@@ -161,7 +161,7 @@ def _span(size: int) -> tuple[int, int] | None:
 
 
 def _no_such_part(size: int) -> flask.Response:
-    response = room.answer(
+    response = service.answer(
         Problem(
             416, "no-such-range", "The track has no such part", f"it has {size} bytes", size=size
         )
@@ -170,14 +170,14 @@ def _no_such_part(size: int) -> flask.Response:
     return response
 
 
-def _pieces(have: Parts, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
+def _pieces(have: Context, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
     try:
         with told():
             body = have.store.get_object(
                 have.names.stems, track.key, start, size, {"If-Match": f'"{etag}"'}
             )
-    except Changed:
-        raise Later("changed", "The track has just changed", after=1) from None
+    except ObjectChanged:
+        raise RetryLater("changed", "The track has just changed", after=1) from None
 
     def pieces() -> Iterator[bytes]:
         try:

@@ -8,12 +8,12 @@ from typing import Any
 
 import flask
 
-from functions.upload import targets
-from functions.upload.documents import bad, document
-from functions.upload.parts import Parts, parts
-from microdemucs.bus import WEBHOOKS, Entry, Taken
+from functions.upload import webhook_urls
+from functions.upload.context import Context, parts
+from functions.upload.json_documents import bad, document
+from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
 from microdemucs.events import COMPLETED, FAILED, STARTED
-from microdemucs.problems import Later, Problem, now
+from microdemucs.problems import Problem, RetryLater, now
 
 EVENTS = [STARTED, COMPLETED, FAILED]
 _DESCRIPTION_CHARACTERS = 500
@@ -67,10 +67,10 @@ def change(id_: str) -> dict[str, Any]:
         webhook = json.loads(entry.value or b"") | changes | {"updated": now()}
         try:
             have.bus.update(WEBHOOKS, id_, json.dumps(webhook).encode(), entry.revision)
-        except Taken:  # somebody else changes it too
+        except RevisionConflict:  # somebody else changes it too
             continue
         return _shown(webhook)
-    raise Later("busy", "Others change this webhook now", after=1)
+    raise RetryLater("busy", "Others change this webhook now", after=1)
 
 
 @routes.delete("/<id_>")
@@ -82,7 +82,7 @@ def forget(id_: str) -> tuple[str, int]:
     return "", 204
 
 
-def _find(have: Parts, id_: str) -> Entry:
+def _find(have: Context, id_: str) -> Entry:
     # an id of ours is hex: anything else may not even be a key of the bucket
     entry = have.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
     if entry is None or entry.value is None:
@@ -94,9 +94,9 @@ def _shown(webhook: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in webhook.items() if name != "secret"}
 
 
-def _checked(have: Parts, said: dict[str, Any]) -> dict[str, Any]:
+def _checked(have: Context, said: dict[str, Any]) -> dict[str, Any]:
     if "url" in said:
-        targets.checked(said["url"], "url", have.settings.allow_private)
+        webhook_urls.checked(said["url"], "url", have.settings.allow_private)
     if "events" in said:
         events = said["events"]
         if not isinstance(events, list) or not events or any(one not in EVENTS for one in events):

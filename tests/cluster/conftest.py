@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import installation
-from tests.cluster.kube import pods
-from tests.cluster.service import Service
-from tests.machine import until
+from testing import installation
+from testing.cluster_service import Service
+from testing.kube import pods
+from testing.machine import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def whole(service: Service) -> Service:
     """The same; no pod of separate is at work for the last test."""
-    until(lambda: not pods("separate"), 180, "separate at zero pods")
+    wait_until(lambda: not pods("separate"), 180, "separate at zero pods")
     service.forget()
     return service
 

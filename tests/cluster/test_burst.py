@@ -3,10 +3,10 @@
 import threading
 import time
 
-from tests.cluster.kube import pods, read
-from tests.cluster.service import Service, at_once
-from tests.machine import until
-from tests.songs import mp3
+from testing.cluster_service import Service, at_once
+from testing.kube import pods, read
+from testing.machine import wait_until
+from testing.songs import mp3
 
 
 def test_ten_songs_at_once_are_shared_by_two_pods_and_none_waits_beside_an_idle_one(
@@ -43,5 +43,5 @@ def test_ten_songs_at_once_are_shared_by_two_pods_and_none_waits_beside_an_idle_
     # as soon as one is done the next begins: nobody waits while a pod has nothing to do
     for begin, _ in spans[2:]:
         assert any(end <= begin for _, end in spans)
-    until(lambda: len(whole.told("completed")) == 10, 120, "ten webhooks")
+    wait_until(lambda: len(whole.told("completed")) == 10, 120, "ten webhooks")
     assert len({event["data"]["job"] for event in whole.told("completed")}) == 10

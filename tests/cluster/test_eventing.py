@@ -2,10 +2,10 @@
 
 import json
 
-from tests.cluster.kube import kubectl
-from tests.cluster.service import Service
-from tests.machine import until
-from tests.songs import mp3
+from testing.cluster_service import Service
+from testing.kube import kubectl
+from testing.machine import wait_until
+from testing.songs import mp3
 
 
 def test_a_trigger_of_ones_own_gets_the_completed_event(whole: Service):
@@ -16,6 +16,6 @@ def test_a_trigger_of_ones_own_gets_the_completed_event(whole: Service):
         lines = kubectl("logs", "deployment/example").splitlines()
         return [e for e in map(json.loads, lines) if e["subject"] == f"{key}/manifest.json"]
 
-    until(heard, 60, "the example's Trigger hears of it")
+    wait_until(heard, 60, "the example's Trigger hears of it")
     assert all(e["type"].startswith("com.amazonaws.s3.ObjectCreated") for e in heard())
     whole.told_of(manifest)

@@ -6,11 +6,11 @@ import subprocess
 import urllib3
 
 from local.binaries import MC
-from tests.cluster import installation
-from tests.cluster.kube import pods
-from tests.cluster.service import STORE, Service
-from tests.machine import until
-from tests.songs import mp3
+from testing import installation
+from testing.cluster_service import STORE, Service
+from testing.kube import pods
+from testing.machine import wait_until
+from testing.songs import mp3
 
 
 def test_a_song_dropped_with_mc_at_zero_pods_comes_back_and_the_pods_go(whole: Service, tmp_path):
@@ -45,7 +45,7 @@ def test_the_rest_api(whole: Service):
     song = mp3(9.0)
     said = whole.api("POST", "/apiv1/separate", {"mp3": base64.b64encode(song).decode()})
     whole.done(f"{said['hash']}.mp3")
-    job = until(
+    job = wait_until(
         lambda: (j := whole.job(f"{said['hash']}.mp3")) and j["state"] == "done" and j,
         what="its job is done",
     )

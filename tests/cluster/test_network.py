@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from local.binaries import ROOT
-from tests.cluster.kube import NAMESPACE, attempt, kubectl, read
-from tests.cluster.service import Service
+from testing.cluster_service import Service
+from testing.kube import NAMESPACE, attempt, kubectl, read
 
 ELSEWHERE = "micro-demucs-elsewhere"
 PUBLIC = "203.0.113.1"  # of a network for documentation: in truth it is nobody's (RFC 5737)

@@ -2,17 +2,17 @@
 
 import pytest
 
-from tests.cluster import installation
-from tests.cluster.kube import attempt, in_pod, kubectl, pods
-from tests.cluster.service import Service, at_once, lasting
-from tests.machine import until
-from tests.songs import mp3
+from testing import installation
+from testing.cluster_service import Service, at_once, lasting
+from testing.kube import attempt, in_pod, kubectl, pods
+from testing.machine import wait_until
+from testing.songs import mp3
 
 _KILL = """
 import os, signal
 for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
     words = open(f"/proc/{pid}/cmdline", "rb").read()
-    if pid != 1 and b"microdemucs.room" in words and pid != os.getpid():
+    if pid != 1 and b"microdemucs.service" in words and pid != os.getpid():
         os.kill(pid, signal.SIGKILL)
 """
 
@@ -55,7 +55,7 @@ def test_what_is_deleted_in_the_middle_of_a_burst(whole: Service, gone):
     number = ["nats-0", "minio-0", "bridge"].index(gone)
     songs = [mp3(14.0 + number + one / 10) for one in range(4)]
     at_once(*(lambda k=k, s=s: whole.put(s, k) for k, s in zip(keys, songs, strict=True)))
-    until(lambda: pods("separate"), 60)
+    wait_until(lambda: pods("separate"), 60)
     what = ["-l", "app=bridge"] if gone == "bridge" else [gone]
     attempt("delete", "pod", *what, "--grace-period=0", "--force", "--wait=false")
     for key in keys:

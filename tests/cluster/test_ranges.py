@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import installation
-from tests.cluster.kube import attempt, kubectl, pods
-from tests.cluster.service import Service
-from tests.machine import until
-from tests.songs import mp3
+from testing import installation
+from testing.cluster_service import Service
+from testing.kube import attempt, kubectl, pods
+from testing.machine import wait_until
+from testing.songs import mp3
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_ranges_on_two_pods_give_the_single_run_bit_for_bit_though_one_pod_is_ki
 ):
     body = mp3(42.0, 0.0)
     key = whole.put(body, "divided.mp3", format="wav")
-    at_work = until(lambda: len(there := pods("separate")) == 2 and there, 90, "two pods")
-    first = until(
+    at_work = wait_until(lambda: len(there := pods("separate")) == 2 and there, 90, "two pods")
+    first = wait_until(
         lambda: next((pod for pod in at_work if said(pod, "range done")), None), 90, "a range"
     )
     [other] = set(at_work) - {first}
@@ -60,6 +60,6 @@ def test_ranges_on_two_pods_give_the_single_run_bit_for_bit_though_one_pod_is_ki
     installation.configure(RANGE_SECONDS="0", SONG_CONCURRENCY="1")
     # with another option, since the same audio with the same ones is not separated again
     single = whole.put(body, "single.mp3", format="wav", stems="drums,vocals")
-    alone = until(lambda: whole.manifest(single), 240, "the single run")
+    alone = wait_until(lambda: whole.manifest(single), 240, "the single run")
     for stem in ("drums", "vocals"):
         assert wav(whole, alone, stem) == wav(whole, manifest, stem)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.cluster.kube import attempt, in_pod, kubectl
-from tests.cluster.service import Service
-from tests.songs import mp3
+from testing.cluster_service import Service
+from testing.kube import attempt, in_pod, kubectl
+from testing.songs import mp3
 
 _STORE = """
 import io, json, os

@@ -1,6 +1,6 @@
 """What separates one segment, whatever runs the network; a model is one or a bag of them.
 
-The overlap-add (functions.separate.overlap) and everything above it know engines by this only.
+The overlap-add (functions.separate.engine.overlap_add) and everything above it know engines by this only.
 """
 
 import os

@@ -13,16 +13,9 @@ from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
 
-from functions.separate.engine import (
-    SAMPLE_RATE,
-    Engine,
-    Floats,
-    Model,
-    Seconds,
-    UnusableWeights,
-)
+from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, Seconds, UnusableWeights
 from functions.separate.engine.cores import cores
-from functions.separate.engine.places import bag_in
+from functions.separate.engine.locate import bag_in
 
 
 class TorchEngine:

@@ -1,0 +1,1 @@
+"""A song as samples: download, decode, normalize, encode."""

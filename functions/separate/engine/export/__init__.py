@@ -1,0 +1,1 @@
+"""Export of a torch network for OpenVINO."""

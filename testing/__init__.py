@@ -1,0 +1,1 @@
+"""What the tests and the benchmarks share: real stores, buses, stacks, clusters and songs."""

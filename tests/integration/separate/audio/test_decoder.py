@@ -1,0 +1,285 @@
+"""Every format becomes the same samples, and what is no song is refused by its name."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from demucs.audio import convert_audio
+
+from functions.separate.audio import decoder
+from functions.separate.audio.decoder import DecodedSong
+from microdemucs.problems import Problem, Rejected
+from tests.integration.separate.sounds import decibels, encoded, file, music
+
+SECONDS = 3.0
+MUSIC = music(SECONDS)
+# What an encoder adds around the samples, at most.
+PADDING = 2400
+
+
+@contextmanager
+def opened(data: bytes, max_seconds: float = 60) -> Iterator[DecodedSong]:
+    with tempfile.TemporaryFile() as source:
+        source.write(data)
+        source.flush()
+        source.seek(0)
+        with decoder.decoded(source, max_seconds, lambda share: None) as song:
+            yield song
+
+
+def decoded(data: bytes, max_seconds: float = 60) -> tuple[DecodedSong, np.ndarray]:
+    """What was found out of a song, and its samples [n, 2]."""
+    with opened(data, max_seconds) as song:
+        samples = np.frombuffer(song.samples.read(), "<f4").reshape(-1, 2)
+    assert len(samples) == song.length
+    return song, samples
+
+
+@pytest.mark.parametrize(
+    ("data", "below"),
+    [
+        (file(MUSIC, subtype="PCM_16"), -75),
+        (file(MUSIC, subtype="PCM_24"), -120),
+        (file(MUSIC, subtype="FLOAT"), -180),
+        (file(MUSIC, subtype="DOUBLE"), -180),
+        (file(MUSIC, kind="FLAC", subtype="PCM_16"), -75),
+        (file(MUSIC, kind="FLAC", subtype="PCM_24"), -120),
+        (file(MUSIC, kind="OGG", subtype="VORBIS"), -15),
+        (encoded(MUSIC, 44_100, "mp3", "libmp3lame"), -15),
+        (encoded(MUSIC, 44_100, "ipod", "aac"), -15),
+        (encoded(MUSIC, 44_100, "ipod", "alac"), -75),
+        (encoded(music(SECONDS, 48_000), 48_000, "ogg", "libopus"), -10),
+    ],
+    ids=[
+        *("wav16", "wav24", "wav32f", "wav64f", "flac16", "flac24"),
+        *("vorbis", "mp3", "aac", "alac", "opus"),
+    ],
+)
+def test_a_format_becomes_the_samples_it_was_made_from(data, below):
+    song, heard = decoded(data)
+    assert abs(song.length - len(MUSIC)) <= PADDING
+    n = min(song.length, len(MUSIC))
+    assert decibels(heard[:n], MUSIC[:n]) < below
+
+
+def test_raw_aac_keeps_the_padding_that_it_does_not_declare():
+    heard = decoded(encoded(MUSIC, 44_100, "adts", "aac"))[1]
+    n = len(MUSIC) - 1024
+    assert decibels(heard[1024 : 1024 + n], MUSIC[:n]) < -15
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000, 96_000])
+def test_other_rates_are_resampled_as_well_as_demucs_does_it(rate):
+    given = music(SECONDS, rate)
+    heard = decoded(file(given, rate, subtype="FLOAT"))[1]
+    right = convert_audio(torch.from_numpy(given.T.copy()), rate, 44_100, 2).numpy().T
+    inner = slice(4410, -4410)  # at the ends each resampler has its own guess
+    assert abs(len(heard) - len(right)) <= 1
+    # julius' filter is shorter: what lies near half the lower rate differs
+    assert decibels(heard[: len(right)][inner], right[: len(heard)][inner]) < -20
+
+
+def test_a_tone_is_resampled_without_a_trace_of_another():
+    t = np.arange(3 * 48_000) / 48_000
+    given = np.stack([0.5 * np.sin(2 * np.pi * 997 * t)] * 2, 1).astype(np.float32)
+    heard = decoded(file(given, 48_000, subtype="FLOAT"))[1]
+    right = 0.5 * np.sin(2 * np.pi * 997 * np.arange(len(heard)) / 44_100)
+    assert decibels(heard[4410:-4410, 0], right[4410:-4410]) < -110
+
+
+def test_mono_is_doubled():
+    heard = decoded(file(MUSIC[:, :1], subtype="FLOAT"))[1]
+    assert np.array_equal(heard, np.repeat(MUSIC[:, :1], 2, 1))
+
+
+def test_of_more_channels_the_first_two_are_taken():
+    six = np.concatenate([MUSIC, music(SECONDS, seed=1), music(SECONDS, seed=2)], 1)
+    assert np.array_equal(decoded(file(six, subtype="FLOAT"))[1], MUSIC)
+
+
+@pytest.mark.parametrize("length", [1, 2, 1000])
+@pytest.mark.parametrize("rate", [8000, 44_100, 192_000])
+def test_the_shortest_file_is_a_song(length, rate):
+    song, _ = decoded(file(music(1, rate)[:length], rate))
+    assert song.length == max(1, int(length * 44_100 / rate + 0.5))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [MUSIC, MUSIC * 0, MUSIC * 0 + 0.25, MUSIC[:1], MUSIC + 0.5],
+    ids=["music", "silence", "constant", "one-sample", "offset"],
+)
+def test_the_level_is_what_demucs_takes(given):
+    song, _ = decoded(file(given, subtype="FLOAT"))
+    mono = given.astype(np.float64).mean(1)
+    assert song.mean == pytest.approx(mono.mean(), abs=1e-9)
+    deviation = mono.std(ddof=1) if len(mono) > 1 else 0
+    assert song.deviation == pytest.approx(deviation + 1e-8, rel=1e-6, abs=1e-9)
+
+
+def test_normalised_and_restored_is_the_song_itself():
+    with opened(file(MUSIC, subtype="FLOAT")) as song:
+        block = song.normalised(0).read(-5, song.length + 7)
+    assert not block[:, :5].any()
+    assert not block[:, -7:].any()
+    assert decibels(song.restored(block[:, 5:-7]), MUSIC.T) < -120
+
+
+NOISE = np.random.default_rng(1).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
+WAV, FLAC = file(MUSIC), file(MUSIC, kind="FLAC")
+MP3, M4A = encoded(MUSIC, 44_100, "mp3", "libmp3lame"), encoded(MUSIC, 44_100, "ipod", "aac")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "says"),
+    [
+        (b"", "empty", "0 bytes"),
+        (file(MUSIC[:0]), "empty", "no samples"),
+        (b"a text that somebody named song.mp3\n" * 500, "not-audio", "MP3, WAV, FLAC, M4A"),
+        (NOISE, "not-audio", "MP3, WAV"),
+        (b"#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "not-audio", ""),
+        (b"ffconcat version 1.0\nfile '/etc/passwd'\n", "not-audio", ""),
+        (WAV[: len(WAV) // 2], "truncated", "ends after 1.5 s of 3.0 s"),
+        (FLAC[: len(FLAC) // 2], "truncated", "of 3.0 s"),
+        (MP3[: len(MP3) // 2], "truncated", "s of 3.0 s"),
+        (M4A[: len(M4A) // 2], "truncated", "without its index"),
+        (FLAC[:200], "corrupt", ""),
+        (FLAC[:9000] + NOISE[: len(FLAC) - 9000], "truncated", ""),
+        (WAV, "too-long", "longer than 2 s"),
+    ],
+    ids=[
+        *("nothing", "no-samples", "text", "noise", "playlist", "concat"),
+        *("wav", "flac", "mp3", "m4a", "header", "damaged", "long"),
+    ],
+)
+def test_what_is_no_song_is_refused(data, kind, says):
+    with pytest.raises(Rejected) as refused:
+        decoded(data, max_seconds=2 if kind == "too-long" else 60)
+    assert (refused.value.kind, says in refused.value.detail) == (kind, True), refused.value.detail
+
+
+@pytest.mark.parametrize("unknown", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_that_was_streamed_does_not_know_its_length(unknown):
+    at = WAV.index(b"data") + 4
+    streamed = WAV[:at] + unknown.to_bytes(4, "little") + WAV[at + 4 :]
+    assert decoded(streamed)[0].length == len(MUSIC)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(MUSIC, 44_100, "adts", "aac"),
+        file(MUSIC, kind="OGG", subtype="VORBIS"),
+        encoded(music(SECONDS, 48_000), 48_000, "ogg", "libopus"),
+    ],
+    ids=["aac", "vorbis", "opus"],
+)
+def test_where_no_length_is_declared_what_is_there_is_separated(data):
+    assert 0.3 < decoded(data[: len(data) // 2])[0].seconds / SECONDS < 0.7
+
+
+def test_a_song_of_the_longest_time_is_not_too_long_for_its_padding():
+    assert decoded(encoded(MUSIC, 44_100, "adts", "aac"), max_seconds=3)[0].seconds > 3
+
+
+def test_a_header_that_lies_does_not_make_a_song_longer_than_the_limit():
+    at = WAV.index(b"data") + 4
+    short = WAV[:at] + (1000).to_bytes(4, "little") + WAV[at + 4 :]
+    assert decoded(short, max_seconds=1)[0].length == 250
+
+
+def test_the_child_that_decodes_knows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setenv("STORE_SECRET_KEY", "secret")
+    spied = tmp_path / "spied"
+    spied.write_text(f'#!/bin/sh\nenv > {tmp_path}/env\nexec {sys.executable} "$@"\n')
+    spied.chmod(0o755)
+    monkeypatch.setattr("functions.separate.audio.decoder.sys.executable", str(spied))
+    assert decoded(WAV)[0].length == len(MUSIC)
+    said = (tmp_path / "env").read_text()
+    assert "PWD" in said
+    assert "secret" not in said
+
+
+def test_a_chained_stream_that_changes_its_rate_is_one_song():
+    first, second = (encoded(music(2, rate), rate, "adts", "aac") for rate in (44_100, 22_050))
+    song, _ = decoded(first + second)
+    assert song.seconds == pytest.approx(4, abs=0.2)
+
+
+def children() -> list[int]:
+    """Who decodes for this process."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and b"decoding" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def test_a_check_that_raises_ends_the_child():
+    def check(share: float) -> None:
+        raise InterruptedError
+
+    with tempfile.TemporaryFile() as source:
+        source.write(WAV)
+        source.seek(0)
+        with pytest.raises(InterruptedError), decoder.decoded(source, 60, check):
+            """It does not come so far."""
+    assert children() == []
+
+
+LONG = file(music(30))  # more than what the child has ready
+
+
+def read_whole(song: DecodedSong) -> None:
+    reader = song.normalised(0)
+    for start in range(0, song.length, 44_100):
+        reader.read(start, start + 44_100)
+
+
+def test_a_song_that_is_not_read_to_its_end_ends_the_child():
+    with opened(LONG) as song:
+        song.normalised(0).read(0, 1000)
+        assert len(children()) == 1
+    assert children() == []
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, len(LONG) // 2)
+
+
+def lengthen(path: Path) -> None:
+    with path.open("ab") as more:
+        more.write(LONG)
+
+
+def kill(_: Path) -> None:
+    os.kill(children()[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"), [(shorten, "corrupt"), (lengthen, "corrupt"), (kill, "no-memory")]
+)
+def test_a_song_that_is_not_what_it_was_at_first_is_no_song(act, kind, tmp_path: Path):
+    path, at = tmp_path / "song.wav", LONG.index(b"data") + 4
+    path.write_bytes(LONG[:at] + bytes(4) + LONG[at + 4 :])  # it does not say how long it is
+
+    def read_what_changes() -> None:
+        with (
+            path.open("rb") as source,
+            decoder.decoded(source, 60, lambda share: None) as song,
+        ):
+            act(path)
+            read_whole(song)
+
+    with pytest.raises(Problem) as told:
+        read_what_changes()
+    assert told.value.kind == kind

@@ -1,0 +1,123 @@
+"""A real store and a real bus, and what the function has of them, with its own rights."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from minio import Minio
+
+from functions.separate.context import Context
+from functions.separate.engine.registry import ModelRegistry
+from functions.separate.job import Job
+from microdemucs import service, store
+from microdemucs.bus import JOBS, Bus
+from microdemucs.events import ObjectCreated
+from microdemucs.jobs import JobRecord, job_id
+from microdemucs.settings import BusSettings, StoreSettings
+from microdemucs.store import read_json
+from testing.stack import as_user, stack
+from tests.integration.separate.asked import Put, unlike
+
+# Threads of torch that share a core with another test's wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of the separate function on a stack of this session's own."""
+    with stack(tmp_path_factory.mktemp("stack")) as addresses:
+        yield as_user(addresses, "separate") | {"MODEL": "htdemucs_tiny"}
+
+
+@pytest.fixture(scope="session")
+def root(settings: dict[str, str]) -> Minio:
+    """The store, as the one who may do everything there."""
+    return store.connect(StoreSettings(settings["STORE_URL"], "", "root", "root-secret"))
+
+
+@pytest.fixture(scope="session")
+def models(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
+    """The models as the function finds them; the bundled one is the default."""
+    client = store.connect(StoreSettings(settings["STORE_URL"], "", "separate", "separate-secret"))
+    return ModelRegistry(
+        client, "models", cache=tmp_path_factory.mktemp("models"), default="htdemucs_tiny"
+    )
+
+
+@pytest.fixture(scope="session")
+def bus(settings: dict[str, str]) -> Iterator[Bus]:
+    """The bus, with the function's own rights."""
+    bus = Bus(BusSettings(settings["NATS_URL"], "separate", "separate-secret"), "tests")
+    yield bus
+    bus.close()
+
+
+@pytest.fixture
+def tools(models: ModelRegistry, bus: Bus) -> Iterator[Context]:
+    """What the function has in its process. Nothing is stopping, then and afterwards."""
+    yield Context(
+        models.store,
+        bus,
+        models,
+        "stems",
+        max_bytes=50_000_000,
+        max_seconds=60,
+        grace=5,
+    )
+    service.stopping.clear()
+
+
+@pytest.fixture
+def put(root: Minio, request: pytest.FixtureRequest) -> Put:
+    """Put a song under the test's own name, and give the job that its event asks for."""
+
+    def put(data: bytes, key: str = "song.wav", bucket: str = "songs", **metadata: str) -> Job:
+        key = f"{request.node.name}/{key}"
+        metadata = {name.replace("_", "-"): value for name, value in metadata.items()}
+        answer = root.put_object(bucket, key, io.BytesIO(data), len(data), metadata=metadata)
+        there = root.stat_object(bucket, key)
+        song = ObjectCreated(
+            bucket,
+            key,
+            len(data),
+            answer.etag,
+            version=answer.version_id or "",
+            time=there.last_modified.isoformat(),
+            metadata=metadata,
+        )
+        return Job(job_id(song), song, "0" * 31 + "1", metadata.get("callback", ""))
+
+    return put
+
+
+@pytest.fixture
+def song(request: pytest.FixtureRequest) -> bytes:
+    return unlike(request)
+
+
+@pytest.fixture
+def beside(root: Minio) -> Callable[[Job], dict[str, str]]:
+    """What lies beside a job's song: name → eTag."""
+
+    def beside(job: Job) -> dict[str, str]:
+        prefix = f"{job.song.key}/"
+        found = root.list_objects("stems", prefix, recursive=True)
+        return {one.object_name.removeprefix(prefix): one.etag for one in found}
+
+    return beside
+
+
+@pytest.fixture
+def manifest(root: Minio) -> Callable[[Job], dict]:
+    return lambda job: read_json(root, "stems", f"{job.song.key}/manifest.json")
+
+
+@pytest.fixture
+def failure(root: Minio) -> Callable[[Job], dict]:
+    return lambda job: read_json(root, "stems", f"{job.song.key}/failure.json")
+
+
+@pytest.fixture
+def record(bus: Bus) -> Callable[[Job], JobRecord]:
+    return lambda job: JobRecord.read(bus.get(JOBS, job.id).value)

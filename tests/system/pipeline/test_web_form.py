@@ -1,0 +1,51 @@
+"""Through the page with a real browser: a song goes up, and its stems can be heard."""
+
+from playwright.sync_api import expect
+
+from testing.machine import wait_until
+from testing.songs import SAMPLE, mp3
+
+
+def test_a_song_given_to_the_form_comes_back_as_stems_that_play(whole, page, picture, tmp_path):
+    song = tmp_path / "Black Mountain.mp3"
+    song.write_bytes(mp3(6.0))
+    page.goto(whole.here.page)
+    page.locator("#files").set_input_files(song)
+    card = page.locator("#songs .song")
+    expect(card).to_have_attribute("data-state", "done", timeout=120_000)
+    expect(card.locator(".stem-name")).to_have_text(["drums", "bass", "other", "vocals"])
+    expect(card.locator(".warnings")).to_contain_text("make models MODEL=htdemucs")
+    sounds = card.locator("audio")
+    wait_until(
+        lambda: all(sounds.evaluate_all("all => all.map(s => s.duration > 5.9)")), 30, "loaded"
+    )
+    card.get_by_role("button", name="Play").click()
+    wait_until(
+        lambda: min(sounds.evaluate_all("all => all.map(s => s.currentTime)")) > 1, 30, "plays"
+    )
+    picture("page")
+    with page.expect_download() as download:
+        card.get_by_role("link", name="Download vocals").click()
+    [job] = [j for j in whole.api("GET", "/apiv1/jobs")["jobs"] if j["key"].endswith(song.name)]
+    stem = whole.store.get_object("stems", f"{job['key']}/vocals.mp3").read()
+    with open(download.value.path(), "rb") as file:
+        assert file.read() == stem
+
+
+def test_what_is_no_song_is_told_on_the_page(whole, page, tmp_path):
+    letter = tmp_path / "letter.mp3"
+    letter.write_text("dear listener")
+    page.goto(whole.here.page)
+    page.locator("#files").set_input_files(letter)
+    card = page.locator("#songs .song")
+    expect(card).to_have_attribute("data-state", "failed", timeout=60_000)
+    expect(card.locator(".problem")).not_to_be_empty()
+
+
+def test_a_song_can_be_cancelled_on_the_page(whole, page):
+    page.goto(whole.here.page)
+    page.locator("#files").set_input_files(SAMPLE)
+    card = page.locator("#songs .song")
+    expect(card).to_have_attribute("data-state", "running", timeout=60_000)
+    card.locator(".cancel").click()
+    expect(card).to_have_attribute("data-state", "cancelled", timeout=60_000)

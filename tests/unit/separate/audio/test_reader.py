@@ -1,0 +1,61 @@
+"""The reader gives the same as the whole song would, and keeps no more than it must."""
+
+import io
+
+import numpy as np
+import pytest
+
+from functions.separate.audio.reader import LengthMismatch, Reader
+from tests.integration.separate.sounds import music
+
+MUSIC = music(10)
+N = len(MUSIC)
+NORMALISED = ((MUSIC - np.float32(0.5)) / np.float32(3)).T
+
+
+def reader(history: int, data: bytes = MUSIC.tobytes(), length: int = N) -> Reader:
+    return Reader(io.BytesIO(data), length, 0.5, 3, history)
+
+
+def expected(start: int, stop: int) -> np.ndarray:
+    around = np.pad(NORMALISED, ((0, 0), (N, N)))
+    return around[:, start + N : stop + N]
+
+
+@pytest.mark.parametrize(
+    ("history", "spans"),
+    [
+        (0, [(0, N)]),
+        (0, [(0, 1), (1, 2), (2, N)]),
+        (100, [(-50, 50), (0, 400), (300, 200_000), (199_900, 200_100), (N - 5, N + 7)]),
+        (100, [(-90, -20), (N - 150_000, N), (N - 100, N + 100), (N + 5, N + 9)]),
+        (N, [(0, N), (0, 10), (-3, 3)]),
+    ],
+    ids=["whole", "pieces", "overlapping", "skipping", "back"],
+)
+def test_what_is_read_is_the_normalised_song_and_zero_outside(history, spans):
+    song = reader(history)
+    for start, stop in spans:
+        assert np.array_equal(song.read(start, stop), expected(start, stop))
+
+
+def test_who_asks_further_back_than_what_is_kept_made_a_mistake():
+    song = reader(1000)
+    song.read(0, 300_000)
+    song.read(299_000, 300_001)
+    with pytest.raises(ValueError, match="is the first kept"):
+        song.read(150_000, 160_000)
+
+
+def test_no_more_is_kept_than_the_history_and_what_was_asked_for():
+    song = reader(1000)
+    for start in range(0, N - 2000, 2000):
+        song.read(start, start + 2000)
+        assert song._held.shape[1] <= 3000
+        assert song._held.base is None
+
+
+@pytest.mark.parametrize("length", [N - 1, N + 1], ids=["longer", "shorter"])
+def test_a_stream_that_is_not_as_long_as_announced_is_torn(length):
+    with pytest.raises(LengthMismatch):
+        reader(0, length=length).read(0, N + 1)
