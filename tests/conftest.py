@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from microdemucs.paths import ROOT
+
+# Child processes find the packages as this process does (pyproject.toml, pythonpath).
+os.environ["PYTHONPATH"] = f"{ROOT}:{ROOT / 'minio-events'}"
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

@@ -6,6 +6,7 @@ import nats
 
 from functions.separate.context import Context
 from functions.separate.job import Job
+from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
 from microdemucs.bus import RANGE_SUBJECT, REQUEUE_SUBJECT
 from minio_events.routing import waiting_calls
