@@ -117,7 +117,7 @@ LABEL org.opencontainers.image.title="micro-demucs-separate" \
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY --from=compiled /app/models models
-CMD ["python", "-m", "microdemucs.service", "separate"]
+CMD ["python", "-m", "microdemucs.service", "separate", "--preload", "functions.separate.preload"]
 
 FROM runtime AS separate-gpu
 LABEL org.opencontainers.image.title="micro-demucs-separate-gpu" \
@@ -125,7 +125,7 @@ LABEL org.opencontainers.image.title="micro-demucs-separate-gpu" \
 COPY --from=gpu-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
 COPY models/htdemucs_tiny models/htdemucs_tiny
-CMD ["python", "-m", "microdemucs.service", "separate"]
+CMD ["python", "-m", "microdemucs.service", "separate", "--preload", "functions.separate.preload"]
 
 # The store and the bus, as `make run` has them: MinIO's source is all that upstream gives.
 FROM packages AS programs

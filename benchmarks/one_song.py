@@ -17,7 +17,7 @@ from functions.separate import preload
 
 def main() -> None:
     """Do it, and tell."""
-    preload.begin()  # before the rest is imported, as microdemucs.service has it
+    preload.start()  # before the rest is imported, as microdemucs.service has it
     from benchmarks.song_to_stems import load, separate
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])

@@ -19,7 +19,8 @@ from local.environment import Local, local
 from local.listener import Listener, pretty
 from local.stack import stack
 from microdemucs import store
-from microdemucs.jobs import DONE, PHASES, manifest_key
+from microdemucs.jobs import PHASES, JobState
+from microdemucs.manifest import manifest_key
 from microdemucs.paths import ROOT
 from microdemucs.settings import StoreSettings
 
@@ -68,7 +69,7 @@ def separated(here: Local, song: Path, out: Path, took: dict[str, float]) -> Non
             client.fput_object("songs", key, str(song))
         took["dropping"] = bar.seconds
         job = _followed(api, key, took)
-        if job["state"] != DONE:
+        if job["state"] != JobState.DONE:
             problem = job.get("problem") or {}
             raise SystemExit(f"{job['state']}: {problem.get('detail') or problem.get('title')}")
         with Bar("fetching the stems") as bar:

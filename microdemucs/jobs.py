@@ -6,20 +6,30 @@ Its identity is computed, never drawn, so the same event ten times is one job.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+import msgspec
+from msgspec import Struct, field
+
 from microdemucs.events import ObjectCreated
+from microdemucs.manifest import decode
 from microdemucs.options import BadOption, Options, option_metadata
 from microdemucs.problems import now
 
-MANIFEST = "manifest.json"
-FAILURE = "failure.json"
 
-WAITING, RUNNING = "waiting", "running"
-DONE, FAILED, CANCELLED, SUPERSEDED = "done", "failed", "cancelled", "superseded"
-STATES = (WAITING, RUNNING, DONE, FAILED, CANCELLED, SUPERSEDED)
-FINISHED = frozenset({DONE, FAILED, CANCELLED, SUPERSEDED})
+class JobState(StrEnum):
+    """Where a job is. `waiting` and `running` are the only states that it can leave."""
+
+    WAITING = "waiting"  # in the stream of songs, or between two attempts
+    RUNNING = "running"  # a process separates it, or its ranges are in work
+    DONE = "done"  # its manifest is in the output bucket
+    FAILED = "failed"  # its failure is there, or its message is a dead letter
+    CANCELLED = "cancelled"  # somebody asked for that
+    SUPERSEDED = "superseded"  # its song was removed or replaced
+
+
+FINISHED = frozenset(JobState) - {JobState.WAITING, JobState.RUNNING}
 
 PHASES = {
     "downloading": (0.0, 0.02),
@@ -53,16 +63,6 @@ def options_hash(options: Options) -> str:
     return hashlib.sha256(said).hexdigest()[:16]
 
 
-def manifest_key(song_key: str) -> str:
-    """Where in the output bucket the mark of a finished job is."""
-    return f"{song_key}/{MANIFEST}"
-
-
-def failure_key(song_key: str) -> str:
-    """Where in the output bucket it says why a song cannot be separated."""
-    return f"{song_key}/{FAILURE}"
-
-
 def preview_prefix(song_key: str) -> str:
     """Before the keys of what can be heard of stems that are not done."""
     return f"{song_key}/.live/"
@@ -78,13 +78,12 @@ def song_digest(song_key: str) -> str:
     return hashlib.sha256(song_key.encode()).hexdigest()[:32]
 
 
-@dataclass(slots=True)
-class JobRecord:
-    """What is known of a job: a line in the key-value bucket `jobs`, a view of the buckets.
+class JobRecord(Struct):
+    """What is known of a job: its entry in the key-value bucket `jobs`, a view of the buckets.
 
     `progress` runs from 0 to 1 over all phases; `phase` is one of PHASES, or "". Times are RFC
-    3339 in UTC. `problem` is an RFC 9457 document. `stems` are names of objects beside the
-    manifest, `song` what was learned of the audio (sha256, seconds).
+    3339 in UTC. `problem` is an RFC 9457 document. `stems` are the names of objects beside the
+    manifest, `song` is what was learned of the audio (sha256, seconds).
     """
 
     id: str
@@ -93,8 +92,8 @@ class JobRecord:
     etag: str
     version: str = ""
     size: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-    state: str = WAITING
+    options: dict[str, Any] = {}
+    state: JobState = JobState.WAITING
     phase: str = ""
     progress: float = 0.0
     created: str = field(default_factory=now)
@@ -103,9 +102,9 @@ class JobRecord:
     finished: str = ""
     trace: str = ""
     model: str = ""
-    stems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    song: dict[str, Any] = field(default_factory=dict)
+    stems: list[str] = []
+    warnings: list[str] = []
+    song: dict[str, Any] = {}
     problem: dict[str, Any] | None = None
 
     @staticmethod
@@ -130,11 +129,9 @@ class JobRecord:
 
     @staticmethod
     def read(text: bytes) -> "JobRecord":
-        """Read what `write` wrote; members of a later version are left out."""
-        known = set(JobRecord.__slots__)
-        return JobRecord(**{k: v for k, v in json.loads(text).items() if k in known})
+        """Read what `write` wrote; unknown members are ignored. Raises BadDocument."""
+        return decode(text, JobRecord)
 
     def write(self) -> bytes:
         """The record as JSON."""
-        said = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(said, ensure_ascii=False).encode()
+        return msgspec.json.encode(self)

@@ -1,7 +1,7 @@
 """Logs: one JSON line per event on stdout, and the same line on NATS `logs.<function>.<level>`.
 
 logs.start("separate", bus)
-with logs.about(job=job.id, trace=trace):
+with logs.context(job=job.id, trace=trace):
     log.info("song decoded", extra={"seconds": 41.2})
 """
 
@@ -34,7 +34,7 @@ def start(function: str, bus: Publisher | None = None) -> None:
 
 
 @contextmanager
-def about(**what: str) -> Iterator[None]:
+def context(**what: str) -> Iterator[None]:
     """Every line logged inside tells `what`: job, trace, delivery."""
     token = _about.set(_about.get() | what)
     try:

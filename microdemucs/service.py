@@ -1,14 +1,15 @@
-"""The room a function lives in: probes, and answers that leak nothing.
+"""The HTTP runtime of every function: health probes, RFC 9457 errors, the gunicorn server.
 
-install_probes_and_errors(current_app, ready)     in main.py, which functions-framework runs inside its app
-python -m microdemucs.service separate     serves functions/separate/main.py
+    install_probes_and_errors(flask.current_app, check_ready)   in a function's main.py
+    python -m microdemucs.service upload                        serves functions/upload/main.py
+
+With `--preload MODULE`, the server calls `MODULE.start()` before it loads the function.
 """
 
+import argparse
 import importlib
 import logging
 import signal
-import sys
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -19,19 +20,18 @@ import functions_framework
 from gunicorn.app.base import BaseApplication
 from werkzeug.exceptions import HTTPException
 
-from microdemucs import settings
 from microdemucs.paths import FUNCTIONS
 from microdemucs.problems import CONTENT_TYPE, Problem, RetryLater
+from microdemucs.settings import BadSetting, ServerSettings
+from microdemucs.shutdown import stopping
 
 log = logging.getLogger(__name__)
-stopping = threading.Event()
-"""Set on SIGTERM: finish soon, or hand back what cannot be finished."""
 
 
-def install_probes_and_errors(app: flask.Flask, ready: Callable[[], None]) -> None:
-    """Add /healthz and /readyz to `app`, and answer every failure as a problem.
+def install_probes_and_errors(app: flask.Flask, check_ready: Callable[[], None]) -> None:
+    """Add /healthz and /readyz to `app`, and answer every error as an RFC 9457 problem.
 
-    `ready` raises a Problem where the function cannot work yet; the first call may start it.
+    `check_ready` raises a Problem if the function cannot work yet. The first call may start it.
     """
 
     def healthz() -> tuple[dict[str, str], int]:
@@ -39,20 +39,21 @@ def install_probes_and_errors(app: flask.Flask, ready: Callable[[], None]) -> No
 
     def readyz() -> tuple[dict[str, str], int]:
         if stopping.is_set():
-            raise RetryLater("stopping", "This process is about to end")
-        ready()
+            raise RetryLater("stopping", "This process is stopping")
+        check_ready()
         return {"status": "ready"}, 200
 
     app.add_url_rule("/healthz", view_func=healthz, methods=["GET"])
     app.add_url_rule("/readyz", view_func=readyz, methods=["GET"])
-    app.register_error_handler(Problem, answer)
+    app.register_error_handler(Problem, problem_response)
+    app.register_error_handler(BadSetting, _bad_setting)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(cloudevents.exceptions.GenericException, _no_event)
-    app.register_error_handler(Exception, _crash)
+    app.register_error_handler(cloudevents.exceptions.GenericException, _not_an_event)
+    app.register_error_handler(Exception, _internal_error)
 
 
-def answer(problem: Problem) -> flask.Response:
-    """`problem` as an HTTP answer (RFC 9457), with Retry-After where it may pass."""
+def problem_response(problem: Problem) -> flask.Response:
+    """`problem` as an HTTP response (RFC 9457), with Retry-After if it is temporary."""
     response = flask.jsonify(problem.body())
     response.status_code = problem.status
     response.content_type = CONTENT_TYPE
@@ -61,8 +62,8 @@ def answer(problem: Problem) -> flask.Response:
     return response
 
 
-def no_content() -> None:
-    """Answer a success 204: a Broker takes a body that is no event for a failure."""
+def answer_without_content() -> None:
+    """Answer a success with 204: a Broker treats a body that is not an event as a failure."""
 
     @flask.after_this_request
     def empty(response: flask.Response) -> flask.Response:
@@ -74,70 +75,93 @@ def no_content() -> None:
 
 def _http_error(error: HTTPException) -> flask.Response:
     status = HTTPStatus(error.code or 500)
-    # werkzeug's and the framework's own descriptions may repeat the request: not told.
-    problem = Problem(status, "http", status.phrase)
-    response = answer(problem)
+    # Descriptions by werkzeug and functions-framework may repeat the request: they are left out.
+    response = problem_response(Problem(status, "http", status.phrase))
     response.headers.extend(
         (name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After")
     )
     return response
 
 
-def _no_event(_: Exception) -> flask.Response:
-    return answer(Problem(400, "no-event", "The request is no CloudEvent of version 1.0"))
+def _bad_setting(error: BadSetting) -> flask.Response:
+    return problem_response(Problem(503, "bad-setting", "A setting cannot be used", str(error)))
 
 
-def _crash(error: Exception) -> flask.Response:
-    log.error("crashed", exc_info=error)
-    return answer(Problem(500, "crash", "Something failed here; the logs tell what"))
+def _not_an_event(_: Exception) -> flask.Response:
+    return problem_response(
+        Problem(
+            400,
+            "no-event",
+            "The request is not a CloudEvent",
+            "send a CloudEvent 1.0 in binary or structured mode",
+        )
+    )
+
+
+def _internal_error(error: Exception) -> flask.Response:
+    log.error("internal error", exc_info=error)
+    return problem_response(
+        Problem(500, "crash", "Internal error", "the function's log has the details")
+    )
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """One gunicorn worker with threads, so that probes are answered while a song is worked on."""
+    """One gunicorn worker with threads, so that probes are answered while a song is separated."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self, function: str, settings: ServerSettings, preload: str) -> None:
+        self._function = function
+        self._settings = settings
+        self._preload = preload
         super().__init__()
 
     def load_config(self) -> None:
-        host, port = settings.text("HOST", "0.0.0.0"), settings.text("PORT", "8080")  # noqa: S104
         chosen: dict[str, Any] = {
-            "bind": f"{host}:{port}",
+            "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": 1,
-            "threads": int(settings.number("THREADS", 8)),
+            "threads": self._settings.threads,
             "worker_class": "gthread",
             "timeout": 0,  # a song takes as long as it takes; the caller has the time limit
-            "graceful_timeout": int(settings.number("GRACE_SECONDS", 25)),
+            "graceful_timeout": int(self._settings.grace_seconds),
             "keepalive": 30,
             "loglevel": "warning",
             "control_socket_disable": True,
-            "post_worker_init": _hear_stop,
+            "post_worker_init": _announce_stop,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
-        """In the worker, so what a function's ahead.py begins is where the function will be."""
-        source = FUNCTIONS / self.target / "main.py"
-        if source.with_name("ahead.py").exists():
-            importlib.import_module(f"functions.{self.target}.ahead").begin()
-        app: flask.Flask = functions_framework.create_app(self.target, str(source))  # type: ignore[no-untyped-call]
+        """Load the function. This runs in the worker, so what `preload` starts lives there."""
+        if self._preload:
+            importlib.import_module(self._preload).start()
+        source = FUNCTIONS / self._function / "main.py"
+        app: flask.Flask = functions_framework.create_app(self._function, str(source))  # type: ignore[no-untyped-call]
         return app
 
 
-def _hear_stop(_: Any) -> None:
-    graceful = signal.getsignal(signal.SIGTERM)
+def _announce_stop(_: Any) -> None:
+    stop_gracefully = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:
         stopping.set()
-        if callable(graceful):
-            graceful(number, frame)
+        if callable(stop_gracefully):
+            stop_gracefully(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
 
 
-if __name__ == "__main__":
-    # run as `python -m`, this file is __main__: the functions must see the one `stopping`
-    from microdemucs.service import _Server as Server
+def main() -> None:
+    """Serve a function until SIGTERM. A setting that cannot be used ends the process at once."""
+    parser = argparse.ArgumentParser(prog="microdemucs.service")
+    parser.add_argument("function", help="a folder in functions/: separate, upload or notify")
+    parser.add_argument("--preload", default="", metavar="MODULE", help="call MODULE.start() first")
+    arguments = parser.parse_args()
+    try:
+        settings = importlib.import_module(f"functions.{arguments.function}.settings").Settings()
+    except BadSetting as error:
+        raise SystemExit(f"{arguments.function}: {error}") from None
+    _Server(arguments.function, settings.server, arguments.preload).run()
 
-    Server(sys.argv[1]).run()
+
+if __name__ == "__main__":
+    main()

@@ -1,76 +1,192 @@
-"""Settings: environment variables, read once, each with its meaning and default here.
+"""Settings: environment variables, each declared once with its type, default and meaning.
 
-docs/operations.md lists them for the people who run the system.
+A part declares its settings as the fields of a dataclass, in its own settings.py:
+
+    @dataclass(frozen=True, slots=True)
+    class SweepSettings:
+        grace_seconds: float = setting(
+            "SWEEP_GRACE_SECONDS", "30", number(0), "how young a song may be to be skipped"
+        )
+
+`SweepSettings()` reads the environment; a test may pass values instead. docs/operations.md lists
+all of them, and a test holds that table against these declarations.
 """
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-
-class BadSetting(SystemExit):
-    """A setting cannot be used; the text names it and what it accepts."""
-
-
-def text(name: str, default: str = "") -> str:
-    """The variable `name`, or `default` where it is unset or empty."""
-    return os.environ.get(name, "") or default
+Parse = Callable[[str], Any]
+"""Reads a variable's text. Raises ValueError, whose message says what is accepted."""
 
 
-def number(name: str, default: float) -> float:
-    """The variable `name` as a number. Raises BadSetting."""
-    try:
-        return float(text(name, str(default)))
-    except ValueError:
-        raise BadSetting(f"{name} is {text(name)!r}: it must be a number") from None
+class BadSetting(ValueError):
+    """A setting cannot be used. The text names it, its value, and what is accepted."""
 
 
-def one_of(name: str, *accepted: str) -> str:
-    """The variable `name`, which must be a word accepted; the first is the default.
+class Declaration(NamedTuple):
+    """One setting: its environment variable, its default as text, and what it means.
 
-    Raises BadSetting.
+    `fallback` is another variable that is read if this one is not set.
     """
-    chosen = text(name, accepted[0])
-    if chosen not in accepted:
-        raise BadSetting(f"{name} is {chosen!r}: it must be one of {', '.join(accepted)}")
-    return chosen
+
+    name: str
+    default: str
+    meaning: str
+    fallback: str = ""
+    secret: bool = False
 
 
-def flag(name: str) -> bool:
-    """Whether the variable `name` says yes: 1, true, yes or on."""
-    return text(name).lower() in {"1", "true", "yes", "on"}
+def setting(
+    name: str, default: str, parse: Parse, meaning: str, *, fallback: str = "", secret: bool = False
+) -> Any:
+    """A dataclass field that is read from the variable `name` when the object is made.
+
+    A variable that is unset or empty counts as `default`, which is parsed like any other value.
+    Making the object raises BadSetting. A secret is neither shown by repr nor in an error.
+    """
+    declared = Declaration(name, default, meaning, fallback, secret)
+
+    def read() -> Any:
+        text = os.environ.get(name) or (fallback and os.environ.get(fallback)) or default
+        try:
+            return parse(text)
+        except ValueError as error:
+            shown = "" if secret else f" is {text!r}:"
+            raise BadSetting(f"{name}{shown} must be {error}") from None
+
+    return field(default_factory=read, repr=not secret, metadata={"declaration": declared})
 
 
-def address(name: str, default: str) -> str:
-    """The variable `name` as a URL with a host, without a trailing slash. Raises BadSetting."""
-    url = text(name, default).rstrip("/")
-    if not urlsplit(url).hostname:
-        raise BadSetting(f"{name} is {url!r}: it must be a URL as in {default}")
-    return url
+def declarations(settings: type) -> list[Declaration]:
+    """The settings that a dataclass declares, in order; nested dataclasses count."""
+    found = []
+    for one in fields(settings):
+        if "declaration" in one.metadata:
+            found.append(one.metadata["declaration"])
+        elif isinstance(one.default_factory, type):
+            found += declarations(one.default_factory)
+    return found
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def required(value: str) -> str:
+    """A text that is not empty."""
+    if not value:
+        raise ValueError("set")
+    return value
+
+
+def number(low: float = 0, high: float = float("inf")) -> Parse:
+    """A number from `low` to `high`."""
+
+    def parse(value: str) -> float:
+        try:
+            parsed = float(value)
+        except ValueError:
+            parsed = float("nan")
+        if not low <= parsed <= high or parsed == float("inf"):
+            raise ValueError(f"a number{_bounds(low, high)}")
+        return parsed
+
+    return parse
+
+
+def whole(low: int = 0, high: float = float("inf")) -> Parse:
+    """A whole number from `low` to `high`."""
+
+    def parse(value: str) -> int:
+        try:
+            parsed = float(value)
+        except ValueError:
+            parsed = float("nan")
+        if not low <= parsed <= high or not parsed.is_integer():
+            raise ValueError(f"a whole number{_bounds(low, high)}")
+        return int(parsed)
+
+    return parse
+
+
+def one_of(*accepted: str) -> Parse:
+    """One of these words."""
+
+    def parse(value: str) -> str:
+        if value not in accepted:
+            raise ValueError(f"one of {', '.join(accepted)}")
+        return value
+
+    return parse
+
+
+def flag(value: str) -> bool:
+    """Yes (1, true, yes, on) or no (0, false, no, off), in any case."""
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("yes or no")
+
+
+def url_with_host(value: str) -> str:
+    """A URL with a host; a slash at its end is dropped."""
+    if not urlsplit(value).hostname:
+        raise ValueError("a URL with a host, such as http://127.0.0.1:9000")
+    return value.rstrip("/")
+
+
+def _bounds(low: float, high: float) -> str:
+    return f" from {low:g} to {high:g}" if high != float("inf") else f" of at least {low:g}"
+
+
+_STORE = "http://127.0.0.1:9000"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where the buckets are, and who we are there. `public_url` is how browsers reach it."""
+    """The object store, and this part's own user there."""
 
-    url: str = field(default_factory=lambda: address("STORE_URL", "http://127.0.0.1:9000"))
-    public_url: str = field(
-        default_factory=lambda: address(
-            "STORE_PUBLIC_URL", text("STORE_URL", "http://127.0.0.1:9000")
-        )
+    url: str = setting("STORE_URL", _STORE, url_with_host, "the object store")
+    public_url: str = setting(
+        "STORE_PUBLIC_URL",
+        _STORE,
+        url_with_host,
+        "how browsers and webhook receivers reach the store: presigned URLs begin with it",
+        fallback="STORE_URL",
     )
-    access_key: str = field(default_factory=lambda: text("STORE_ACCESS_KEY"))
-    secret_key: str = field(default_factory=lambda: text("STORE_SECRET_KEY"), repr=False)
-    region: str = field(default_factory=lambda: text("STORE_REGION", "us-east-1"))
-    songs: str = field(default_factory=lambda: text("SONGS_BUCKET", "songs"))
-    stems: str = field(default_factory=lambda: text("STEMS_BUCKET", "stems"))
-    models: str = field(default_factory=lambda: text("MODELS_BUCKET", "models"))
+    access_key: str = setting(
+        "STORE_ACCESS_KEY", "", text, "the part's own user; for provision, the store's root"
+    )
+    secret_key: str = setting("STORE_SECRET_KEY", "", text, "its secret", secret=True)
+    region: str = setting("STORE_REGION", "us-east-1", required, "the store's region")
+    songs: str = setting("SONGS_BUCKET", "songs", required, "the input bucket")
+    stems: str = setting("STEMS_BUCKET", "stems", required, "the output bucket")
+    models: str = setting("MODELS_BUCKET", "models", required, "the bucket of models")
 
 
 @dataclass(frozen=True, slots=True)
 class BusSettings:
-    """Where NATS is, and who we are there."""
+    """NATS, and this part's own user there."""
 
-    url: str = field(default_factory=lambda: address("NATS_URL", "nats://127.0.0.1:4222"))
-    user: str = field(default_factory=lambda: text("NATS_USER"))
-    password: str = field(default_factory=lambda: text("NATS_PASSWORD"), repr=False)
+    url: str = setting("NATS_URL", "nats://127.0.0.1:4222", url_with_host, "the message bus")
+    user: str = setting("NATS_USER", "", text, "the part's own user (minio-events/nats.conf)")
+    password: str = setting("NATS_PASSWORD", "", text, "its password", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The HTTP server of a function."""
+
+    host: str = setting("HOST", "0.0.0.0", required, "the address to listen on")  # noqa: S104
+    port: int = setting("PORT", "8080", whole(0, 65535), "the port to listen on")
+    threads: int = setting(
+        "THREADS", "8", whole(1, 1024), "requests at once; set 64 for upload and 32 for notify"
+    )
+    grace_seconds: float = setting(
+        "GRACE_SECONDS", "25", number(0), "how long a function may go on after SIGTERM"
+    )

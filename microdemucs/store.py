@@ -46,8 +46,8 @@ def connect(settings: StoreSettings, *, public: bool = False) -> Minio:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell what the store refuses: ObjectChanged where the object is not there, else RetryLater."""
+def map_store_errors() -> Iterator[None]:
+    """Map store errors: ObjectChanged if the object is missing or was replaced, else RetryLater."""
     try:
         yield
     except S3Error as error:
@@ -63,7 +63,7 @@ def told() -> Iterator[None]:
 def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
     """The JSON object at `key`, or None where there is none. Raises RetryLater."""
     try:
-        with told():
+        with map_store_errors():
             answer = store.get_object(bucket, key)
             try:
                 document = json.loads(answer.read())
@@ -78,13 +78,13 @@ def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
 def write_json(store: Minio, bucket: str, key: str, document: dict[str, Any], type_: str) -> None:
     """Put `document` at `key` with content type `type_`. Raises RetryLater."""
     body = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    with told():
+    with map_store_errors():
         store.put_object(bucket, key, io.BytesIO(body), len(body), content_type=type_)
 
 
 def remove_all(store: Minio, bucket: str, prefix: str) -> None:
     """Remove every object whose key begins with `prefix`. Raises RetryLater."""
-    with told():
+    with map_store_errors():
         there = store.list_objects(bucket, prefix, recursive=True)
         doomed = [DeleteObject(str(one.object_name)) for one in there]
         errors = list(store.remove_objects(bucket, doomed)) if doomed else []

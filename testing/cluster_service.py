@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from benchmarks.songs import song
 from local.binaries import CACHE
-from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import RetryLater
 from microdemucs.store import read_json
 from testing.kube import kubectl, pods

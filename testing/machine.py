@@ -24,7 +24,7 @@ from local.binaries import ROOT
 from local.environment import PORTS, Local, local
 from local.stack import provision
 from microdemucs import store
-from microdemucs.jobs import failure_key, manifest_key
+from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import RetryLater
 from microdemucs.settings import StoreSettings
 
@@ -81,7 +81,7 @@ class Machine:
 
         def answers() -> bool:
             try:
-                with store.told():
+                with store.map_store_errors():
                     return self.store.bucket_exists("stems")
             except RetryLater:
                 return False

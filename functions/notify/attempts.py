@@ -20,30 +20,30 @@ from microdemucs.problems import Problem, Rejected, RetryLater, now
 log = logging.getLogger(__name__)
 
 
-def attempt(parts: Context, delivery: Delivery, number: int) -> None:
+def attempt(ctx: Context, delivery: Delivery, number: int) -> None:
     """Post `delivery` for the `number`th time, 1 for the first.
 
     Raises RetryLater where it is to be tried again, Rejected where it never will be.
     """
-    record = _record(parts.bus, delivery.target)
+    record = _record(ctx.bus, delivery.target)
     if record is None:
         log.info("webhook gone or switched off: not delivered")
         return
-    url, secret = record["url"], record.get("secret", parts.settings.callback_secret)
+    url, secret = record["url"], record.get("secret", ctx.settings.callback_secret)
     try:
         host = parse_webhook_url(url).name
-        answer = parts.settings.egress.post(url, _headers(delivery, secret), delivery.body.encode())
+        answer = ctx.egress.post(url, _headers(delivery, secret), delivery.body.encode())
     except ForbiddenUrl as error:
         log.error("webhook refused", extra={"reason": str(error)})
         raise Rejected("webhook-refused", "A webhook may not go there", str(error)) from error
     except Unreachable as error:
-        raise _failed(parts, delivery, number, host, str(error)) from error
+        raise _failed(ctx, delivery, number, host, str(error)) from error
     if answer.status == 410:
-        _switch_off(parts.bus, delivery.target)
+        _switch_off(ctx.bus, delivery.target)
         log.warning("webhook answered 410: switched off", extra={"receiver": host})
     elif not 200 <= answer.status < 300:
         said = f"it answered {answer.status}"
-        raise _failed(parts, delivery, number, host, said, _asked(answer))
+        raise _failed(ctx, delivery, number, host, said, _asked(answer))
     else:
         about = {"receiver": host, "attempt": number, "status": answer.status}
         log.info("webhook delivered", extra=about)
@@ -61,10 +61,10 @@ def _headers(delivery: Delivery, secret: str) -> dict[str, str]:
 
 
 def _failed(
-    parts: Context, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
+    ctx: Context, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
 ) -> Problem:
     age = (datetime.now(UTC) - datetime.fromisoformat(delivery.created)).total_seconds()
-    after = wait(delivery.delivery, number, age, parts.settings.schedule, asked)
+    after = wait(delivery.delivery, number, age, ctx.settings.schedule, asked)
     about = {"receiver": host, "attempt": number, "reason": why}
     if after is None:
         log.error("webhook given up", extra=about)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from minio import Minio
 
+from functions.separate import preload
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.ranges.coordinator import RangeCoordinator
+from functions.separate.settings import Settings
+from microdemucs import logs, store
 from microdemucs.bus import Bus
 from microdemucs.problems import RetryLater
 
@@ -31,11 +34,34 @@ class Context:
     grace: float
     range_seconds: float = 0
     song_concurrency: int = 1
+    mp3_quality: int | None = None
 
     def division(self, job: Job) -> RangeCoordinator:
         """How `job` is divided among requests."""
         at = job, self.store, self.stems, self.bus
         return RangeCoordinator(*at, self.range_seconds, self.song_concurrency)
+
+
+def build_context() -> Context:
+    """The dependencies of this process, from its settings. Raises BadSetting."""
+    settings = Settings()
+    bus = Bus(settings.bus, "separate")
+    logs.start("separate", bus)
+    client = store.connect(settings.store)
+    models = preload.models()
+    models.store, models.bucket = client, settings.store.models
+    return Context(
+        client,
+        bus,
+        models,
+        settings.store.stems,
+        max_bytes=settings.max_bytes,
+        max_seconds=settings.max_seconds,
+        grace=settings.server.grace_seconds,
+        range_seconds=settings.range_seconds,
+        song_concurrency=settings.song_concurrency,
+        mp3_quality=settings.mp3_quality,
+    )
 
 
 @contextmanager

@@ -21,17 +21,8 @@ from functions.separate.progress import Cancelled, ProgressReporter
 from functions.separate.ranges.coordinator import Divided
 from functions.separate.stems import estimates, planned, wanted
 from microdemucs.bus import CANCELS, JOBS, RESULTS, STARTED_SUBJECT
-from microdemucs.jobs import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    RUNNING,
-    SUPERSEDED,
-    WAITING,
-    JobRecord,
-    failure_key,
-    options_hash,
-)
+from microdemucs.jobs import JobRecord, JobState, options_hash
+from microdemucs.manifest import failure_key
 from microdemucs.options import Options
 from microdemucs.problems import Rejected, RetryLater, now
 from microdemucs.store import ObjectChanged
@@ -84,7 +75,7 @@ class JobRunner:
                 self._work()
             self.division.end()
         except Divided:
-            self.report.state(RUNNING)
+            self.report.state(JobState.RUNNING)
         finally:
             if not self.lease.lost.is_set():  # then they are another's
                 with suppress(RetryLater, ObjectChanged):
@@ -109,12 +100,12 @@ class JobRunner:
                 self._refuse(refused)
         except ObjectChanged:
             log.info("superseded")
-            self.report.state(SUPERSEDED)
+            self.report.state(JobState.SUPERSEDED)
         except Divided:
             raise
         except Exception:  # the event comes again
             self.record.progress = 0.0
-            self.report.state(WAITING)
+            self.report.state(JobState.WAITING)
             raise
 
     def _separate(self) -> Document:
@@ -147,7 +138,7 @@ class JobRunner:
     def _start(self, weights: Weights) -> None:
         record = self.record
         told_before, record.started = bool(record.started), now()
-        record.state, record.model = RUNNING, weights.name
+        record.state, record.model = JobState.RUNNING, weights.name
         if weights.note:
             record.warnings = [f"{weights.name}: {weights.note}"]
             log.warning("limited quality", extra={"model": weights.name, "note": weights.note})
@@ -200,7 +191,9 @@ class JobRunner:
                 stems = wanted(model, options)
                 plan = planned(model, song.length, options, self.job.id)
                 blocks = self.division.blocks(song, plan) or estimates(song, plan, step)
-                files = opened.enter_context(writing(self.shelf, stems, options, song.length))
+                files = opened.enter_context(
+                    writing(self.shelf, stems, options, song.length, self.tools.mp3_quality)
+                )
                 for block in blocks:
                     report.block()
                     files.write(block)
@@ -230,7 +223,7 @@ class JobRunner:
             download.ensure_current(self.tools.store, self.job.song)
             self.shelf.refuse(refused, document)
         self.record.problem, self.record.finished = refused.body(), document["finished"]
-        self.report.state(CANCELLED if cancelled else FAILED)
+        self.report.state(JobState.CANCELLED if cancelled else JobState.FAILED)
         log.info("refused", extra={"kind": refused.kind, "why": refused.detail})
         if cancelled:  # it is told; the same song may be sent again
             with suppress(RetryLater):
@@ -250,7 +243,7 @@ class JobRunner:
         }
         self.record.started, self.record.finished = failure["started"], failure["finished"]
         cancelled = failure["type"].endswith(":cancelled")
-        self.report.state(CANCELLED if cancelled else FAILED)
+        self.report.state(JobState.CANCELLED if cancelled else JobState.FAILED)
 
     def _tell_done(self, manifest: Document) -> None:
         record, song = self.record, manifest["song"]
@@ -259,5 +252,5 @@ class JobRunner:
         record.model, record.warnings = manifest["model"]["name"], manifest["warnings"]
         record.song = {name: song[name] for name in ("sha256", "seconds")}
         record.stems = [stem["key"].rsplit("/", 1)[1] for stem in manifest["stems"]]
-        self.report.state(DONE)
+        self.report.state(JobState.DONE)
         log.info("done", extra={"timings": manifest["timings"]})

@@ -9,20 +9,20 @@ import sys
 import threading
 from contextlib import suppress
 
-from functions.separate.engine import selection
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.settings import TORCH
 
 _begun: ModelRegistry | None = None
 
 
-def begin() -> None:
+def start() -> None:
     """Load the deployment's own model in a thread, if it lies on this machine's disks.
 
     Only in a process that will not fork: threads stay behind.
     """
     global _begun
     _begun = ModelRegistry()
-    if _begun.engine != selection.TORCH:
+    if _begun.engine != TORCH:
         # its model converter is half of OpenVINO's import, and OpenVINO does without it
         sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         # here, and not in the thread: there it would share Python's lock with the other imports

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 
 from functions.separate.lease import REFRESH_S, Lease
 from microdemucs.bus import CANCELS, JOBS, Bus
-from microdemucs.jobs import PHASES, JobRecord
+from microdemucs.jobs import PHASES, JobRecord, JobState
 from microdemucs.problems import Rejected, RetryLater, now
-from microdemucs.service import stopping
+from microdemucs.shutdown import stopping
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class ProgressReporter:
         if stopping.is_set() and self._remaining() > self._left():
             raise RetryLater("stopping", "This process is about to end", after=1, busy=True)
 
-    def state(self, state: str) -> None:
+    def state(self, state: JobState) -> None:
         """Tell the last state, once the thread has ended. The bus may be away."""
         self.record.state = state
         self.record.phase = ""

@@ -22,7 +22,7 @@ from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.ranges.partition import Range
 from functions.separate.stems import planned
 from microdemucs.bus import JOBS, RevisionConflict
-from microdemucs.jobs import PHASES, RUNNING, JobRecord
+from microdemucs.jobs import PHASES, JobRecord, JobState
 from microdemucs.problems import Problem, Rejected, RetryLater, now
 from microdemucs.store import ObjectChanged
 
@@ -129,7 +129,7 @@ class _RangeProgressReporter(ProgressReporter):
             if not entry or not entry.value:
                 return
             told = JobRecord.read(entry.value)
-            if told.state == RUNNING and told.progress < self.record.progress:
+            if told.state == JobState.RUNNING and told.progress < self.record.progress:
                 told.progress, told.phase = self.record.progress, "separating"
                 told.updated = now()
                 self._bus.update(JOBS, told.id, told.write(), entry.revision)

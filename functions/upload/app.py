@@ -17,11 +17,12 @@ from functions.upload import (
     tracks,
     webhooks,
 )
-from functions.upload.context import lazily, parts
+from functions.upload.context import build_context, context
 from functions.upload.json_documents import DOCUMENT_BYTES
 from microdemucs import service
+from microdemucs.lazy import Lazy
 from microdemucs.problems import Problem, RetryLater
-from microdemucs.store import told
+from microdemucs.store import map_store_errors
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +35,26 @@ def web() -> flask.Flask:
     app = flask.Flask("functions.upload", static_folder="static", static_url_path="/assets")
     app.config["MAX_CONTENT_LENGTH"] = DOCUMENT_BYTES  # /apiv1/separate has its own
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions["parts"] = lazily()
+    app.extensions["context"] = Lazy(build_context)
     app.before_request(_begin)
     app.before_request(tokens.guard)
     for family in FAMILIES:
         app.register_blueprint(family.routes)
     app.after_request(_finish)
-    service.install_probes_and_errors(app, ready)
+    service.install_probes_and_errors(app, check_ready)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     return app
 
 
-def ready() -> None:
+def check_ready() -> None:
     """Raises Problem where a setting is missing, or the store or the bus is away."""
-    have = parts()
-    tokens.check_settings(have.settings)
-    have.jobs.check()
-    if not have.bus.is_up:
+    ctx = context()
+    tokens.check_settings(ctx.settings)
+    ctx.jobs.check()
+    if not ctx.bus.is_up:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
-    with told():
-        if not have.store.bucket_exists(have.names.stems):
+    with map_store_errors():
+        if not ctx.store.bucket_exists(ctx.names.stems):
             raise RetryLater("store-away", "The store has no bucket for stems yet")
 
 
@@ -79,7 +80,7 @@ def _finish(response: flask.Response) -> flask.Response:
 
 def _too_large(_: RequestEntityTooLarge) -> flask.Response:
     limit = flask.request.max_content_length
-    return service.answer(
+    return service.problem_response(
         Problem(
             413,
             "body-too-large",

@@ -13,9 +13,9 @@ from typing import Any
 import flask
 
 from functions.upload import connection
-from functions.upload.context import Context, parts
+from functions.upload.context import Context, context
 from functions.upload.jobs import shown, unknown_job
-from microdemucs import service
+from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord
 from microdemucs.problems import RetryLater
 
@@ -31,31 +31,31 @@ routes = flask.Blueprint("progress", __name__)
 @routes.get("/apiv1/jobs/<id_>/events")
 def events(id_: str) -> flask.Response:
     """State and progress of one job until it has finished; it may be one that is yet to come."""
-    have = parts()
-    have.jobs.check()
-    found = have.jobs.find(id_)
+    ctx = context()
+    ctx.jobs.check()
+    found = ctx.jobs.find(id_)
     if found is None and not _MAY_COME.fullmatch(id_):
         raise unknown_job()
     heard = _revision(flask.request.headers.get("Last-Event-ID", ""))
     if found and found.revision == heard and found.record.state in FINISHED:
         return flask.Response(status=204)  # what tells an EventSource not to come back
-    if not have.streams.acquire(blocking=False):
+    if not ctx.streams.acquire(blocking=False):
         raise RetryLater("too-many-streams", "Too many listeners now: ask for the job instead")
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    told = flask.Response(_tell(have, request, id_, heard), mimetype="text/event-stream")
-    told.call_on_close(have.streams.release)
+    told = flask.Response(_tell(ctx, request, id_, heard), mimetype="text/event-stream")
+    told.call_on_close(ctx.streams.release)
     told.headers["X-Accel-Buffering"] = "no"  # nginx would keep the events back
     return told
 
 
-def _tell(have: Context, request: flask.Request, id_: str, heard: int) -> Iterator[str]:
+def _tell(ctx: Context, request: flask.Request, id_: str, heard: int) -> Iterator[str]:
     began = silent_since = time.monotonic()
     state = ""
     yield "retry: 2000\n\n"
-    while time.monotonic() - began < STREAM_S and not service.stopping.is_set():
+    while time.monotonic() - began < STREAM_S and not shutdown.stopping.is_set():
         if connection.is_gone(request):
             return
-        seen = have.jobs.wait(id_, heard, _NOTICE_STOP_S)
+        seen = ctx.jobs.wait(id_, heard, _NOTICE_STOP_S)
         if seen is None:
             if time.monotonic() - silent_since >= HEARTBEAT_S:
                 silent_since = time.monotonic()
@@ -65,7 +65,7 @@ def _tell(have: Context, request: flask.Request, id_: str, heard: int) -> Iterat
         silent_since = time.monotonic()
         if job.state != state:
             state = job.state
-            yield _event("state", heard, shown(have, job))
+            yield _event("state", heard, shown(ctx, job))
         else:
             yield _event("progress", heard, _progress(job))
         if state in FINISHED:

@@ -2,19 +2,19 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 import flask
+import msgspec
 
-from functions.upload.context import Context, parts
+from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, song_hash
 from functions.upload.json_documents import bad
 from microdemucs.bus import CANCELS
-from microdemucs.jobs import FINISHED, RUNNING, STATES, WAITING, JobRecord
+from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import Problem, now
 
 _PAGE, _MOST = 50, 500
@@ -25,8 +25,8 @@ routes = flask.Blueprint("jobs", __name__)
 @routes.get("/apiv1/jobs")
 def list_() -> dict[str, Any]:
     """Jobs, newest first: of some states, of one key, of keys with a prefix; page by page."""
-    have = parts()
-    have.jobs.check()
+    ctx = context()
+    ctx.jobs.check()
     asked = flask.request.args
     for name in asked:
         if name not in ("state", "key", "prefix", "limit", "cursor"):
@@ -37,7 +37,7 @@ def list_() -> dict[str, Any]:
     found = sorted(
         (
             job
-            for job in have.jobs.all()
+            for job in ctx.jobs.all()
             if job.state in states
             and (key is None or job.key == key)
             and job.key.startswith(prefix)
@@ -48,7 +48,7 @@ def list_() -> dict[str, Any]:
     )
     page = found[:limit]
     return {
-        "jobs": [shown(have, job) for job in page],
+        "jobs": [shown(ctx, job) for job in page],
         "next": _cursor(page[-1]) if len(found) > limit else None,
     }
 
@@ -56,15 +56,15 @@ def list_() -> dict[str, Any]:
 @routes.get("/apiv1/jobs/<id_>")
 def one(id_: str) -> dict[str, Any]:
     """One job, by its id, its upload's id or its song's hash."""
-    have = parts()
-    return shown(have, find(have, id_).record)
+    ctx = context()
+    return shown(ctx, find(ctx, id_).record)
 
 
 @routes.delete("/apiv1/jobs/<id_>")
 def cancel(id_: str) -> tuple[dict[str, Any], int]:
     """Ask whoever separates it to stop, or not to begin."""
-    have = parts()
-    job = find(have, id_).record
+    ctx = context()
+    job = find(ctx, id_).record
     if job.state in FINISHED:
         raise Problem(
             409,
@@ -73,24 +73,24 @@ def cancel(id_: str) -> tuple[dict[str, Any], int]:
             f"it is {job.state}: nothing can be cancelled",
             state=job.state,
         )
-    have.bus.put(CANCELS, job.id, now().encode())
+    ctx.bus.put(CANCELS, job.id, now().encode())
     return {"id": job.id, "state": job.state, "reason": "cancel requested"}, 202
 
 
 @routes.get("/apiv1/queue")
 def queue() -> dict[str, list[str]]:
     """The songs that wait or are worked on, oldest first: what to name them by elsewhere."""
-    have = parts()
-    have.jobs.check()
-    pending = [job for job in have.jobs.all() if job.state in (WAITING, RUNNING)]
+    ctx = context()
+    ctx.jobs.check()
+    pending = [job for job in ctx.jobs.all() if job.state in (JobState.WAITING, JobState.RUNNING)]
     pending.sort(key=lambda job: (job.created, job.id))
     return {"queue": list(dict.fromkeys(map(song_hash, pending)))}
 
 
-def find(have: Context, id_: str) -> VersionedRecord:
+def find(ctx: Context, id_: str) -> VersionedRecord:
     """The job that `id_` means. Raises Problem."""
-    have.jobs.check()
-    found = have.jobs.find(id_)
+    ctx.jobs.check()
+    found = ctx.jobs.find(id_)
     if found is None:
         raise unknown_job()
     return found
@@ -106,23 +106,24 @@ def unknown_job() -> Problem:
     )
 
 
-def shown(have: Context, job: JobRecord) -> dict[str, Any]:
+def shown(ctx: Context, job: JobRecord) -> dict[str, Any]:
     """`job` as the API tells it: the record, and where to go from it."""
     hash_ = song_hash(job)
     own = f"/apiv1/jobs/{job.id}"
     links = {"self": own, "events": f"{own}/events"}
-    return asdict(job) | {
+    record: dict[str, Any] = msgspec.to_builtins(job)
+    return record | {
         "hash": hash_,
-        "stems": [_stem(have, job, hash_, file) for file in job.stems],
+        "stems": [_stem(ctx, job, hash_, file) for file in job.stems],
         "links": links | ({} if job.state in FINISHED else {"cancel": own}),
     }
 
 
-def _stem(have: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
-    download = have.links.presigned_get_object(
-        have.names.stems,
+def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
+    download = ctx.links.presigned_get_object(
+        ctx.names.stems,
         f"{job.key}/{file}",
-        expires=timedelta(hours=have.settings.link_hours),
+        expires=timedelta(hours=ctx.settings.link_hours),
         response_headers={"response-content-disposition": disposition("attachment", job.key, file)},
     )
     return {
@@ -142,9 +143,9 @@ def disposition(how: str, song_key: str, file: str) -> str:
 
 def _states(given: str) -> set[str]:
     states = set(filter(None, given.split(",")))
-    if not states <= set(STATES):
-        raise bad("state", f"some of {', '.join(STATES)}, separated by commas")
-    return states or set(STATES)
+    if not states <= set(JobState):
+        raise bad("state", f"some of {', '.join(JobState)}, separated by commas")
+    return states or set(JobState)
 
 
 def _limit(given: str) -> int:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from microdemucs.bus import Entry
-from microdemucs.jobs import FINISHED, SUPERSEDED, JobRecord
+from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import RetryLater
 
 log = logging.getLogger(__name__)
@@ -116,4 +116,4 @@ def _rank(seen: VersionedRecord) -> tuple[bool, bool, str, int]:
     """Of several jobs of one song: one that is worked on, else the one that ended last."""
     record, revision = seen
     at_work = record.state not in FINISHED
-    return at_work, record.state != SUPERSEDED, record.updated, revision
+    return at_work, record.state != JobState.SUPERSEDED, record.updated, revision

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from functions.upload.context import parts
+from functions.upload.context import context
 from microdemucs.events import SONG_SUFFIXES
 from microdemucs.options import BITRATES, FORMATS
 
@@ -19,17 +19,17 @@ routes = flask.Blueprint("page", __name__)
 @routes.get("/")
 def form() -> flask.Response:
     """The page: it takes songs, shows how they go on, and plays their stems."""
-    have = parts()
+    ctx = context()
     response = flask.make_response(
         flask.render_template(
             "page.html",
             suffixes=SONG_SUFFIXES,
             formats=FORMATS,
             bitrates=BITRATES,
-            song_bytes=have.settings.song_bytes,
+            song_bytes=ctx.settings.max_bytes,
         )
     )
-    store = have.names.public_url
+    store = ctx.names.public_url
     response.headers["Content-Security-Policy"] = "; ".join(
         (
             "default-src 'none'",

@@ -10,7 +10,7 @@ from typing import Any
 import flask
 from minio.datatypes import PostPolicy
 
-from functions.upload.context import parts
+from functions.upload.context import context
 from functions.upload.json_documents import bad, document
 from microdemucs.events import SONG_SUFFIXES
 from microdemucs.options import Options
@@ -26,7 +26,7 @@ routes = flask.Blueprint("uploads", __name__)
 @routes.post("/apiv1/uploads")
 def grant() -> tuple[dict[str, Any], int, dict[str, str]]:
     """A presigned POST (S3's browser upload): its address, its fields, and the job's address."""
-    have = parts()
+    ctx = context()
     said = document("filename", "type", "options")
     name = file_name(said.get("filename"))
     type_ = _audio_type(name, said.get("type"))
@@ -40,10 +40,10 @@ def grant() -> tuple[dict[str, Any], int, dict[str, str]]:
     job = f"/apiv1/jobs/{id_}"
     answer = {
         "id": id_,
-        "url": f"{have.names.public_url}/{have.names.songs}",
-        "fields": fields | have.links.presigned_post_policy(_policy(fields, ends)),
+        "url": f"{ctx.names.public_url}/{ctx.names.songs}",
+        "fields": fields | ctx.links.presigned_post_policy(_policy(fields, ends)),
         "expires": ends.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "limits": {"bytes": have.settings.song_bytes, "type": "audio/*"},
+        "limits": {"bytes": ctx.settings.max_bytes, "type": "audio/*"},
         "job": job,
         "events": f"{job}/events",
     }
@@ -78,12 +78,12 @@ def _audio_type(name: str, given: Any) -> str:
 
 
 def _policy(fields: dict[str, str], ends: datetime) -> PostPolicy:
-    have = parts()
-    policy = PostPolicy(have.names.songs, ends)
+    ctx = context()
+    policy = PostPolicy(ctx.names.songs, ends)
     for name, value in fields.items():
         if name == "Content-Type":
             policy.add_starts_with_condition(name, "audio/")
         else:
             policy.add_equals_condition(name, value)
-    policy.add_content_length_range_condition(1, have.settings.song_bytes)
+    policy.add_content_length_range_condition(1, ctx.settings.max_bytes)
     return policy

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import flask
 
-from functions.upload.context import UploadSettings, parts
+from functions.upload.context import context
+from functions.upload.settings import Settings
 from microdemucs import service
 from microdemucs.problems import Problem
 
@@ -22,10 +23,10 @@ def guard() -> flask.Response | None:
     # Another site's page makes a browser send what it never could read: a picture whose address
     # is a GET /apiv1/remove.
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return service.answer(
+        return service.problem_response(
             Problem(403, "cross-site", "Another site's page may not use this API")
         )
-    settings = parts().settings
+    settings = context().settings
     if settings.tokens:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and is_known(given.strip(), settings.tokens):
@@ -39,7 +40,9 @@ def guard() -> flask.Response | None:
         return _challenge(problem, ', error="invalid_token"' if given else "")
     # The name that was asked for counts too: a name that resolves to 127.0.0.1 for a moment (DNS
     # rebinding) would let another site's page in.
-    if is_loopback(settings.host) and is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+    if is_loopback(settings.server.host) and is_loopback(
+        urlsplit(f"//{request.host}").hostname or ""
+    ):
         return None
     return _challenge(
         Problem(
@@ -51,14 +54,14 @@ def guard() -> flask.Response | None:
     )
 
 
-def check_settings(settings: UploadSettings) -> None:
+def check_settings(settings: Settings) -> None:
     """Raises Problem where tokens are needed and none is set."""
-    if not settings.tokens and not is_loopback(settings.host):
+    if not settings.tokens and not is_loopback(settings.server.host):
         raise Problem(
             503,
             "no-tokens",
             "The API is closed, since it has no tokens",
-            f"HOST is {settings.host}, which others can reach: set API_TOKENS to one or more "
+            f"HOST is {settings.server.host}, which others can reach: set API_TOKENS to one or more "
             "tokens, separated by commas (or HOST to 127.0.0.1)",
         )
 
@@ -79,6 +82,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _challenge(problem: Problem, more: str = "") -> flask.Response:
-    response = service.answer(problem)
+    response = service.problem_response(problem)
     response.headers["WWW-Authenticate"] = f'Bearer realm="micro-demucs"{more}'
     return response

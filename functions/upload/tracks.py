@@ -11,12 +11,12 @@ from minio.datatypes import Object
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.http import http_date, is_resource_modified
 
-from functions.upload.context import Context, parts
+from functions.upload.context import Context, context
 from functions.upload.jobs import disposition, unknown_job
 from microdemucs import service
-from microdemucs.jobs import manifest_key
+from microdemucs.manifest import manifest_key
 from microdemucs.problems import Problem, RetryLater
-from microdemucs.store import ObjectChanged, read_json, told
+from microdemucs.store import ObjectChanged, map_store_errors, read_json
 
 _PIECE_BYTES = 256 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -41,9 +41,9 @@ class Track(NamedTuple):
 @routes.get("/apiv1/track/<hash_>/<name>")
 def track(hash_: str, name: str) -> flask.Response:
     """A stem's bytes, streamed from the store: conditional (RFC 9110, 13) and ranges (14)."""
-    have = parts()
-    found = _find(have, hash_, name)
-    there = _stat(have, found)
+    ctx = context()
+    found = _find(ctx, hash_, name)
+    there = _stat(ctx, found)
     etag = (there.etag or "").strip('"')
     request, modified = flask.request, there.last_modified
     headers = {
@@ -69,7 +69,7 @@ def track(hash_: str, name: str) -> flask.Response:
     headers["Content-Disposition"] = disposition("inline", found.song, found.file)
     response = flask.Response(status=status, headers=headers)
     if request.method != "HEAD" and end > start:
-        response.response = _pieces(have, found, etag, start, end - start)
+        response.response = _pieces(ctx, found, etag, start, end - start)
     return response
 
 
@@ -78,17 +78,17 @@ def remove(hash_: str, name: str) -> dict[str, str]:
     """Remove one stem's object; the manifest stays and tells what was there."""
     if flask.request.method == "HEAD":  # comes with GET, but asks for no deed
         raise MethodNotAllowed(["GET", "DELETE"])
-    have = parts()
-    found = _find(have, hash_, name)
-    _stat(have, found)
-    with told():
-        have.store.remove_object(have.names.stems, found.key)
+    ctx = context()
+    found = _find(ctx, hash_, name)
+    _stat(ctx, found)
+    with map_store_errors():
+        ctx.store.remove_object(ctx.names.stems, found.key)
     return {"hash": hash_, "track": found.file, "reason": "removed"}
 
 
-def _find(have: Context, hash_: str, name: str) -> Track:
-    song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(have, hash_)
-    manifest = read_json(have.store, have.names.stems, manifest_key(song))
+def _find(ctx: Context, hash_: str, name: str) -> Track:
+    song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(ctx, hash_)
+    manifest = read_json(ctx.store, ctx.names.stems, manifest_key(song))
     if manifest is None:
         raise not_separated()
     listed = {PurePosixPath(stem["key"]).name: stem for stem in manifest.get("stems", [])}
@@ -122,18 +122,18 @@ def not_separated() -> Problem:
     )
 
 
-def _song_of_job(have: Context, id_: str) -> str:
-    have.jobs.check()
-    found = have.jobs.find(id_)
+def _song_of_job(ctx: Context, id_: str) -> str:
+    ctx.jobs.check()
+    found = ctx.jobs.find(id_)
     if found is None:
         raise unknown_job()
     return found.record.key
 
 
-def _stat(have: Context, track: Track) -> Object:
+def _stat(ctx: Context, track: Track) -> Object:
     try:
-        with told():
-            return have.store.stat_object(have.names.stems, track.key)
+        with map_store_errors():
+            return ctx.store.stat_object(ctx.names.stems, track.key)
     except ObjectChanged:
         raise Problem(
             404, "track-removed", "The track is not there any more", "it has been removed"
@@ -161,7 +161,7 @@ def _span(size: int) -> tuple[int, int] | None:
 
 
 def _no_such_part(size: int) -> flask.Response:
-    response = service.answer(
+    response = service.problem_response(
         Problem(
             416, "no-such-range", "The track has no such part", f"it has {size} bytes", size=size
         )
@@ -170,11 +170,11 @@ def _no_such_part(size: int) -> flask.Response:
     return response
 
 
-def _pieces(have: Context, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
+def _pieces(ctx: Context, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
     try:
-        with told():
-            body = have.store.get_object(
-                have.names.stems, track.key, start, size, {"If-Match": f'"{etag}"'}
+        with map_store_errors():
+            body = ctx.store.get_object(
+                ctx.names.stems, track.key, start, size, {"If-Match": f'"{etag}"'}
             )
     except ObjectChanged:
         raise RetryLater("changed", "The track has just changed", after=1) from None

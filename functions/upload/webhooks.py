@@ -9,7 +9,7 @@ from typing import Any
 import flask
 
 from functions.upload import webhook_urls
-from functions.upload.context import Context, parts
+from functions.upload.context import Context, context
 from functions.upload.json_documents import bad, document
 from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
 from microdemucs.events import COMPLETED, FAILED, STARTED
@@ -25,7 +25,7 @@ routes = flask.Blueprint("webhooks", __name__, url_prefix="/apiv1/webhooks")
 @routes.post("")
 def register() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Register one; this answer alone holds its secret."""
-    have = parts()
+    ctx = context()
     said = document("url", "events", "description", "active", "secret")
     id_ = uuid.uuid4().hex
     webhook: dict[str, Any] = {
@@ -37,9 +37,9 @@ def register() -> tuple[dict[str, Any], int, dict[str, str]]:
         "secret": _secret(said.pop("secret", None)),
         "created": now(),
     }
-    webhook |= _checked(have, {"url": None} | said)
+    webhook |= _checked(ctx, {"url": None} | said)
     webhook["updated"] = webhook["created"]
-    have.bus.create(WEBHOOKS, id_, json.dumps(webhook).encode())
+    ctx.bus.create(WEBHOOKS, id_, json.dumps(webhook).encode())
     return webhook, 201, {"Location": f"/apiv1/webhooks/{id_}"}
 
 
@@ -47,26 +47,26 @@ def register() -> tuple[dict[str, Any], int, dict[str, str]]:
 def list_() -> dict[str, Any]:
     """All of them, oldest first."""
     # a webhook's id has no dot: `*` leaves the callbacks of single jobs out
-    found = [json.loads(entry.value or b"{}") for entry in parts().bus.entries(WEBHOOKS, "*")]
+    found = [json.loads(entry.value or b"{}") for entry in context().bus.entries(WEBHOOKS, "*")]
     return {"webhooks": [_shown(one) for one in sorted(found, key=lambda one: one["created"])]}
 
 
 @routes.get("/<id_>")
 def one(id_: str) -> dict[str, Any]:
     """One of them."""
-    return _shown(json.loads(_find(parts(), id_).value or b""))
+    return _shown(json.loads(_find(context(), id_).value or b""))
 
 
 @routes.patch("/<id_>")
 def change(id_: str) -> dict[str, Any]:
     """Change what is given; the rest stays."""
-    have = parts()
-    changes = _checked(have, document("url", "events", "description", "active"))
+    ctx = context()
+    changes = _checked(ctx, document("url", "events", "description", "active"))
     for _ in range(_TRIES):
-        entry = _find(have, id_)
+        entry = _find(ctx, id_)
         webhook = json.loads(entry.value or b"") | changes | {"updated": now()}
         try:
-            have.bus.update(WEBHOOKS, id_, json.dumps(webhook).encode(), entry.revision)
+            ctx.bus.update(WEBHOOKS, id_, json.dumps(webhook).encode(), entry.revision)
         except RevisionConflict:  # somebody else changes it too
             continue
         return _shown(webhook)
@@ -76,15 +76,15 @@ def change(id_: str) -> dict[str, Any]:
 @routes.delete("/<id_>")
 def forget(id_: str) -> tuple[str, int]:
     """Forget it: what is under way to it may still arrive."""
-    have = parts()
-    _find(have, id_)
-    have.bus.delete(WEBHOOKS, id_)
+    ctx = context()
+    _find(ctx, id_)
+    ctx.bus.delete(WEBHOOKS, id_)
     return "", 204
 
 
-def _find(have: Context, id_: str) -> Entry:
+def _find(ctx: Context, id_: str) -> Entry:
     # an id of ours is hex: anything else may not even be a key of the bucket
-    entry = have.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
+    entry = ctx.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
     if entry is None or entry.value is None:
         raise Problem(404, "unknown-webhook", "There is no such webhook")
     return entry
@@ -94,9 +94,9 @@ def _shown(webhook: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in webhook.items() if name != "secret"}
 
 
-def _checked(have: Context, said: dict[str, Any]) -> dict[str, Any]:
+def _checked(ctx: Context, said: dict[str, Any]) -> dict[str, Any]:
     if "url" in said:
-        webhook_urls.checked(said["url"], "url", have.settings.allow_private)
+        webhook_urls.checked(said["url"], "url", ctx.settings.allow_private)
     if "events" in said:
         events = said["events"]
         if not isinstance(events, list) or not events or any(one not in EVENTS for one in events):

@@ -1,14 +1,18 @@
 """The programs of this folder: python -m minio_events bridge | intake | sweep …."""
 
 import argparse
+from collections.abc import Coroutine
+from typing import Any
 
 import uvloop
 
 from microdemucs import logs
+from microdemucs.settings import BadSetting
 from minio_events.bridge import bridge
 from minio_events.dead_letters_cli import deadletters
 from minio_events.intake import intake
 from minio_events.provision import provision
+from minio_events.settings import BridgeSettings, IntakeSettings, ProvisionSettings, SweepSettings
 from minio_events.sweep import sweep
 
 
@@ -25,18 +29,25 @@ def main() -> None:
     burial.add_argument("action", choices=["list", "show", "replay", "drop"])
     burial.add_argument("numbers", nargs="*", metavar="NUMBER", help="which, or all")
     arguments = parser.parse_args()
-    if arguments.command != "deadletters":
-        logs.start("minio-events")
-    if arguments.command == "provision":
-        uvloop.run(provision())
-    elif arguments.command == "bridge":
-        uvloop.run(bridge())
-    elif arguments.command == "intake":
-        uvloop.run(intake())
-    elif arguments.command == "sweep":
-        uvloop.run(sweep(arguments.every))
-    else:
-        uvloop.run(deadletters(arguments.action, arguments.numbers))
+    try:
+        uvloop.run(_chosen(arguments))
+    except BadSetting as error:
+        raise SystemExit(f"{arguments.command}: {error}") from None
+
+
+def _chosen(arguments: argparse.Namespace) -> Coroutine[Any, Any, None]:
+    if arguments.command == "deadletters":
+        return deadletters(arguments.action, arguments.numbers)
+    logs.start("minio-events")
+    match arguments.command:
+        case "provision":
+            return provision(ProvisionSettings())
+        case "bridge":
+            return bridge(BridgeSettings())
+        case "intake":
+            return intake(IntakeSettings())
+        case _:
+            return sweep(SweepSettings(), arguments.every)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ request for as long as it takes: the message is kept in progress meanwhile.
 """
 
 import asyncio
-import json
 import logging
-import re
 from collections.abc import Callable
 from functools import partial
 
@@ -19,7 +17,6 @@ from nats.js.kv import KeyValue
 from microdemucs import bus, logs
 from microdemucs.events import MalformedMessage
 from microdemucs.jobs import song_digest
-from microdemucs.settings import BadSetting, address, number, text
 from minio_events.backoff import Backoff
 from minio_events.bus_setup import NOTIFIED
 from minio_events.daemon import bucket, serve
@@ -30,6 +27,7 @@ from minio_events.forward import Accepted, Undeliverable, Verdict, post
 from minio_events.keyed_lock import KeyedLock
 from minio_events.pull import InFlight, PullConsumer
 from minio_events.routing import FunctionCall, delivery_call, result_calls, trace_of, waiting_calls
+from minio_events.settings import BridgeSettings
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ class Bridge:
                 continue
             async with route.turns.of(call.turn, route.pull.parked):
                 verdict = await post(self._session, route.url, call.event)
-            with logs.about(trace=trace_of(call.event), **_job(route, call)):
+            with logs.context(trace=trace_of(call.event), **_job(route, call)):
                 if not await self._judged(route, held, call, verdict):
                     return
         await held.msg.ack()
@@ -133,64 +131,40 @@ def _job(route: Route, call: FunctionCall) -> dict[str, str]:
     return {"job": call.job} if route.kind == "songs" else {}
 
 
-async def bridge() -> None:
+async def bridge(settings: BridgeSettings) -> None:
     """Run until SIGTERM; then hand back what is in work. Raises SystemExit with what to do."""
 
     async def work(client: Client) -> None:
         jobs, told = await bucket(client, bus.JOBS), await bucket(client, NOTIFIED)
-        timeout = aiohttp.ClientTimeout(total=number("REQUEST_SECONDS", 4 * 3600), sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            await Bridge(client, session, FailedJobs(jobs), told).run(_routes(client))
+            await Bridge(client, session, FailedJobs(jobs), told).run(_routes(client, settings))
 
-    await serve("bridge", work)
+    await serve("bridge", settings.bus, work)
 
 
-def _routes(client: Client) -> list[Route]:
-    songs = text("SONGS_BUCKET", "songs")
-    notify = address("NOTIFY_URL", "http://127.0.0.1:8083")
-    sink = address("K_SINK", notify)
-    overrides = _overrides(text("K_CE_OVERRIDES", "{}"))
-    most = int(number("MAX_DELIVER", 50))
+def _routes(client: Client, settings: BridgeSettings) -> list[Route]:
     return [
         Route(
             "songs",
-            address("SEPARATE_URL", "http://127.0.0.1:8082"),
-            PullConsumer(client, bus.SONGS, "separate", int(number("SEPARATE_CONCURRENCY", 1))),
-            lambda held: waiting_calls(held.msg.subject, held.msg.data, songs),
-            most,
+            settings.separate_url,
+            PullConsumer(client, bus.SONGS, "separate", settings.separate_concurrency),
+            lambda held: waiting_calls(held.msg.subject, held.msg.data, settings.songs),
+            settings.max_attempts,
         ),
         Route(
             "results",
-            sink,
-            PullConsumer(client, bus.STEMS, "results", int(number("SINK_CONCURRENCY", 16))),
-            lambda held: result_calls(held.msg.subject, held.msg.data, overrides),
-            most,
+            settings.sink_url,
+            PullConsumer(client, bus.STEMS, "results", settings.sink_concurrency),
+            lambda held: result_calls(held.msg.subject, held.msg.data, settings.extensions),
+            settings.max_attempts,
         ),
         Route(
             "deliveries",
-            notify,
-            PullConsumer(
-                client, bus.DELIVERIES, "deliveries", int(number("DELIVERY_CONCURRENCY", 16))
-            ),
+            settings.notify_url,
+            PullConsumer(client, bus.DELIVERIES, "deliveries", settings.delivery_concurrency),
             lambda held: [delivery_call(held.msg.data, held.tries)],
-            most,
+            settings.max_attempts,
         ),
     ]
-
-
-def _overrides(said: str) -> dict[str, str]:
-    """The extensions of K_CE_OVERRIDES (Knative's source contract)."""
-    try:
-        extensions = json.loads(said).get("extensions") or {}
-        return {_extension(name): str(value) for name, value in extensions.items()}
-    except (ValueError, AttributeError) as error:
-        raise BadSetting(
-            f'K_CE_OVERRIDES is {said!r}: it must be as in {{"extensions": {{"name": "value"}}}}'
-        ) from error
-
-
-def _extension(name: str) -> str:
-    if not re.fullmatch("[a-z0-9]+", name):  # CloudEvents 1.0, naming conventions
-        raise ValueError(name)
-    return name

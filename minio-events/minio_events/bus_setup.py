@@ -11,7 +11,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
-from microdemucs import bus, settings
+from microdemucs import bus
 
 _HOUR, _DAY = 3600.0, 86400.0
 ACK_WAIT_S = 30.0
@@ -82,10 +82,9 @@ def _buckets(replicas: int) -> list[KeyValueConfig]:
     ]
 
 
-async def provision_bus(client: Client) -> list[str]:
+async def provision_bus(client: Client, replicas: int = 1) -> list[str]:
     """Make or mend everything; what was made or changed, in words. Safe to call again."""
     js = client.jetstream(timeout=10)
-    replicas = int(settings.number("NATS_REPLICAS", 1))
     changed: list[str] = []
     for wanted in _streams(replicas):
         if await _stream(js, wanted):

@@ -20,9 +20,11 @@ log = logging.getLogger(__name__)
 _HEAR_S = 3.0  # longer than a consumer takes to hand back what is in work
 
 
-async def serve(name: str, work: Callable[[Client], Coroutine[None, None, None]]) -> None:
+async def serve(
+    name: str, bus: BusSettings, work: Callable[[Client], Coroutine[None, None, None]]
+) -> None:
     """Run `work` until it is cancelled by SIGTERM. Raises SystemExit with what to do."""
-    client = await connect(BusSettings(), name)
+    client = await connect(bus, name)
     logs.start("minio-events", _Publisher(client))
     running = asyncio.create_task(work(client))
     stop = asyncio.Event()

@@ -4,7 +4,7 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import FAILED, FINISHED, JobRecord, job_id
+from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id
 from microdemucs.problems import Problem, now
 from minio_events.routing import FunctionCall, trace_of
 
@@ -37,7 +37,7 @@ class FailedJobs:
             "The song was tried several times and is set aside",
             f"{reason}; an operator can send it again: python -m minio_events deadletters",
         )
-        record.state, record.problem = FAILED, problem.body()
+        record.state, record.problem = JobState.FAILED, problem.body()
         record.updated = record.finished = now()
         try:
             await self._jobs.update(key, record.write(), last=revision)

@@ -13,11 +13,11 @@ from nats.js.kv import KeyValue
 from microdemucs import bus
 from microdemucs.events import MalformedMessage
 from microdemucs.jobs import JobRecord
-from microdemucs.settings import text
 from minio_events.daemon import bucket, serve
 from minio_events.dedup import Deduplicator
 from minio_events.pull import InFlight, PullConsumer
 from minio_events.routing import song_calls, trace_of
+from minio_events.settings import IntakeSettings
 
 _PLACES = 64
 
@@ -45,12 +45,12 @@ class Intake:
         await held.msg.ack()
 
 
-async def intake() -> None:
+async def intake(settings: IntakeSettings) -> None:
     """Run until SIGTERM. Raises SystemExit with what to do."""
 
     async def work(client: Client) -> None:
         jobs = await bucket(client, bus.JOBS)
         pull = PullConsumer(client, bus.SONGS, "intake", _PLACES)
-        await pull.run(Intake(jobs, text("SONGS_BUCKET", "songs")))
+        await pull.run(Intake(jobs, settings.songs))
 
-    await serve("intake", work)
+    await serve("intake", settings.bus, work)

@@ -8,7 +8,8 @@ from typing import Any
 from minio import Minio
 
 from microdemucs import store
-from microdemucs.jobs import CANCELLED, DONE, FAILED, FAILURE, MANIFEST, JobRecord
+from microdemucs.jobs import JobRecord, JobState
+from microdemucs.manifest import FAILURE, MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class ResultDocument:
 
 def marks(there: Minio, bucket: str) -> Iterator[ResultDocument]:
     """Every mark in `bucket`. Raises problems.RetryLater."""
-    with store.told():
+    with store.map_store_errors():
         for one in there.list_objects(bucket, recursive=True):
             key = one.object_name or ""
             if key.endswith((f"/{MANIFEST}", f"/{FAILURE}")) and one.last_modified:
@@ -50,7 +51,7 @@ def record_of(mark: ResultDocument, document: dict[str, Any]) -> JobRecord:
         version=song.get("version", ""),
         size=song.get("size", 0),
         options=document.get("options", {}),
-        state=CANCELLED if cancelled else FAILED if failed else DONE,
+        state=JobState.CANCELLED if cancelled else JobState.FAILED if failed else JobState.DONE,
         progress=0.0 if failed else 1.0,
         created=document.get("created", ""),
         updated=document["finished"],

@@ -21,7 +21,8 @@ from microdemucs.events import (
     created_objects,
     object_from_record,
 )
-from microdemucs.jobs import FAILURE, MANIFEST, job_id
+from microdemucs.jobs import job_id
+from microdemucs.manifest import FAILURE, MANIFEST
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from minio.error import InvalidResponseError, MinioAdminException, S3Error, Serv
 from minio.notificationconfig import NotificationConfig, QueueConfig, SuffixFilterRule
 
 from microdemucs import bus
-from microdemucs.jobs import FAILURE, MANIFEST
-from microdemucs.settings import BadSetting, BusSettings, StoreSettings, text
+from microdemucs.manifest import FAILURE, MANIFEST
+from microdemucs.settings import BadSetting, BusSettings, StoreSettings
+from minio_events.settings import ProvisionSettings
 
 PARTS = ("events", "separate", "upload", "notify")
 """Each has a user of its name in the store, and policies/<name>.json says what it may."""
@@ -39,12 +40,13 @@ _NOT_YET = (
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 
 
-def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
+def provision_store(given: ProvisionSettings, nats: BusSettings) -> list[str]:
     """Make or mend everything; what was made or changed, in words. Safe to call again.
 
     `settings` must be the store's root; `nats` tells where the store sends to, as user minio.
     Secrets of the parts come from STORE_<PART>_SECRET. Raises SystemExit with what to do.
     """
+    settings = given.store
     if not settings.access_key or not settings.secret_key:
         raise BadSetting("STORE_ACCESS_KEY and STORE_SECRET_KEY must be the store's root's")
     url = urlsplit(settings.url)
@@ -63,12 +65,12 @@ def provision_store(settings: StoreSettings, nats: BusSettings) -> list[str]:
     _until(lambda: client.list_buckets() is not None, "the store does not answer")
     _until(lambda: bool(_held_targets(admin)), "the store's admin interface does not answer")
     try:
-        changed = _targets(admin, settings, nats)
+        changed = _targets(admin, given, nats)
         if changed:
             admin.service_restart()  # MinIO takes notification targets at its start only
             _wait_for_targets(client, settings)
         changed += _buckets(client, settings)
-        changed += _users(admin, settings)
+        changed += _users(admin, given)
         changed += _rules(client, settings)
     except (MinioAdminException, S3Error) as error:
         raise SystemExit(f"the store at {settings.url} refused: {error}") from error
@@ -108,14 +110,12 @@ def _until(probe: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.1)
 
 
-def _targets(admin: MinioAdmin, settings: StoreSettings, nats: BusSettings) -> list[str]:
+def _targets(admin: MinioAdmin, given: ProvisionSettings, nats: BusSettings) -> list[str]:
     """Two per bucket: a fast one, which forgets what it cannot send, and a sure one with a
     queue on disk, which replays every 3 s. The bridge drops the second copy.
     """
     address = urlsplit(nats.url)
-    queues = text("STORE_QUEUE_DIR")
-    if not queues:
-        raise BadSetting("STORE_QUEUE_DIR is not set: name a folder that the store may write to")
+    settings, queues = given.store, given.store_queue_dir
     held = _held_targets(admin)
     changed = []
     for bucket, subject in (
@@ -167,14 +167,13 @@ def _buckets(client: Minio, settings: StoreSettings) -> list[str]:
     return changed
 
 
-def _users(admin: MinioAdmin, settings: StoreSettings) -> list[str]:
+def _users(admin: MinioAdmin, given: ProvisionSettings) -> list[str]:
+    settings = given.store
     changed = []
     there = json.loads(admin.user_list())
     names = {"songs": settings.songs, "stems": settings.stems, "models": settings.models}
     for part in PARTS:
-        secret = text(f"STORE_{part.upper()}_SECRET")
-        if not secret:
-            raise BadSetting(f"STORE_{part.upper()}_SECRET is not set: it is the part's own secret")
+        secret = given.store_secret(part)
         policy = (_POLICIES / f"{part}.json").read_text()
         for word, name in names.items():
             policy = policy.replace("{" + word + "}", name)

@@ -22,14 +22,15 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
 from microdemucs import bus, store
 from microdemucs.events import ObjectCreated, notification
-from microdemucs.jobs import DONE, FAILURE, MANIFEST, JobRecord, job_id, options_hash, song_digest
+from microdemucs.jobs import JobRecord, JobState, job_id, options_hash, song_digest
+from microdemucs.manifest import FAILURE, MANIFEST
 from microdemucs.options import Options
 from microdemucs.problems import Problem
-from microdemucs.settings import BusSettings, StoreSettings, number
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
 from minio_events.result_documents import ResultDocument, marks, record_of
+from minio_events.settings import SweepSettings
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,14 @@ log = logging.getLogger(__name__)
 class Sweep:
     """Looks at both buckets; remembers, from one look to the next, what needs no second one."""
 
-    def __init__(self, client: Client, there: Minio, settings: StoreSettings) -> None:
+    def __init__(self, client: Client, there: Minio, settings: SweepSettings) -> None:
         self._client = client
         self._js = client.jetstream(timeout=10)
         self._store = there
-        self._settings = settings
+        self._settings = settings.store
         # A notification on its way is not lost: the sure target replays every 3 s.
-        self._grace = timedelta(seconds=number("SWEEP_GRACE_SECONDS", 30))
-        self._tell = timedelta(hours=number("SWEEP_TELL_HOURS", 24))
+        self._grace = timedelta(seconds=settings.grace_seconds)
+        self._tell = timedelta(hours=settings.notify_hours)
         self._settled: set[tuple[str, ...]] = set()
         self._told: set[tuple[str, str]] = set()
 
@@ -101,7 +102,7 @@ class Sweep:
         return records
 
     def _songs(self) -> list[Object]:
-        with store.told():
+        with store.map_store_errors():
             return list(self._store.list_objects(self._settings.songs, recursive=True))
 
     async def _lost(
@@ -146,7 +147,7 @@ class Sweep:
 
     def _created(self, key: str) -> ObjectCreated | None:
         try:
-            with store.told():
+            with store.map_store_errors():
                 stat = self._store.stat_object(self._settings.songs, key)
         except store.ObjectChanged:  # removed a moment ago
             return None
@@ -194,7 +195,7 @@ class Sweep:
             await (await self._js.key_value(bus.JOBS)).create(record.id, record.write())
         except (KeyError, TypeError, KeyWrongLastSequenceError):
             return 0  # none of ours, or written meanwhile
-        if record.state == DONE and not record.options.get("shifts"):
+        if record.state == JobState.DONE and not record.options.get("shifts"):
             with suppress(KeyError, Problem, KeyWrongLastSequenceError):  # it is there, or useless
                 name = f"{record.song['sha256']}.{options_hash(Options.of_request(record.options))}"
                 value = json.dumps({"key": record.key, "job": record.id}).encode()
@@ -202,14 +203,13 @@ class Sweep:
         return 1
 
 
-async def sweep(every: float | None) -> None:
+async def sweep(settings: SweepSettings, every: float | None) -> None:
     """Look once, or with `every` again and again with that many seconds between.
 
     Raises SystemExit where a single look cannot be had.
     """
-    settings = StoreSettings()
-    client = await connect(BusSettings(), "sweep")
-    looking = Sweep(client, store.connect(settings), settings)
+    client = await connect(settings.bus, "sweep")
+    looking = Sweep(client, store.connect(settings.store), settings)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     while not stop.is_set():

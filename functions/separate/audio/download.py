@@ -8,14 +8,14 @@ from minio import Minio
 
 from microdemucs.events import ObjectCreated
 from microdemucs.problems import Rejected
-from microdemucs.store import ObjectChanged, told
+from microdemucs.store import ObjectChanged, map_store_errors
 
 _BLOCK = 1 << 20
 
 
 def ensure_current(store: Minio, song: ObjectCreated) -> None:
     """Raise ObjectChanged where `song` is gone or another one is at its key. Raises RetryLater."""
-    with told():
+    with map_store_errors():
         there = store.stat_object(song.bucket, song.key)
     if song.version:
         same = there.version_id == song.version
@@ -37,7 +37,7 @@ def fetch(
     Raises ObjectChanged, Rejected (too-large), RetryLater.
     """
     ensure_current(store, song)
-    with told():
+    with map_store_errors():
         answer = store.get_object(
             song.bucket,
             song.key,
@@ -50,7 +50,7 @@ def fetch(
         _limit(expected, max_bytes)
         blocks = answer.stream(_BLOCK)
         while True:
-            with told():
+            with map_store_errors():
                 block = next(blocks, b"")
             if not block:
                 break

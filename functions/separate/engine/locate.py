@@ -99,10 +99,10 @@ class ModelLocator:
         if not self.store:
             return None
         # here: a process that has its model on disk loads it before it imports this
-        from microdemucs.store import ObjectChanged, told
+        from microdemucs.store import ObjectChanged, map_store_errors
 
         try:
-            with told():
+            with map_store_errors():
                 objects = list(self.store.list_objects(self.bucket, f"{name}/"))
         except ObjectChanged:  # there is no such bucket
             return None
@@ -115,7 +115,7 @@ class ModelLocator:
             self.cache.mkdir(parents=True, exist_ok=True)
             coming = Path(tempfile.mkdtemp(dir=self.cache))
             try:
-                with told():
+                with map_store_errors():
                     for key in files:
                         self.store.fget_object(self.bucket, key, str(coming / Path(key).name))
                 if not folder.exists():

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from functions.separate.engine import Model, UnusableWeights, hub, selection
 from functions.separate.engine.locate import BUNDLED, FULL, LIMITED, ModelLocator, Weights, at
-from microdemucs import settings
+from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
-from microdemucs.paths import MODELS
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -32,14 +31,11 @@ class ModelRegistry:
 
     store: "Minio | None" = None
     bucket: str = ""
-    folder: Path = field(default_factory=lambda: Path(settings.text("MODELS_DIR", str(MODELS))))
-    cache: Path = field(
-        default_factory=lambda: Path(
-            settings.text("MODELS_CACHE", str(Path.home() / ".cache/micro-demucs/models"))
-        )
-    )
-    default: str = field(default_factory=lambda: settings.text("MODEL"))
-    engine: str = field(default_factory=lambda: settings.one_of("ENGINE", *selection.ENGINES))
+    folder: Path = field(default_factory=lambda: ModelSettings().folder)
+    cache: Path = field(default_factory=lambda: ModelSettings().cache)
+    default: str = field(default_factory=lambda: ModelSettings().default)
+    engine: str = field(default_factory=lambda: ModelSettings().engine)
+    precision: str = field(default_factory=lambda: ModelSettings().precision)
     _loaded: OrderedDict[Weights, Model] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,7 +68,7 @@ class ModelRegistry:
 
     def _load(self, weights: Weights) -> Model:
         try:
-            return selection.load(weights, self.engine, self.cache)
+            return selection.load(weights, self.engine, self.cache, self.precision)
         except UnusableWeights as error:
             raise self._unusable(weights.name, str(error)) from error
 

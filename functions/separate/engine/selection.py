@@ -10,18 +10,16 @@ from functions.separate.engine.export import export_once
 from functions.separate.engine.locate import Weights
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.exported_model import ExportedModel
+from functions.separate.settings import AUTO, OPENVINO, TORCH
 
 log = logging.getLogger(__name__)
-
-AUTO, OPENVINO, TORCH = ENGINES = ("auto", "openvino", "torch")
-"""What the setting ENGINE accepts."""
 
 # OpenVINO sets the process's locale while it reads a model; two at once would leave it as "C".
 _reading = threading.Lock()
 _NVIDIA = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 
 
-def load(weights: Weights, engine: str, cache: Path) -> Model:
+def load(weights: Weights, engine: str, cache: Path, precision: str = "auto") -> Model:
     """The model on the fastest engine that `engine` allows, exported first where that is needed.
 
     Raises UnusableWeights, which says what to do; MemoryError.
@@ -39,7 +37,7 @@ def load(weights: Weights, engine: str, cache: Path) -> Model:
         digest and exported_model.find(export_once.folder_of(digest, cache))
     )
     if form:
-        return _on_openvino(weights, form, cache, "its exported form is at hand")
+        return _on_openvino(weights, form, cache, precision, "its exported form is at hand")
     if not _has_torch():
         raise UnusableWeights(
             "it is not exported for OpenVINO, and torch is not installed here: "
@@ -53,13 +51,17 @@ def load(weights: Weights, engine: str, cache: Path) -> Model:
         if engine == OPENVINO:
             raise UnusableWeights(f"it cannot be exported for OpenVINO: {error}") from error
         return _on_torch(weights, f"it cannot be exported: {error}")
-    return _on_openvino(weights, form, cache, "it was exported for this first use")
+    return _on_openvino(weights, form, cache, precision, "it was exported for this first use")
 
 
-def _on_openvino(weights: Weights, form: ExportedModel, cache: Path, why: str) -> Model:
+def _on_openvino(
+    weights: Weights, form: ExportedModel, cache: Path, precision: str, why: str
+) -> Model:
     try:
         with _reading:
-            model = exported_model.load(weights.name, form, weights.note, cache / "compiled")
+            model = exported_model.load(
+                weights.name, form, weights.note, cache / "compiled", precision
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise UnusableWeights(f"its exported form cannot be read: {error}") from error
     _tell(weights, OPENVINO, why)

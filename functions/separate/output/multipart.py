@@ -12,7 +12,7 @@ from minio import Minio
 from minio.datatypes import Part
 
 from microdemucs.problems import RetryLater
-from microdemucs.store import ObjectChanged, told
+from microdemucs.store import ObjectChanged, map_store_errors
 
 PART_BYTES = 5 * 1024**2
 """The least that S3 takes for any part but the last: parts leave early, and memory stays small."""
@@ -43,7 +43,7 @@ class Upload:
         size = os.fstat(self._file.fileno()).st_size
         if size < 2 * PART_BYTES:
             self._file.seek(0)
-            with told():
+            with map_store_errors():
                 self._store.put_object(*self._at, self._file, size, self._type)
             return size
         self.grown(size)
@@ -51,7 +51,7 @@ class Upload:
             self._send(len(self._parts) + 2)
         self._send(1)
         parts = [self._parts[number] for number in sorted(self._parts)]
-        with told():
+        with map_store_errors():
             self._store._complete_multipart_upload(*self._at, self._id, parts)
         self._id = ""
         return size
@@ -60,13 +60,13 @@ class Upload:
         """Forget what was uploaded, so that it can begin again. Where the store is away it stays
         there, invisible, until the store clears it up."""
         if self._id:
-            with suppress(ObjectChanged, RetryLater), told():
+            with suppress(ObjectChanged, RetryLater), map_store_errors():
                 self._store._abort_multipart_upload(*self._at, self._id)
         self._id, self._parts = "", {}
 
     def _send(self, number: int) -> None:
         data = os.pread(self._file.fileno(), PART_BYTES, (number - 1) * PART_BYTES)
-        with told():
+        with map_store_errors():
             if not self._id:
                 headers: dict[str, str | list[str] | tuple[str]] = {"Content-Type": self._type}
                 self._id = self._store._create_multipart_upload(*self._at, headers)

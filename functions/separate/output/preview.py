@@ -12,7 +12,7 @@ from minio import Minio
 
 from functions.separate.engine import SAMPLE_RATE
 from microdemucs.jobs import preview_key
-from microdemucs.store import told
+from microdemucs.store import map_store_errors
 
 _EVERY = 20 * SAMPLE_RATE  # samples: often enough to listen along, seldom enough to cost little
 _LONGEST_KEY = 1024  # bytes, in S3
@@ -37,6 +37,6 @@ class Preview:
         if encoded < self._next or size == self._sent or len(key.encode()) > _LONGEST_KEY:
             return
         data = os.pread(self._file.fileno(), size - self._sent, self._sent)
-        with told():
+        with map_store_errors():
             self._store.put_object(self._bucket, key, io.BytesIO(data), len(data))
         self._there, self._sent, self._next = self._there + 1, size, encoded + _EVERY

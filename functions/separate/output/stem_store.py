@@ -13,9 +13,10 @@ from minio.commonconfig import CopySource
 from functions.separate.job import Job
 from functions.separate.output.multipart import Upload
 from functions.separate.output.preview import Preview
-from microdemucs.jobs import failure_key, manifest_key, preview_prefix
+from microdemucs.jobs import preview_prefix
+from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import CONTENT_TYPE, Problem
-from microdemucs.store import ObjectChanged, read_json, remove_all, told, write_json
+from microdemucs.store import ObjectChanged, map_store_errors, read_json, remove_all, write_json
 
 Document = dict[str, Any]
 
@@ -72,7 +73,7 @@ class StemStore:
         for stem in stems:
             key = self.stem_key(stem["key"].rsplit("/", 1)[1])
             if key != stem["key"]:
-                with told():
+                with map_store_errors():
                     source = CopySource(self._bucket, stem["key"])
                     self._store.copy_object(self._bucket, key, source)
             described.append(stem | {"key": key})
@@ -104,7 +105,7 @@ class StemStore:
     def _complete(self, manifest: Document) -> bool:
         try:
             for stem in manifest["stems"]:
-                with told():
+                with map_store_errors():
                     there = self._store.stat_object(self._bucket, stem["key"])
                 if there.size != stem["size"]:
                     return False
@@ -120,7 +121,7 @@ class StemStore:
 
     def _remove(self, keys: set[str]) -> None:
         for key in sorted(keys):
-            with told():
+            with map_store_errors():
                 self._store.remove_object(self._bucket, key)
 
 

@@ -17,7 +17,6 @@ from functions.separate.engine import Floats
 from functions.separate.output.serial_executor import SerialExecutor
 from functions.separate.output.stem_writer import StemWriter
 from functions.separate.stems import Stem
-from microdemucs import settings
 from microdemucs.options import Options
 
 if TYPE_CHECKING:
@@ -73,7 +72,11 @@ class StemsWriter:
 
 @contextmanager
 def writing(
-    shelf: "StemStore", stems: Sequence[Stem], options: Options, length: int
+    shelf: "StemStore",
+    stems: Sequence[Stem],
+    options: Options,
+    length: int,
+    mp3_quality: int | None = None,
 ) -> Iterator[StemsWriter]:
     """Write `stems` of a song of `length` samples, for as long as the context lasts.
 
@@ -82,7 +85,7 @@ def writing(
     """
     # with so many bits LAME's fast way errs no more than its slow ones (docs/benchmarks.md)
     fast_enough = 7 if options.bitrate >= 256 else 5
-    quality = int(settings.number("MP3_QUALITY", fast_enough))
+    quality = fast_enough if mp3_quality is None else mp3_quality
     with ExitStack() as opened:
         files = [
             opened.enter_context(closing(StemWriter(shelf, stem.name, options, length, quality)))

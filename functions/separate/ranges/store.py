@@ -19,7 +19,7 @@ from functions.separate.output.multipart import Upload
 from functions.separate.ranges import partition
 from functions.separate.ranges.partition import Range
 from microdemucs.problems import RetryLater
-from microdemucs.store import ObjectChanged, remove_all, told
+from microdemucs.store import ObjectChanged, map_store_errors, remove_all
 
 _HEAD = struct.Struct("<qq")
 _TYPE = "application/octet-stream"
@@ -35,7 +35,7 @@ class RangeStore:
 
     def there(self, parts: Iterable[Range]) -> list[Range]:
         """Those of `parts` whose results are there."""
-        with told():
+        with map_store_errors():
             listed = self._store.list_objects(
                 self._bucket, partition.prefix(self._job), recursive=True
             )
@@ -58,7 +58,7 @@ class RangeStore:
     def read(self, part: Range, sources: int) -> Iterator[Block]:
         """All blocks of `part`. Raises RetryLater where it is gone, too."""
         try:
-            with told():
+            with map_store_errors():
                 answer = self._store.get_object(self._bucket, partition.key(self._job, part))
         except ObjectChanged as gone:
             raise RetryLater("range-gone", "A range of the song must be separated again") from gone
@@ -91,7 +91,7 @@ def _read(answer: BaseHTTPResponse, size: int) -> bytes:
     """`size` bytes, or b"" at the end."""
     data = b""
     while len(data) < size:
-        with told():
+        with map_store_errors():
             more = answer.read(size - len(data))
         if not more:
             if data:

@@ -11,7 +11,6 @@ import pytest
 from flask.testing import FlaskClient
 from minio import Minio
 
-from functions.notify import context
 from microdemucs import store
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.settings import BusSettings, StoreSettings
@@ -89,13 +88,11 @@ def notify(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEBHOOK_RETRY_SECONDS", "10,600")
-    context._made.cache_clear()
     app: flask.Flask = functions_framework.create_app(
         "notify", str(ROOT / "functions" / "notify" / "main.py")
     )
     yield app.test_client()
-    context.parts().bus.close()
-    context._made.cache_clear()
+    app.extensions["context"]().bus.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from minio import Minio
 from functions.separate.context import Context
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
-from microdemucs import service, store
+from microdemucs import shutdown, store
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id
@@ -65,7 +65,7 @@ def tools(models: ModelRegistry, bus: Bus) -> Iterator[Context]:
         max_seconds=60,
         grace=5,
     )
-    service.stopping.clear()
+    shutdown.stopping.clear()
 
 
 @pytest.fixture

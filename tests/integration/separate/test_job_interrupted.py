@@ -10,7 +10,7 @@ import pytest
 from functions.separate.job_runner import run_job
 from functions.separate.lease import Lease
 from functions.separate.progress import ProgressReporter
-from microdemucs import service
+from microdemucs import shutdown
 from microdemucs.bus import CANCELS, LEASES
 from microdemucs.jobs import JobRecord, song_digest
 from microdemucs.problems import RetryLater
@@ -105,7 +105,7 @@ def test_a_stop_hands_back_a_song_that_needs_longer_than_the_grace(
     put, tools, beside, record, bus, monkeypatch
 ):
     job = put(sounds.file(sounds.music(50)))
-    at(monkeypatch, "separating", lambda report: service.stopping.set())
+    at(monkeypatch, "separating", lambda report: shutdown.stopping.set())
     with pytest.raises(RetryLater) as told:
         run_job(job, replace(tools, grace=3.5))
     assert (told.value.kind, told.value.after) == ("stopping", 1)
@@ -118,7 +118,7 @@ def test_a_stop_counts_the_stems_that_must_be_encoded_again(bus, tools):
         bus, Lease(bus, "k", "we"), JobRecord("j", "songs", "k", "e"), grace=5
     )
     report.again = 4 * 3600  # s of audio
-    service.stopping.set()
+    shutdown.stopping.set()
     with pytest.raises(RetryLater, match="about to end"), report.phase("uploading"):
         """It does not begin."""
     report.again = 0
@@ -128,7 +128,7 @@ def test_a_stop_counts_the_stems_that_must_be_encoded_again(bus, tools):
 
 def test_a_stop_lets_a_song_end_that_is_nearly_done(put, song, tools, beside, monkeypatch):
     job = put(song)
-    at(monkeypatch, "uploading", lambda report: service.stopping.set())
+    at(monkeypatch, "uploading", lambda report: shutdown.stopping.set())
     run_job(job, tools)
     assert "manifest.json" in beside(job)
 

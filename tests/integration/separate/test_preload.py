@@ -21,7 +21,7 @@ def begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_model_that_was_begun_with_is_loaded_once(monkeypatch, caplog):
     monkeypatch.setenv("MODEL", BUNDLED)
     with caplog.at_level(logging.INFO):
-        preload.begin()
+        preload.start()
         models = preload.models()
         model = models.load(models.choose(""))
     assert model.name == BUNDLED
@@ -30,7 +30,7 @@ def test_the_model_that_was_begun_with_is_loaded_once(monkeypatch, caplog):
 
 def test_a_model_that_cannot_be_loaded_is_told_to_whoever_wants_it(monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL", str(tmp_path / "none.th"))
-    preload.begin()
+    preload.start()
     models = preload.models()
     with pytest.raises(BadOption, match="none"):
         models.load(models.choose(""))

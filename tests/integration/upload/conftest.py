@@ -35,13 +35,13 @@ def serve(addresses: dict[str, str]) -> Iterator[Callable[..., FlaskClient]]:
             for name, value in _settings(addresses, settings).items():
                 patch.setenv(name, value)
             app = web()
-            app.extensions["parts"]()  # reads the settings
+            app.extensions["context"]()  # reads the settings
         apps.append(app)
         return app.test_client()
 
     yield make
     for app in apps:
-        app.extensions["parts"]().bus.close()
+        app.extensions["context"]().bus.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from minio import Minio
 from microdemucs import store
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import DONE, JobRecord, manifest_key
+from microdemucs.jobs import JobRecord, JobState
+from microdemucs.manifest import manifest_key
 from microdemucs.settings import BusSettings, StoreSettings
 from testing.stack import as_user
 
@@ -74,7 +75,7 @@ class Separation:
     def separates(self, record: JobRecord, stems: Mapping[str, bytes]) -> JobRecord:
         """All of it at once."""
         self.writes(record.key, stems, job=record.id, options=record.options)
-        return self.tells(record, state=DONE, progress=1.0, stems=list(stems))
+        return self.tells(record, state=JobState.DONE, progress=1.0, stems=list(stems))
 
 
 def a_job(key: str, **metadata: str) -> JobRecord:

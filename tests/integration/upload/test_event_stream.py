@@ -5,7 +5,7 @@ import pytest
 import urllib3
 
 from functions.upload import event_stream
-from microdemucs.jobs import DONE, FAILED, RUNNING, WAITING
+from microdemucs.jobs import JobState
 from testing.stack import wait_until
 from tests.integration.upload.listening import heard, lines
 from tests.integration.upload.separated import a_job
@@ -49,38 +49,38 @@ def test_a_listener_hears_every_step_and_then_the_end(process, separation):
     record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"))
     with listening(process, record.id) as events:
         first = next(events)
-        assert (first.event, first.data["state"]) == ("state", WAITING)
-        separation.tells(record, state=RUNNING, phase="decoding")
-        assert next(events).data["state"] == RUNNING
-        separation.tells(record, state=RUNNING, phase="separating", progress=0.5)
+        assert (first.event, first.data["state"]) == ("state", JobState.WAITING)
+        separation.tells(record, state=JobState.RUNNING, phase="decoding")
+        assert next(events).data["state"] == JobState.RUNNING
+        separation.tells(record, state=JobState.RUNNING, phase="separating", progress=0.5)
         step = next(events)
         assert step.event == "progress"
         assert step.data | {"updated": ""} == {
             "id": record.id,
-            "state": RUNNING,
+            "state": JobState.RUNNING,
             "phase": "separating",
             "progress": 0.5,
             "updated": "",
         }
-        separation.tells(record, state=DONE, progress=1.0, stems=["drums.mp3"])
+        separation.tells(record, state=JobState.DONE, progress=1.0, stems=["drums.mp3"])
         last = next(events)
-        assert (last.event, last.data["state"]) == ("state", DONE)
+        assert (last.event, last.data["state"]) == ("state", JobState.DONE)
         assert last.data["stems"][0]["download"].startswith("http://")
         assert int(first.id) < int(step.id) < int(last.id)
         assert next(events, None) is None
 
 
 def test_who_comes_back_hears_nothing_twice(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=RUNNING)
+    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     with listening(process, record.id) as events:
         first = next(events)
     with listening(process, record.id, last=first.id) as events:
-        separation.tells(record, state=RUNNING, progress=0.7)
+        separation.tells(record, state=JobState.RUNNING, progress=0.7)
         again = next(events)
         assert (again.event, again.data["progress"]) == ("state", 0.7)
-        separation.tells(record, state=FAILED)
+        separation.tells(record, state=JobState.FAILED)
         last = next(events)
-        assert last.data["state"] == FAILED
+        assert last.data["state"] == JobState.FAILED
     over = urllib3.request(
         "GET",
         f"{process}/apiv1/jobs/{record.id}/events",
@@ -97,22 +97,22 @@ def test_a_listener_may_come_before_the_song(process, separation):
 
 
 def test_there_are_only_so_many_streams_and_one_that_ends_makes_room(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=RUNNING)
+    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     url = f"{process}/apiv1/jobs/{record.id}/events"
     with listening(process, record.id) as one, listening(process, record.id) as two:
-        assert next(one).data["state"] == next(two).data["state"] == RUNNING
+        assert next(one).data["state"] == next(two).data["state"] == JobState.RUNNING
         third = urllib3.request("GET", url, retries=False)
         assert third.status == 503
         assert third.json()["type"] == "urn:micro-demucs:problem:too-many-streams"
         assert "Retry-After" in third.headers
-        separation.tells(record, state=DONE)
+        separation.tells(record, state=JobState.DONE)
         for events in (one, two):
-            assert [event.data["state"] for event in events] == [DONE]
+            assert [event.data["state"] for event in events] == [JobState.DONE]
     wait_until(lambda: urllib3.request("GET", url, retries=False).status == 200)
 
 
 def test_a_listener_who_goes_away_makes_room(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=RUNNING)
+    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     url = f"{process}/apiv1/jobs/{record.id}/events"
     for _ in range(6):  # there is room for two
         wait_until(lambda: is_open(url))
@@ -142,9 +142,9 @@ def test_what_can_be_no_job_is_not_waited_for(client, id_):
 
 @pytest.mark.parametrize("last", ["x", "-1", "9" * 30, "²"])
 def test_an_odd_last_event_id_counts_as_none(client, separation, last):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=DONE)
+    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE)
     wait_until(lambda: client.get(f"/apiv1/jobs/{record.id}").status_code == 200)
     headers = {"Last-Event-ID": last.encode().decode("latin-1")}
     with client.get(f"/apiv1/jobs/{record.id}/events", headers=headers) as answer:
         [only] = heard(answer.text.splitlines())
-    assert only.data["state"] == DONE
+    assert only.data["state"] == JobState.DONE

@@ -5,7 +5,7 @@ import pytest
 import urllib3
 
 from microdemucs.bus import CANCELS, JOBS
-from microdemucs.jobs import CANCELLED, DONE, FAILED, RUNNING, SUPERSEDED, WAITING
+from microdemucs.jobs import JobState
 from testing.stack import wait_until
 from tests.integration.upload.separated import a_job
 
@@ -21,7 +21,7 @@ def ids(answer) -> list[str]:
 
 def test_a_job_is_told_with_its_stems_and_where_to_go_from_it(client, separation):
     record = separation.separates(a_job("my/söng 1.mp3", format="flac"), {"drums.flac": b"dr"})
-    seen(client, record, DONE)
+    seen(client, record, JobState.DONE)
     job = client.get(f"/apiv1/jobs/{record.id}").json
     assert job["hash"] == record.id
     assert job["options"] == {"format": "flac"}
@@ -40,7 +40,7 @@ def test_a_job_is_told_with_its_stems_and_where_to_go_from_it(client, separation
 def test_links_hold_as_long_as_the_setting_says_and_lead_to_the_public_address(serve, separation):
     client = serve(LINK_HOURS="2", STORE_PUBLIC_URL="https://store.example")
     record = separation.separates(a_job(f"{uuid.uuid4()}.mp3"), {"bass.mp3": b"b"})
-    seen(client, record, DONE)
+    seen(client, record, JobState.DONE)
     link = urlsplit(client.get(f"/apiv1/jobs/{record.id}").json["stems"][0]["download"])
     assert (link.scheme, link.netloc) == ("https", "store.example")
     assert parse_qs(link.query)["X-Amz-Expires"] == ["7200"]
@@ -49,13 +49,13 @@ def test_links_hold_as_long_as_the_setting_says_and_lead_to_the_public_address(s
 def test_an_upload_and_a_hash_name_the_latest_job_of_their_song(client, separation):
     upload, hash_ = uuid.uuid4().hex, uuid.uuid4().hex * 2
     for name, key in ((upload, f"form/{upload}/a.mp3"), (hash_, f"{hash_}.mp3")):
-        first = separation.tells(a_job(key), state=SUPERSEDED)
-        second = separation.tells(a_job(key, format="flac"), state=RUNNING)
-        seen(client, second, RUNNING)
+        first = separation.tells(a_job(key), state=JobState.SUPERSEDED)
+        second = separation.tells(a_job(key, format="flac"), state=JobState.RUNNING)
+        seen(client, second, JobState.RUNNING)
         assert client.get(f"/apiv1/jobs/{name}").json["id"] == second.id
-        separation.tells(second, state=DONE, updated="2026-01-01T00:00:00Z")
-        separation.tells(first, state=FAILED, updated="2026-01-02T00:00:00Z")
-        seen(client, first, FAILED)
+        separation.tells(second, state=JobState.DONE, updated="2026-01-01T00:00:00Z")
+        separation.tells(first, state=JobState.FAILED, updated="2026-01-02T00:00:00Z")
+        seen(client, first, JobState.FAILED)
         assert client.get(f"/apiv1/jobs/{name}").json["id"] == first.id
 
 
@@ -63,9 +63,12 @@ def test_jobs_are_listed_newest_first_page_by_page(client, separation):
     prefix = f"list/{uuid.uuid4()}/"
     made = [
         separation.tells(a_job(f"{prefix}{n}.mp3"), created=f"2026-01-0{n}T00:00:00Z", state=state)
-        for n, state in enumerate((DONE, FAILED, WAITING, DONE, RUNNING), start=1)
+        for n, state in enumerate(
+            (JobState.DONE, JobState.FAILED, JobState.WAITING, JobState.DONE, JobState.RUNNING),
+            start=1,
+        )
     ]
-    seen(client, made[-1], RUNNING)
+    seen(client, made[-1], JobState.RUNNING)
     newest = [job.id for job in reversed(made)]
     pages, cursor = [], ""
     while cursor is not None:
@@ -99,28 +102,32 @@ def test_a_parameter_that_is_not_accepted_is_named(client, query):
 
 def test_the_queue_is_what_waits_or_runs_oldest_first(client, separation):
     hash_ = uuid.uuid4().hex * 2
-    old = separation.tells(a_job(f"{hash_}.mp3"), state=RUNNING, created="2020-01-01T00:00:00Z")
+    old = separation.tells(
+        a_job(f"{hash_}.mp3"), state=JobState.RUNNING, created="2020-01-01T00:00:00Z"
+    )
     young = separation.tells(a_job("queued.mp3"), created="2020-01-02T00:00:00Z")
-    done = separation.tells(a_job("finished.mp3"), state=DONE)
-    seen(client, done, DONE)
+    done = separation.tells(a_job("finished.mp3"), state=JobState.DONE)
+    seen(client, done, JobState.DONE)
     queue = client.get("/apiv1/queue").json["queue"]
     assert queue[:2] == [hash_, young.id]
     assert done.id not in queue
-    separation.tells(old, state=DONE)
-    separation.tells(young, state=CANCELLED)
+    separation.tells(old, state=JobState.DONE)
+    separation.tells(young, state=JobState.CANCELLED)
 
 
-@pytest.mark.parametrize("state", [WAITING, RUNNING])
+@pytest.mark.parametrize("state", [JobState.WAITING, JobState.RUNNING])
 def test_a_job_under_way_can_be_cancelled(client, separation, state):
     record = separation.tells(a_job(f"cancel-{state}.mp3"), state=state)
     seen(client, record, state)
     answer = client.delete(f"/apiv1/jobs/{record.id}")
     assert (answer.status_code, answer.json["state"]) == (202, state)
     assert separation.bus.get(CANCELS, record.id)
-    separation.tells(record, state=CANCELLED)
+    separation.tells(record, state=JobState.CANCELLED)
 
 
-@pytest.mark.parametrize("state", [DONE, FAILED, CANCELLED, SUPERSEDED])
+@pytest.mark.parametrize(
+    "state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.SUPERSEDED]
+)
 def test_a_finished_job_cannot_be_cancelled(client, separation, state):
     record = separation.tells(a_job(f"finished-{state}.mp3"), state=state)
     seen(client, record, state)
@@ -140,21 +147,21 @@ def test_an_unknown_job_is_not_found(client, method, id_):
 
 
 def test_a_job_that_is_forgotten_is_gone(client, separation):
-    record = separation.tells(a_job("forgotten.mp3"), state=DONE)
-    seen(client, record, DONE)
+    record = separation.tells(a_job("forgotten.mp3"), state=JobState.DONE)
+    seen(client, record, JobState.DONE)
     separation.bus.delete(JOBS, record.id)
     wait_until(lambda: client.get(f"/apiv1/jobs/{record.id}").status_code == 404)
 
 
 def test_a_record_that_nobody_can_read_harms_no_other(client, separation):
     separation.bus.put(JOBS, "broken", b"[]")
-    record = separation.tells(a_job("after-broken.mp3"), state=DONE)
-    seen(client, record, DONE)
+    record = separation.tells(a_job("after-broken.mp3"), state=JobState.DONE)
+    seen(client, record, JobState.DONE)
     separation.bus.delete(JOBS, "broken")
 
 
 def test_a_failed_job_tells_its_problem(client, separation):
     problem = {"type": "urn:micro-demucs:problem:not-audio", "title": "No audio", "status": 422}
-    record = separation.tells(a_job("no-audio.mp3"), state=FAILED, problem=problem)
-    seen(client, record, FAILED)
+    record = separation.tells(a_job("no-audio.mp3"), state=JobState.FAILED, problem=problem)
+    seen(client, record, JobState.FAILED)
     assert client.get(f"/apiv1/jobs/{record.id}").json["problem"] == problem

@@ -61,5 +61,5 @@ def test_what_is_answered_is_as_described(document, client, separation):
 def test_every_member_and_option_is_described(document):
     schemas = document["components"]["schemas"]
     described = set(schemas["Job"]["properties"])
-    assert described == set(JobRecord.__slots__) | {"hash", "links"}
+    assert described == set(JobRecord.__struct_fields__) | {"hash", "links"}
     assert set(schemas["Options"]["properties"]) == set(Options.__slots__)

@@ -6,7 +6,7 @@ import uuid
 import pytest
 import urllib3
 
-from microdemucs.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, preview_key
+from microdemucs.jobs import JobState, preview_key
 from testing.stack import wait_until
 from tests.integration.upload.separated import a_job
 
@@ -16,7 +16,7 @@ WHOLE = bytes(range(256)) * 1000
 @pytest.fixture
 def job(separation, client):
     """A job that is being worked on, and known to the app."""
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=RUNNING)
+    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     wait_until(lambda: client.get(f"/apiv1/jobs/{record.id}").status_code == 200)
     return record
 
@@ -65,7 +65,7 @@ def test_a_listener_waits_for_what_comes(process, separation, job, piece):
     assert b"".join(heard) == b"d, and last"
 
 
-@pytest.mark.parametrize("state", [FAILED, CANCELLED])
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
 def test_the_stream_ends_where_the_job_fails(client, separation, job, piece, state):
     piece(1, b"all there is")
     with live(client, job) as answer:
@@ -80,17 +80,17 @@ def test_a_job_that_is_handed_back_is_waited_for(client, separation, job, piece)
     with live(client, job) as answer:
         heard = answer.iter_encoded()
         assert next(heard) == b"one, "
-        separation.tells(job, state=WAITING)
-        separation.tells(job, state=RUNNING)
+        separation.tells(job, state=JobState.WAITING)
+        separation.tells(job, state=JobState.RUNNING)
         piece(2, b"two")
         assert next(heard) == b"two"
-        separation.tells(job, state=FAILED)
+        separation.tells(job, state=JobState.FAILED)
         assert b"".join(heard) == b""
 
 
 def test_of_a_finished_job_it_is_the_whole_stem(client, separation, job):
     separation.separates(job, {"drums.flac": WHOLE})
-    wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").json["state"] == DONE)
+    wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").json["state"] == JobState.DONE)
     with live(client, job) as answer:
         assert (answer.data, answer.content_type) == (WHOLE, "audio/flac")
 
@@ -106,7 +106,7 @@ def test_a_stem_that_was_encoded_again_is_entered_where_its_moments_are(
         heard = answer.iter_encoded()
         assert next(heard) == WHOLE[:100]
         separation.writes(job.key, {file: WHOLE}, scale=0.9, job=job.id)
-        separation.tells(job, state=DONE, stems=[file])
+        separation.tells(job, state=JobState.DONE, stems=[file])
         assert b"".join(heard) == rest
 
 
@@ -116,7 +116,7 @@ def test_what_another_job_made_since_is_not_mixed_in(client, separation, job, pi
         heard = answer.iter_encoded()
         assert next(heard) == WHOLE[:100]
         separation.writes(job.key, {"drums.mp3": WHOLE}, job="0" * 32)
-        separation.tells(job, state=DONE, stems=["drums.mp3"])
+        separation.tells(job, state=JobState.DONE, stems=["drums.mp3"])
         assert b"".join(heard) == b""
 
 
@@ -143,6 +143,6 @@ def test_what_cannot_be_heard_is_a_problem_that_says_why(client, separation, job
     piece(1, b"x")
     assert kind("kazoo") == kind("drums.wav") == "unknown-track"
     assert kind(id_="0" * 32) == "unknown-job"
-    separation.tells(job, state=FAILED)
-    wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").json["state"] == FAILED)
+    separation.tells(job, state=JobState.FAILED)
+    wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").json["state"] == JobState.FAILED)
     assert kind() == "not-separated"

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from microdemucs.bus import WEBHOOKS
-from microdemucs.jobs import WAITING
+from microdemucs.jobs import JobState
 
 
 def a_song() -> bytes:
@@ -48,7 +48,11 @@ def test_the_queue_shows_it_at_once(client):
     hash_ = post(client, song, options={"format": "flac"}).json["hash"]
     job = client.get(f"/apiv1/jobs/{hash_}").json
     assert hash_ in client.get("/apiv1/queue").json["queue"]
-    assert (job["state"], job["options"], job["size"]) == (WAITING, {"format": "flac"}, len(song))
+    assert (job["state"], job["options"], job["size"]) == (
+        JobState.WAITING,
+        {"format": "flac"},
+        len(song),
+    )
     assert job["hash"] == hash_
 
 
@@ -66,7 +70,7 @@ def test_the_callback_is_kept_before_the_song_and_named_by_it(serve, separation)
     id_ = stored(separation, hash_)[1]["x-amz-meta-callback"]
     said = json.dumps(callback, sort_keys=True).encode()
     assert id_ == sha256(said).hexdigest()[:32]
-    bus = client.application.extensions["parts"]().bus
+    bus = client.application.extensions["context"]().bus
     kept = json.loads(bus.get(WEBHOOKS, f"callback.{id_}").value)
     assert kept.pop("created")
     assert kept == callback

@@ -35,7 +35,7 @@ def test_what_is_not_given_has_a_default(registered):
 
 
 def test_the_record_is_what_notify_reads(client, separation, registered):
-    bus = client.application.extensions["parts"]().bus
+    bus = client.application.extensions["context"]().bus
     assert json.loads(bus.get(WEBHOOKS, registered["id"]).value) == registered
 
 
@@ -58,7 +58,7 @@ def test_a_change_changes_what_is_given_only(client, registered):
     assert (changed["url"], changed["events"]) == ("http://example.org:8080/", EVENTS[:1])
     assert changed["created"] == registered["created"]
     assert changed["updated"] >= registered["updated"]
-    bus = client.application.extensions["parts"]().bus
+    bus = client.application.extensions["context"]().bus
     assert json.loads(bus.get(WEBHOOKS, registered["id"]).value)["secret"] == registered["secret"]
 
 

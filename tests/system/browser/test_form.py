@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from microdemucs.jobs import CANCELLED, FAILED, RUNNING, JobRecord
+from microdemucs.jobs import JobRecord, JobState
 from microdemucs.problems import now
 from testing.stack import wait_until
 from tests.integration.upload.separated import STEMS, a_job
@@ -70,7 +70,12 @@ def test_a_song_goes_up_is_followed_and_its_stems_play_together(
     expect(card).to_have_attribute("data-state", "waiting")
     started = now()
     job = separation.tells(
-        job, state=RUNNING, phase="separating", progress=0.42, started=started, updated=started
+        job,
+        state=JobState.RUNNING,
+        phase="separating",
+        progress=0.42,
+        started=started,
+        updated=started,
     )
     expect(card.locator(".state")).to_contain_text("Separating · 42%")
     expect(card.locator("progress")).to_have_attribute("value", "0.42")
@@ -148,7 +153,7 @@ def test_a_song_that_cannot_be_separated_says_why(page: Page, site, separation, 
     page.locator("#files").set_input_files(song)
     job = arrived(separation, song.name)
     problem = {"title": "The file holds no audio", "detail": "it is a text", "status": 422}
-    separation.tells(job, state=FAILED, problem=problem)
+    separation.tells(job, state=JobState.FAILED, problem=problem)
     expect(page.locator(".song .problem")).to_have_text("The file holds no audio: it is a text")
     expect(page.locator(".song progress")).to_be_hidden()
     picture("failed")
@@ -157,11 +162,11 @@ def test_a_song_that_cannot_be_separated_says_why(page: Page, site, separation, 
 def test_a_job_is_cancelled_by_its_button(page: Page, site, separation, song):
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job = separation.tells(arrived(separation, song.name), state=RUNNING)
+    job = separation.tells(arrived(separation, song.name), state=JobState.RUNNING)
     expect(page.locator(".song")).to_have_attribute("data-state", "running")
     page.get_by_role("button", name="Cancel").click()
     wait_until(lambda: separation.bus.get("cancels", job.id))
-    separation.tells(job, state=CANCELLED)
+    separation.tells(job, state=JobState.CANCELLED)
     expect(page.locator(".song .state")).to_have_text("Cancelled")
 
 

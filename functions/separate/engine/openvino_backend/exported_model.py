@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from functions.separate.engine import Engine, Model
-from microdemucs import settings
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +88,20 @@ def find(folder: Path) -> ExportedModel | None:
     return ExportedModel(folder, said["weights"], tuple(said["sources"]), networks, said["mixing"])
 
 
-def load(name: str, form: ExportedModel, note: str = "", cache: Path | None = None) -> Model:
+def load(
+    name: str,
+    form: ExportedModel,
+    note: str = "",
+    cache: Path | None = None,
+    precision: str = "auto",
+) -> Model:
     """The model on OpenVINO, in the precision that PRECISION and this processor allow.
 
     `cache` keeps what is compiled. Raises ValueError, RuntimeError.
     """
     from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 
-    precision = _precision(form)
+    precision = _precision(form, precision)
     if cache:
         _lend(form.folder / COMPILED, cache)
     engines: tuple[Engine, ...] = tuple(
@@ -117,10 +122,9 @@ def _lend(compiled: Path, cache: Path) -> None:
                 (cache / file.name).symlink_to(file)
 
 
-def _precision(form: ExportedModel) -> str:
+def _precision(form: ExportedModel, asked: str) -> str:
     from functions.separate.engine.openvino_backend.engine import has_bf16
 
-    asked = settings.one_of("PRECISION", "auto", *FAITHFUL)
     if asked != "auto":
         return asked
     if not has_bf16():

@@ -9,7 +9,7 @@ from functions.separate.job_runner import run_job
 from functions.separate.progress import ProgressReporter
 from functions.separate.range_runner import run_range
 from functions.separate.ranges import partition
-from microdemucs import service
+from microdemucs import shutdown
 from microdemucs.bus import CANCELS, JOBS, RESULTS
 from microdemucs.problems import RetryLater
 from tests.integration.separate import sounds
@@ -150,13 +150,13 @@ def test_a_range_that_is_cut_off_costs_only_itself(
     before = objects(job)
 
     def stop(report: ProgressReporter) -> None:
-        service.stopping.set()
+        shutdown.stopping.set()
 
     at(monkeypatch, "separating", stop)
     with pytest.raises(RetryLater, match="about to end"):
         run_range(second, replace(divided, grace=3))
     monkeypatch.undo()
-    service.stopping.clear()
+    shutdown.stopping.clear()
     assert objects(job) == before
     assert record(job).state == "running"
     run_range(third, divided)

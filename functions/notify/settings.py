@@ -1,0 +1,73 @@
+"""The settings of the notify function. docs/operations.md describes them for operators."""
+
+from base64 import b64decode
+from dataclasses import dataclass, field
+
+from functions.notify.deliveries import SCHEDULE
+from microdemucs.settings import (
+    BusSettings,
+    ServerSettings,
+    StoreSettings,
+    flag,
+    number,
+    setting,
+    text,
+    url_with_host,
+)
+
+
+def _webhook_secret(value: str) -> str:
+    try:
+        size = len(b64decode(value.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not value.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError("whsec_ and base64 of 24 to 64 random bytes")
+    return value
+
+
+def _schedule(value: str) -> tuple[float, ...]:
+    try:
+        waits = tuple(float(wait) for wait in value.split(","))
+    except ValueError:
+        waits = (-1.0,)
+    if not all(0 <= wait <= 7 * 86400 for wait in waits):
+        raise ValueError("seconds from 0 to 604800, separated by commas, such as 5,300")
+    return waits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a process that delivers webhooks."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    source: str = setting(
+        "PUBLIC_URL",
+        "http://127.0.0.1:8080",
+        url_with_host,
+        "the deployment's URL: `source` of its events",
+    )
+    callback_secret: str = setting(
+        "CALLBACK_SECRET",
+        "",
+        _webhook_secret,
+        "whsec_…, signs the callbacks of POST /apiv1/separate",
+        secret=True,
+    )
+    schedule: tuple[float, ...] = setting(
+        "WEBHOOK_RETRY_SECONDS",
+        ",".join(map(str, SCHEDULE)),
+        _schedule,
+        "the delays between attempts",
+    )
+    link_hours: float = setting(
+        "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
+    )
+    allow_private: bool = setting(
+        "WEBHOOK_ALLOW_PRIVATE", "no", flag, "whether webhooks may go to private addresses"
+    )
+    ca_file: str = setting(
+        "WEBHOOK_CA_FILE", "", text, "certificate authorities of a closed network, a PEM file"
+    )

@@ -1,0 +1,81 @@
+"""The settings of the separate function. docs/operations.md describes them for operators."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from microdemucs.paths import MODELS
+from microdemucs.settings import (
+    BusSettings,
+    ServerSettings,
+    StoreSettings,
+    number,
+    one_of,
+    setting,
+    text,
+    whole,
+)
+
+AUTO, OPENVINO, TORCH = ENGINES = ("auto", "openvino", "torch")
+PRECISIONS = ("auto", "f32", "bf16")
+
+
+def _optional_quality(value: str) -> int | None:
+    return whole(0, 9)(value) if value else None
+
+
+def _home(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which models there are, and what runs them."""
+
+    default: str = setting(
+        "MODEL",
+        "",
+        text,
+        "the default model, a name or a path: htdemucs if present, else htdemucs_tiny",
+    )
+    folder: Path = setting(
+        "MODELS_DIR", "", lambda value: Path(value) if value else MODELS, "the folder of models"
+    )
+    cache: Path = setting(
+        "MODELS_CACHE",
+        "~/.cache/micro-demucs/models",
+        _home,
+        "models from the bucket, exported on first use, or compiled for this processor",
+    )
+    engine: str = setting("ENGINE", AUTO, one_of(*ENGINES), "what runs the networks")
+    precision: str = setting(
+        "PRECISION", "auto", one_of(*PRECISIONS), "the arithmetic of OpenVINO on a CPU"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a process that separates songs."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    max_seconds: float = setting(
+        "MAX_SONG_SECONDS", "7200", number(1), "the longest song, by what is decoded"
+    )
+    max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
+    range_seconds: float = setting(
+        "RANGE_SECONDS",
+        "0",
+        number(0),
+        "how much audio one request separates; longer songs are divided; 0: never divide",
+    )
+    song_concurrency: int = setting(
+        "SONG_CONCURRENCY", "1", whole(1), "how many requests may share one song"
+    )
+    mp3_quality: int | None = setting(
+        "MP3_QUALITY",
+        "",
+        _optional_quality,
+        "LAME's quality, 0 best to 9 fastest; if empty 7, and below 256 kbit/s 5",
+    )

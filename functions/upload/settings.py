@@ -1,0 +1,54 @@
+"""The settings of the upload function. docs/operations.md describes them for operators."""
+
+from dataclasses import dataclass, field
+
+from microdemucs.settings import (
+    BusSettings,
+    ServerSettings,
+    StoreSettings,
+    flag,
+    number,
+    setting,
+    whole,
+)
+
+
+def _tokens(value: str) -> tuple[str, ...]:
+    return tuple(token.strip() for token in value.split(",") if token.strip())
+
+
+def _optional(value: str) -> int | None:
+    return whole(0, 10_000)(value) if value else None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a process that serves the web form and the REST API."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    tokens: tuple[str, ...] = setting(
+        "API_TOKENS",
+        "",
+        _tokens,
+        "bearer tokens, separated by commas; required unless HOST is loopback",
+        secret=True,
+    )
+    max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
+    link_hours: float = setting(
+        "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
+    )
+    max_event_streams: int | None = setting(
+        "EVENT_STREAMS", "", _optional, "open event streams and previews; if empty half of THREADS"
+    )
+    allow_private: bool = setting(
+        "WEBHOOK_ALLOW_PRIVATE", "no", flag, "whether webhooks may go to private addresses"
+    )
+
+    @property
+    def event_streams(self) -> int:
+        """How many event streams and previews may be open: each keeps a thread busy."""
+        if self.max_event_streams is None:
+            return max(1, self.server.threads // 2)
+        return self.max_event_streams

@@ -1,0 +1,151 @@
+"""One bucket of the object store, with the store's errors mapped to ours."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import BinaryIO
+
+from minio import Minio
+from minio.commonconfig import CopySource
+from minio.datatypes import Object
+from minio.deleteobjects import DeleteObject
+from minio.helpers import ObjectWriteResult
+from urllib3 import BaseHTTPResponse
+
+from microdemucs.problems import RetryLater
+from microdemucs.store import ObjectChanged, map_store_errors
+
+CHUNK_BYTES = 1 << 18
+
+
+class Download:
+    """An object's bytes as they come. Methods raise RetryLater."""
+
+    def __init__(self, response: BaseHTTPResponse) -> None:
+        self._response = response
+
+    @property
+    def size(self) -> int:
+        """How many bytes the store announced, 0 if it did not say."""
+        return int(self._response.headers.get("Content-Length", 0))
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; b"" at the end."""
+        with map_store_errors():
+            return self._response.read(size)
+
+    def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+        """All that is left."""
+        while data := self.read(size):
+            yield data
+
+
+class Bucket:
+    """The objects of one bucket.
+
+    Every method raises RetryLater if the store cannot be used now, and ObjectChanged if the object
+    is missing or is not the one that was asked for.
+    """
+
+    def __init__(self, client: Minio, name: str) -> None:
+        self.client = client
+        self.name = name
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket."""
+        with map_store_errors():
+            return self.client.bucket_exists(self.name)
+
+    def stat(self, key: str) -> Object:
+        """The object's size, eTag, version, time, type and metadata."""
+        with map_store_errors():
+            return self.client.stat_object(self.name, key)
+
+    def read(self, key: str) -> bytes | None:
+        """A small object's bytes, or None if there is none."""
+        try:
+            with self.download(key) as download:
+                return b"".join(download.chunks())
+        except ObjectChanged:
+            return None
+
+    def write(self, key: str, data: bytes, content_type: str) -> ObjectWriteResult:
+        """Put a small object."""
+        return self.put(key, io.BytesIO(data), len(data), content_type)
+
+    def put(
+        self,
+        key: str,
+        file: BinaryIO,
+        size: int,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectWriteResult:
+        """Put `size` bytes of `file`, with user metadata."""
+        with map_store_errors():
+            return self.client.put_object(
+                self.name, key, file, size, content_type, metadata=dict(metadata or {})
+            )
+
+    @contextmanager
+    def download(
+        self, key: str, *, offset: int = 0, size: int = 0, etag: str = "", version: str = ""
+    ) -> Iterator[Download]:
+        """The object's bytes from `offset` on, `size` of them (0: all), for as long as it is open.
+
+        With `version` or `etag` it is that very object, else ObjectChanged is raised.
+        """
+        with map_store_errors():
+            response = self.client.get_object(
+                self.name,
+                key,
+                offset,
+                size,
+                request_headers={"If-Match": f'"{etag}"'} if etag and not version else {},
+                version_id=version or None,
+            )
+        try:
+            yield Download(response)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def download_file(self, key: str, path: str) -> None:
+        """Write the object's bytes to the file `path`."""
+        with map_store_errors():
+            self.client.fget_object(self.name, key, path)
+
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object within the bucket, without its bytes passing through this process."""
+        with map_store_errors():
+            self.client.copy_object(self.name, to, CopySource(self.name, key))
+
+    def list(self, prefix: str = "", *, recursive: bool = True) -> list[Object]:
+        """The objects whose keys begin with `prefix`; a folder is one entry if not recursive."""
+        with map_store_errors():
+            return [*self.client.list_objects(self.name, prefix, recursive=recursive)]
+
+    def remove(self, key: str) -> None:
+        """Remove the object, if it is there."""
+        with map_store_errors():
+            self.client.remove_object(self.name, key)
+
+    def remove_prefix(self, prefix: str) -> None:
+        """Remove every object whose key begins with `prefix`."""
+        doomed = [DeleteObject(str(found.object_name)) for found in self.list(prefix)]
+        with map_store_errors():
+            errors = [*self.client.remove_objects(self.name, doomed)] if doomed else []
+        if errors:
+            raise RetryLater(
+                "store-away", "The store cannot be used now", "it did not remove some objects"
+            )
+
+    def presigned_url(self, key: str, expires: timedelta, headers: Mapping[str, str]) -> str:
+        """A URL that reads the object without credentials; `headers` set those of the answer."""
+        return self.client.presigned_get_object(
+            self.name,
+            key,
+            expires=expires,
+            response_headers=dict(headers),
+        )

@@ -1,0 +1,105 @@
+"""The messages that one part publishes on the bus and another reads (docs/events.md).
+
+Each has one writer and one reader here. Bucket notifications are in microdemucs.events.
+"""
+
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from microdemucs.audio_facts import AudioFacts
+from microdemucs.events import ObjectCreated, object_from_record, record_of
+from microdemucs.manifest import StoredSong, convert, decode
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A message as JSON. `trace` is the 32 hex digits of a W3C trace, or ""."""
+
+    trace: str = ""
+
+    @classmethod
+    def read(cls, text: bytes) -> Self:
+        """Read what `write` wrote. Raises BadDocument."""
+        return decode(text, cls)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:
+        """The same from parsed JSON, as a CloudEvent holds it. Raises BadDocument."""
+        return convert(data, cls)
+
+    def write(self) -> bytes:
+        """The message as JSON."""
+        return msgspec.json.encode(self)
+
+    def data(self) -> dict[str, Any]:
+        """The message as the data of a CloudEvent."""
+        members: dict[str, Any] = msgspec.to_builtins(self)
+        return members
+
+
+class Started(Message, frozen=True, kw_only=True):
+    """separation.started: a job began. `started` is RFC 3339, `model` the model's name."""
+
+    job: str
+    song: StoredSong
+    options: dict[str, Any]
+    model: str
+    started: str
+
+
+class RangeId(Struct, frozen=True):
+    """Range `number` (from 0) `of` so many.
+
+    `plan` identifies how the song was divided: ranges of different plans do not fit together.
+    """
+
+    number: int
+    of: int
+    plan: str
+
+
+class RangeRequest(Message, frozen=True, kw_only=True):
+    """separation.range: separate one range of a song.
+
+    `song` is the song as an S3 event record. At most `at_once` ranges of it are in work at a time.
+    """
+
+    id: str
+    song: dict[str, Any]
+    range: RangeId
+    at_once: int
+    audio: AudioFacts
+
+    @property
+    def stored_song(self) -> ObjectCreated:
+        """The song. Raises MalformedMessage."""
+        return object_from_record(self.song)
+
+
+class Requeue(Message, frozen=True, kw_only=True):
+    """separation.requeue: run a job again, since its ranges are done or cannot be.
+
+    It has the form of a bucket notification, so that the bridge routes it as one.
+    """
+
+    Records: list[dict[str, Any]]
+
+    @staticmethod
+    def of(song: ObjectCreated, request_id: str, trace: str) -> "Requeue":
+        """Run the job of `song` again; `request_id` makes this message unique."""
+        return Requeue(Records=[record_of(song, request_id)], trace=trace)
+
+
+class Delivery(Message, frozen=True, kw_only=True):
+    """deliveries.<id>: all attempts to deliver one event to one target.
+
+    `delivery` is its id, `body` the exact text that is posted. `target` is a webhook's id, or
+    `callback.<callback id>`: a key in the bucket `webhooks`. `created` is RFC 3339.
+    """
+
+    delivery: str
+    target: str
+    body: str
+    job: str
+    created: str

@@ -1,0 +1,134 @@
+"""The settings of the programs in this package. docs/operations.md describes them for operators."""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from microdemucs.settings import (
+    BusSettings,
+    StoreSettings,
+    number,
+    required,
+    setting,
+    url_with_host,
+    whole,
+)
+
+_NOTIFY = "http://127.0.0.1:8083"
+
+
+def _extensions(value: str) -> dict[str, str]:
+    """The extensions of K_CE_OVERRIDES (Knative's source contract)."""
+    try:
+        extensions = json.loads(value).get("extensions") or {}
+        return {_extension(name): str(text_) for name, text_ in extensions.items()}
+    except (ValueError, AttributeError):
+        raise ValueError('JSON such as {"extensions": {"name": "value"}}') from None
+
+
+def _extension(name: str) -> str:
+    if not re.fullmatch("[a-z0-9]+", name):  # CloudEvents 1.0, naming conventions
+        raise ValueError(name)
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """The bridge: where events go, and how many at once."""
+
+    bus: BusSettings = field(default_factory=BusSettings)
+    songs: str = setting("SONGS_BUCKET", "songs", required, "the input bucket")
+    separate_url: str = setting(
+        "SEPARATE_URL", "http://127.0.0.1:8082", url_with_host, "the separate function"
+    )
+    notify_url: str = setting("NOTIFY_URL", _NOTIFY, url_with_host, "the notify function")
+    sink_url: str = setting(
+        "K_SINK",
+        _NOTIFY,
+        url_with_host,
+        "where result events go: notify, or a Broker",
+        fallback="NOTIFY_URL",
+    )
+    extensions: dict[str, str] = setting(
+        "K_CE_OVERRIDES", "{}", _extensions, "extensions of result events, as Knative sets it"
+    )
+    separate_concurrency: int = setting(
+        "SEPARATE_CONCURRENCY", "1", whole(1), "songs in work at once"
+    )
+    sink_concurrency: int = setting("SINK_CONCURRENCY", "16", whole(1), "results sent at once")
+    delivery_concurrency: int = setting(
+        "DELIVERY_CONCURRENCY", "16", whole(1), "deliveries attempted at once"
+    )
+    request_seconds: float = setting(
+        "REQUEST_SECONDS", "14400", number(1), "how long one request may take"
+    )
+    max_attempts: int = setting(
+        "MAX_DELIVER", "50", whole(1), "failed attempts until a message becomes a dead letter"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """The intake: which bucket's songs become waiting jobs."""
+
+    bus: BusSettings = field(default_factory=BusSettings)
+    songs: str = setting("SONGS_BUCKET", "songs", required, "the input bucket")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """The sweep: what counts as lost."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    grace_seconds: float = setting(
+        "SWEEP_GRACE_SECONDS", "30", number(0), "younger songs and results are skipped"
+    )
+    notify_hours: float = setting(
+        "SWEEP_TELL_HOURS", "24", number(0), "only younger results are sent to the sink again"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionSettings:
+    """Provisioning: the root users of store and bus, and what they hand out."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    store_nats_url: str = setting(
+        "STORE_NATS_URL",
+        "nats://127.0.0.1:4222",
+        url_with_host,
+        "how the store reaches NATS",
+        fallback="NATS_URL",
+    )
+    store_nats_user: str = setting(
+        "NATS_MINIO_USER", "minio", required, "the store's user on the bus"
+    )
+    store_nats_password: str = setting(
+        "NATS_MINIO_PASSWORD", "", required, "the store's password on the bus", secret=True
+    )
+    store_queue_dir: str = setting(
+        "STORE_QUEUE_DIR",
+        "",
+        required,
+        "a folder on the store's machine, for events that wait while NATS is away",
+    )
+    replicas: int = setting("NATS_REPLICAS", "1", whole(1, 5), "copies of each stream")
+    events_secret: str = setting(
+        "STORE_EVENTS_SECRET", "", required, "secret of the store's user events", secret=True
+    )
+    separate_secret: str = setting(
+        "STORE_SEPARATE_SECRET", "", required, "secret of the store's user separate", secret=True
+    )
+    upload_secret: str = setting(
+        "STORE_UPLOAD_SECRET", "", required, "secret of the store's user upload", secret=True
+    )
+    notify_secret: str = setting(
+        "STORE_NOTIFY_SECRET", "", required, "secret of the store's user notify", secret=True
+    )
+
+    def store_secret(self, user: str) -> str:
+        """The secret of the store's user of this name."""
+        secret: str = getattr(self, f"{user}_secret")
+        return secret
