@@ -9,7 +9,6 @@ import urllib3
 from cloudevents.http import CloudEvent
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from functions.notify import context
 from microdemucs.bus import WEBHOOKS
 from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, notification
 from microdemucs.problems import now
@@ -278,4 +277,4 @@ def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_lost(
         assert answer.json["detail"].startswith(name)
         assert "whsec_c2" not in answer.text
         assert send(notify, due(delivery())).status_code == 503
-    assert context.parts()
+    assert notify.get("/readyz").status_code == 200

@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,12 @@ from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from microdemucs.bus import JOBS
 from microdemucs.jobs import PHASES, preview_key
+from microdemucs.paths import MODELS
 from tests.integration.separate import sounds
 from tests.integration.separate.asked import at, later, unlike
 
 MIX = sounds.music(1)
-TINY = Path(__file__).parents[2] / "models" / "htdemucs_tiny" / "htdemucs_tiny.safetensors"
+TINY = MODELS / "htdemucs_tiny" / "htdemucs_tiny.safetensors"
 
 
 def test_a_song_becomes_stems_and_a_manifest(put, song, tools, root, manifest, record):

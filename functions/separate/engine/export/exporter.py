@@ -32,10 +32,11 @@ from functions.separate.engine.openvino_backend.engine import (
 )
 from functions.separate.engine.openvino_backend.exported_model import FAITHFUL, ExportedModel
 from functions.separate.engine.torch_engine import TorchEngine
+from microdemucs.paths import ROOT
 
 __all__ = ["NotExportable", "export"]
 
-CLIP = Path(__file__).parents[3] / "samples" / "black_mountain.mp3"
+CLIP = ROOT / "samples" / "black_mountain.mp3"
 _CLIP_BEGINS = 10  # s: everyone plays there
 _CLIP_SEGMENTS = 2.5
 

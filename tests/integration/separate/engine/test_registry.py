@@ -15,8 +15,9 @@ from minio import Minio
 from functions.separate.engine.registry import BUNDLED, LIMITED, ModelRegistry
 from functions.separate.stems import wanted
 from microdemucs.options import BadOption, Options
+from microdemucs.paths import MODELS
 
-TINY = Path(__file__).parents[2] / "models" / BUNDLED / f"{BUNDLED}.safetensors"
+TINY = MODELS / BUNDLED / f"{BUNDLED}.safetensors"
 SOURCES = ["drums", "bass", "other", "vocals"]
 
 
