@@ -1,1 +1,4 @@
-"""What the functions share: the contract (events, jobs, options) and thin ways to store and bus."""
+"""What all components share: the contract (events, jobs, options, documents) and the runtime.
+
+The runtime is the HTTP service, settings, logs, and thin clients for the store and the bus.
+"""

@@ -1,4 +1,4 @@
-"""Where a webhook may go, as far as its URL and its addresses tell."""
+"""Which URLs and addresses a webhook may have."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -7,18 +7,18 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 _PORTS = {"http": 80, "https": 443}
-# Networks whose addresses hold an IPv4 address in their last 32 bits, where packets really go:
+# IPv6 networks whose last 32 bits are the IPv4 address that packets really go to:
 # NAT64 (RFC 6052, RFC 8215), IPv4-compatible (RFC 4291, 2.5.5.1).
-_IPV4_AT_END = [IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
+_EMBED_IPV4 = [IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 
 
 class ForbiddenUrl(Exception):
-    """A webhook may not go there, now or ever; the text says why."""
+    """A webhook may never have this URL; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookUrl:
-    """A URL taken apart. `host` is ASCII and without brackets, `path` has the query."""
+    """A parsed URL. `host` is ASCII and without brackets; `path` includes the query."""
 
     scheme: str
     host: str
@@ -27,13 +27,13 @@ class WebhookUrl:
 
     @property
     def name(self) -> str:
-        """Scheme, host and port: what may be logged (path and query can hold secrets)."""
+        """Scheme, host and port. Only these are logged: path and query can hold secrets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + (f":{self.port}" if self._unusual_port else "")
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         return self.name.removeprefix(f"{self.scheme}://")
 
     @property
@@ -42,7 +42,7 @@ class WebhookUrl:
 
 
 def parse_webhook_url(url: str) -> WebhookUrl:
-    """Take `url` apart. Raises ForbiddenUrl where it is not http(s) to a host, or has userinfo."""
+    """Parse `url`. Raises ForbiddenUrl unless it is http(s) with a host and without userinfo."""
     try:
         parsed = parse_url(url)
     except LocationParseError:
@@ -56,18 +56,18 @@ def parse_webhook_url(url: str) -> WebhookUrl:
 
 
 def is_public(address: str) -> bool:
-    """Whether `address` is reached by the internet at large, wherever it is written inside."""
+    """Whether `address` is public. If it embeds an IPv4 address, that one counts."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
-        inside = _ipv4_inside(ip)
-        if inside is not None:
-            return is_public(str(inside))
+        embedded = _embedded_ipv4(ip)
+        if embedded is not None:
+            return is_public(str(embedded))
         if ip.is_site_local:
             return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-def _ipv4_inside(ip: IPv6Address) -> IPv4Address | None:
-    if any(ip in network for network in _IPV4_AT_END):
+def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
+    if any(ip in network for network in _EMBED_IPV4):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour

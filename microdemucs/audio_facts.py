@@ -1,4 +1,4 @@
-"""What the decoder finds in a song: the report of its child process, and part of a range message."""
+"""What the decoder finds in a song. Its child process reports it, and range messages carry it."""
 
 from msgspec import Struct
 

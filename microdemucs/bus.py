@@ -1,14 +1,14 @@
-"""The bus: NATS JetStream for functions that are plain threads, on one connection of its own.
+"""A synchronous client of the message bus (NATS JetStream), for functions that use threads.
 
-The connection lives on an event loop in a thread of its own and comes back by itself for as long
-as the process lives. What needs the bus while it is away raises RetryLater.
+The connection runs on an event loop in its own thread, and reconnects for as long as the process
+lives. While the bus is away, methods raise RetryLater.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as WaitedTooLong
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,23 +26,23 @@ from microdemucs.settings import BusSettings
 SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
 SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
 STARTED_SUBJECT = "separation.started"
-# In the stream of songs, so that they wait in one line with them: a range of a song, and a song
-# whose ranges are all there.
+# Also in the stream SONGS, so that they queue with the songs: separate one range of a song, and run
+# a job again once its ranges are done.
 RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.again"
-# Key-value buckets: job id → JobRecord, job id → cancel mark, song key → who writes beside it,
-# audio and options → where its stems are, and webhook registrations.
+# Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
+# SHA-256 and options → the job whose stems can be reused; webhooks and callbacks.
 JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"
 
-_ASK_S = 5.0
+_TIMEOUT_S = 5.0
 _T = TypeVar("_T")
 
 
 class RevisionConflict(Exception):
-    """Somebody else wrote this key first."""
+    """Another writer changed this key first."""
 
 
 class Entry(NamedTuple):
-    """A value and its revision; `value` is None where the key was deleted."""
+    """A value and its revision; `value` is None if the key was deleted."""
 
     key: str
     value: bytes | None
@@ -50,9 +50,9 @@ class Entry(NamedTuple):
 
 
 def connection(settings: BusSettings, name: str) -> dict[str, Any]:
-    """How every part connects to NATS: as its own user, with inboxes of its own, for good.
+    """Return the arguments of nats-py's `connect` that all components use.
 
-    Arguments for nats-py's `connect`.
+    Each connects as its own user with its own inboxes, and reconnects without end.
     """
     return {
         "servers": settings.url,
@@ -67,7 +67,7 @@ def connection(settings: BusSettings, name: str) -> dict[str, Any]:
 
 
 class Bus:
-    """One connection to NATS. Thread-safe; every method but `tell` waits for the answer."""
+    """One connection to NATS. Thread-safe. Every method except `send` waits for the answer."""
 
     def __init__(self, settings: BusSettings, name: str) -> None:
         self._settings = settings
@@ -76,110 +76,118 @@ class Bus:
         self._client = Client()
         self._connected = threading.Event()
         self._buckets: dict[str, KeyValue] = {}
-        self._reconnected: set[asyncio.Event] = set()
+        self._watches: set[asyncio.Event] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
-        # Reentrant: a finalizer may run while it is held, and what it logs is told on this bus.
-        self._beginning = threading.RLock()
+        # Reentrant: a finalizer may run while it is held, and logging publishes on this bus.
+        self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
         self._thread.start()
-        self._begin(self._connect())
+        self._submit(self._connect())
 
     @property
     def is_up(self) -> bool:
-        """Whether the bus answers now."""
+        """Whether the connection is up."""
         return self._client.is_connected and not self._is_closed
 
     def get(self, bucket: str, key: str) -> Entry | None:
-        """The entry at `key`, or None. Raises RetryLater."""
-        return self._ask(self._get(bucket, key))
+        """Return the entry at `key`, or None. Raises RetryLater."""
+        return self._request(self._get(bucket, key))
 
     def put(self, bucket: str, key: str, value: bytes) -> int:
-        """Write whatever is there; the new revision. Raises RetryLater."""
-        return self._ask(self._put(bucket, key, value))
+        """Write unconditionally and return the new revision. Raises RetryLater."""
+        return self._request(self._put(bucket, key, value))
 
     def create(self, bucket: str, key: str, value: bytes) -> int:
-        """Write where nothing is; the new revision. Raises RevisionConflict, RetryLater."""
-        return self._ask(self._create(bucket, key, value))
+        """Write a new key and return its revision. Raises RevisionConflict, RetryLater."""
+        return self._request(self._create(bucket, key, value))
 
     def update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
-        """Write where `revision` is the last; the new revision. Raises RevisionConflict, RetryLater."""
-        return self._ask(self._update(bucket, key, value, revision))
+        """Write if `revision` is the latest; return the new one.
+
+        Raises RevisionConflict, RetryLater.
+        """
+        return self._request(self._update(bucket, key, value, revision))
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete, whether it is there or not. Raises RetryLater."""
-        self._ask(self._delete(bucket, key))
+        """Delete the key, if it exists. Raises RetryLater."""
+        self._request(self._delete(bucket, key))
 
     def publish(self, subject: str, data: bytes, message_id: str) -> None:
-        """Hand `data` to the stream that holds `subject`, once per `message_id`. Raises RetryLater."""
-        self._ask(self._publish(subject, data, message_id))
+        """Publish to the stream of `subject`, which deduplicates by `message_id`.
+
+        Raises RetryLater.
+        """
+        self._request(self._publish(subject, data, message_id))
 
     def entries(self, bucket: str, keys: str = ">") -> list[Entry]:
-        """What is at the keys that match the subject pattern `keys`, now. Raises RetryLater."""
-        return self._ask(self._entries(bucket, keys))
+        """Return the entries whose keys match the subject pattern `keys`. Raises RetryLater."""
+        return self._request(self._entries(bucket, keys))
 
-    def tell(self, subject: str, data: bytes) -> None:
-        """Send `data` without waiting and without a promise: it is lost where the bus is away."""
+    def send(self, subject: str, data: bytes) -> None:
+        """Publish at most once, without waiting: `data` is lost if the bus is away."""
         if self.is_up:
             with suppress(RetryLater):  # closed just now
-                self._begin(self._client.publish(subject, data))
+                self._submit(self._client.publish(subject, data))
 
-    def watch(self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event) -> None:
-        """Call `seen` with every entry of `bucket`, first those that are there, then each change.
+    def watch(
+        self, bucket: str, on_entry: Callable[[Entry], None], caught_up: threading.Event
+    ) -> None:
+        """Call `on_entry` with every entry of `bucket`, and then with each change.
 
-        `caught_up` is set once all that was there has been seen. It goes on for as long as the
-        process lives; after a loss of the connection everything is told again.
+        `caught_up` is set after the last existing entry. The watch lasts as long as the process;
+        after a reconnect it delivers every entry again.
         """
-        self._begin(self._watch(bucket, seen, caught_up))
+        self._submit(self._watch(bucket, on_entry, caught_up))
 
     def close(self) -> None:
-        """Send what waits to be sent, and end the connection: the bus is away from then on."""
-        with self._beginning:
+        """Flush and close the connection. From then on the bus is away."""
+        with self._lock:
             if self._is_closed:
                 return
-            ended = self._begin(self._end())
+            closing = self._submit(self._close())
             self._is_closed = True
-        with suppress(WaitedTooLong):
-            ended.result(_ASK_S)
+        with suppress(FutureTimeout):
+            closing.result(_TIMEOUT_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_ASK_S)
+        self._thread.join(_TIMEOUT_S)
 
     def _run(self) -> None:
         self._loop.run_forever()
         self._loop.close()
 
-    def _begin(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Have the thread of the connection do `work`. Raises RetryLater where that is closed."""
-        with self._beginning:
+    def _submit(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run `work` on the connection's thread. Raises RetryLater if the connection is closed."""
+        with self._lock:
             if self._is_closed:
                 work.close()
                 raise RetryLater("bus-away", "The connection to the message bus is closed", after=3)
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def _ask(self, question: Coroutine[Any, Any, _T]) -> _T:
-        if self._is_closed or not self._connected.wait(_ASK_S):
-            question.close()
+    def _request(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if self._is_closed or not self._connected.wait(_TIMEOUT_S):
+            work.close()
             raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
-        future = self._begin(question)
+        future = self._submit(work)
         try:
-            return future.result(_ASK_S)
+            return future.result(_TIMEOUT_S)
         except nats.js.errors.KeyWrongLastSequenceError as error:
             raise RevisionConflict from error
-        except (nats.errors.Error, WaitedTooLong, CancelledError, OSError) as error:
+        except (nats.errors.Error, FutureTimeout, CancelledError, OSError) as error:
             future.cancel()
             raise RetryLater("bus-away", "The message bus does not answer", after=3) from error
 
-    async def _end(self) -> None:
-        # First, and not among the rest: connecting may end well although it was cancelled (wait_for
-        # of Python 3.11 prefers an answer), and there is a connection to be ended then.
+    async def _close(self) -> None:
+        # First, and apart from the other tasks: connecting may succeed although it was cancelled
+        # (wait_for of Python 3.11 prefers the result), and then there is a connection to close.
         if self._connecting:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         try:
             await self._client.drain()
-        except (nats.errors.Error, OSError):  # it is away: nothing can be sent
+        except (nats.errors.Error, OSError):  # away: nothing can be flushed
             await self._client.close()
-        # More than once: what waits by wait_for may swallow a cancellation, or begin another task.
+        # Repeated: a task inside wait_for may swallow its cancellation, or start another task.
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in rest:
                 task.cancel()
@@ -188,21 +196,23 @@ class Bus:
     async def _connect(self) -> None:
         self._connecting = asyncio.current_task()
 
-        async def again() -> None:
-            for event in self._reconnected:
-                event.set()
+        async def restart_watches() -> None:
+            for lost in self._watches:
+                lost.set()
 
-        async def quiet(_: Exception) -> None:
-            """Every failed attempt to reconnect arrives here; `is_up` is what counts."""
+        async def ignore(_: Exception) -> None:
+            """Every failed attempt to reconnect arrives here; callers look at `is_up`."""
 
         await self._client.connect(
-            **connection(self._settings, self._name), reconnected_cb=again, error_cb=quiet
+            **connection(self._settings, self._name),
+            reconnected_cb=restart_watches,
+            error_cb=ignore,
         )
         self._connected.set()
 
     @property
     def _js(self) -> JetStreamContext:
-        return self._client.jetstream(timeout=_ASK_S)
+        return self._client.jetstream(timeout=_TIMEOUT_S)
 
     async def _bucket(self, name: str) -> KeyValue:
         if name not in self._buckets:
@@ -232,28 +242,28 @@ class Bus:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
 
     async def _entries(self, bucket: str, keys: str) -> list[Entry]:
-        # Not by a watch: nats-py may say that all has been seen before anything came (see _watch).
+        # Not by a watch: nats-py may report its end before the first entry (see _watch).
         subjects = f"$KV.{bucket}.{keys}"
-        held = (await self._js.stream_info(f"KV_{bucket}", subjects_filter=subjects)).state
-        names = [subject.removeprefix(f"$KV.{bucket}.") for subject in held.subjects or {}]
+        state = (await self._js.stream_info(f"KV_{bucket}", subjects_filter=subjects)).state
+        names = [subject.removeprefix(f"$KV.{bucket}.") for subject in state.subjects or {}]
         found = await asyncio.gather(*(self._get(bucket, name) for name in names))
         return [entry for entry in found if entry]
 
     async def _watch(
-        self, bucket: str, seen: Callable[[Entry], None], caught_up: threading.Event
+        self, bucket: str, on_entry: Callable[[Entry], None], caught_up: threading.Event
     ) -> None:
         lost = asyncio.Event()
-        self._reconnected.add(lost)
-        while not self._connected.is_set():  # what nats-py is asked before that waits for 2 s
+        self._watches.add(lost)
+        while not self._connected.is_set():  # before that, nats-py would wait for 2 s
             await asyncio.sleep(0.01)
         while True:
             lost.clear()
             try:
-                held = await self._bucket(bucket)
-                is_empty = (await held.status()).values == 0
-                watcher = await held.watchall()
+                entries = await self._bucket(bucket)
+                is_empty = (await entries.status()).values == 0
+                watcher = await entries.watchall()
             except (nats.errors.Error, OSError):
-                await asyncio.sleep(0.5)  # the bus or the bucket is not there yet
+                await asyncio.sleep(0.5)  # the bus is away, or the bucket not provisioned
                 continue
             while not lost.is_set():
                 try:
@@ -261,10 +271,12 @@ class Bus:
                 except nats.errors.TimeoutError:
                     continue
                 if found:
-                    gone = found.operation in ("DEL", "PURGE")
-                    seen(Entry(found.key, None if gone else found.value, found.revision or 0))
-                # nats-py's None says that all has been seen, but is wrong where the server has
-                # just sent all and nothing has arrived yet (2.16.0): how many follow is not.
+                    is_deleted = found.operation in ("DEL", "PURGE")
+                    on_entry(
+                        Entry(found.key, None if is_deleted else found.value, found.revision or 0)
+                    )
+                # nats-py's None marks the end of the existing entries, but may come before the
+                # first of them (2.16.0). The count of entries that follow is reliable.
                 if found.delta == 0 if found else is_empty:
                     caught_up.set()
             await watcher.stop()  # type: ignore[no-untyped-call]

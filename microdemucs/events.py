@@ -20,17 +20,19 @@ RANGE = "dev.microdemucs.range"
 
 SONG_SUFFIXES = (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus")
 
-# MinIO reports changes of tags, retention and legal hold as ObjectCreated too: no new bytes.
-_NEW_BYTES = {f"ObjectCreated:{how}" for how in ("Put", "Post", "Copy", "CompleteMultipartUpload")}
+# MinIO also reports changes of tags, retention and legal hold as ObjectCreated: no new content.
+_NEW_CONTENT = {
+    f"ObjectCreated:{how}" for how in ("Put", "Post", "Copy", "CompleteMultipartUpload")
+}
 
 
 class MalformedMessage(ValueError):
-    """The message is not a bucket notification; the text says where it stops being one."""
+    """The message does not have the expected form; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCreated:
-    """One object that has new bytes.
+    """An object with new content.
 
     `size` is in bytes, `time` RFC 3339. `metadata` holds the user metadata, names in lower case
     and without `x-amz-meta-`. `version` is "" in a bucket that keeps no versions.
@@ -47,7 +49,10 @@ class ObjectCreated:
 
     @property
     def is_song(self) -> bool:
-        """By suffix in any case, or by an audio content type; never a folder marker."""
+        """Whether the object is a song: by its suffix in any case, or by an audio content type.
+
+        A folder marker never is.
+        """
         if self.key.endswith("/"):
             return False
         by_suffix = self.key.lower().endswith(SONG_SUFFIXES)
@@ -55,15 +60,15 @@ class ObjectCreated:
 
 
 def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]]:
-    """Yield an event and its object for each object that `message` says has new bytes.
+    """Yield an event and its object for each new object in the notification `message`.
 
-    Raises MalformedMessage where the message is not one.
+    Raises MalformedMessage.
     """
     try:
         records = json.loads(message)["Records"]
         for record in records:
             action = record["eventName"].removeprefix("s3:")
-            if action in _NEW_BYTES:
+            if action in _NEW_CONTENT:
                 created = object_from_record(record)
                 yield _event(record, action, created), created
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -71,25 +76,25 @@ def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]
 
 
 def object_from_record(record: Any) -> ObjectCreated:
-    """The object that an S3 event record speaks of: the data of an ObjectCreated CloudEvent.
+    """Return the object of an S3 event record, which is the data of an ObjectCreated CloudEvent.
 
-    Raises MalformedMessage where `record` is not one.
+    Raises MalformedMessage.
     """
     try:
         s3 = record["s3"]
-        described = s3["object"]
-        version = described.get("versionId", "")
+        object_ = s3["object"]
+        version = object_.get("versionId", "")
         created = ObjectCreated(
             bucket=s3["bucket"]["name"],
-            key=unquote_plus(described["key"]),
-            size=described.get("size", 0),
-            etag=described["eTag"],
+            key=unquote_plus(object_["key"]),
+            size=object_.get("size", 0),
+            etag=object_["eTag"],
             version="" if version == "null" else version,
             time=record["eventTime"],
-            content_type=described.get("contentType", ""),
+            content_type=object_.get("contentType", ""),
             metadata={
                 name.lower().removeprefix("x-amz-meta-"): value
-                for name, value in (described.get("userMetadata") or {}).items()
+                for name, value in (object_.get("userMetadata") or {}).items()
                 if name.lower().startswith("x-amz-meta-")
             },
         )
@@ -105,9 +110,9 @@ def object_from_record(record: Any) -> ObjectCreated:
 
 
 def notification(created: ObjectCreated, request_id: str) -> bytes:
-    """The message MinIO would have sent for `created`: what the sweep sends in its stead.
+    """Return the notification that MinIO would send for `created`. The sweep sends it instead.
 
-    `request_id` names this sending, as x-amz-request-id does.
+    `request_id` makes it unique, as x-amz-request-id does.
     """
     message = {
         "EventName": "s3:ObjectCreated:Put",
@@ -118,8 +123,8 @@ def notification(created: ObjectCreated, request_id: str) -> bytes:
 
 
 def record_of(created: ObjectCreated, request_id: str) -> dict[str, Any]:
-    """The S3 event record of such a message: what `object_from_record` reads."""
-    described = {
+    """Return `created` as an S3 event record, which `object_from_record` reads."""
+    object_ = {
         "key": quote_plus(created.key),
         "size": created.size,
         "eTag": created.etag,
@@ -127,7 +132,7 @@ def record_of(created: ObjectCreated, request_id: str) -> dict[str, Any]:
         "userMetadata": {f"X-Amz-Meta-{name}": value for name, value in created.metadata.items()},
     }
     if created.version:
-        described["versionId"] = created.version
+        object_["versionId"] = created.version
     return {
         "eventVersion": "2.0",
         "eventSource": "minio:s3",
@@ -135,22 +140,22 @@ def record_of(created: ObjectCreated, request_id: str) -> dict[str, Any]:
         "eventTime": created.time,
         "eventName": "s3:ObjectCreated:Put",
         "responseElements": {"x-amz-request-id": request_id, "x-amz-id-2": "sweep"},
-        "s3": {"bucket": {"name": created.bucket}, "object": described},
+        "s3": {"bucket": {"name": created.bucket}, "object": object_},
     }
 
 
 def _ensure_text(*values: Any) -> None:
-    """Raises TypeError or ValueError where one is no text that can be written as UTF-8."""
+    """Raise TypeError or ValueError unless all are text that can be encoded as UTF-8."""
     "".join(values).encode()
 
 
 def _event(record: Mapping[str, Any], action: str, created: ObjectCreated) -> CloudEvent:
-    answer = record["responseElements"]
-    _ensure_text(answer["x-amz-request-id"], answer["x-amz-id-2"])
+    elements = record["responseElements"]
+    _ensure_text(elements["x-amz-request-id"], elements["x-amz-id-2"])
     _ensure_text(record["eventSource"], record["awsRegion"])
     return CloudEvent(
         {
-            "id": f"{answer['x-amz-request-id']}.{answer['x-amz-id-2']}",
+            "id": f"{elements['x-amz-request-id']}.{elements['x-amz-id-2']}",
             "source": f"{record['eventSource']}.{record['awsRegion']}.{created.bucket}",
             "type": f"com.amazonaws.s3.{action}",
             "subject": created.key,

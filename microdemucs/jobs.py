@@ -1,6 +1,6 @@
 """A job: one separation of one version of a song with one set of options.
 
-Its identity is computed, never drawn, so the same event ten times is one job.
+Its id is computed, never random: an idempotency key. The same event ten times is one job.
 """
 
 import hashlib
@@ -37,44 +37,45 @@ PHASES = {
     "separating": (0.04, 0.98),
     "uploading": (0.98, 1.0),
 }
-"""The phases of a job in their order, and how far along it is where each begins and ends: shares
-of the whole as they are for a song of some minutes. Stems are encoded and uploaded while the song
-is still being separated: uploading is what is left then."""
+"""The phases of a job in order, each with the progress at which it begins and ends.
+
+The numbers fit a song of a few minutes. Stems are encoded and uploaded while the song is still being
+separated; the phase uploading is only the rest.
+"""
 
 
 def job_id(song: ObjectCreated) -> str:
-    """32 hex digits from bucket, key, version (else eTag) and the options that differ.
+    """Return the job's id: 32 hex digits of bucket, key, version (else eTag) and changed options.
 
-    Options that cannot be read count as they were written: such a job has an identity too,
-    and fails once.
+    Options that cannot be parsed count as written: such a job has an id too, and fails once.
     """
     chosen: Mapping[str, Any]
     try:
         chosen = Options.of_metadata(song.metadata).changed()
     except BadOption:
         chosen = option_metadata(song.metadata)
-    said = [song.bucket, song.key, song.version or song.etag, chosen]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    identity = [song.bucket, song.key, song.version or song.etag, chosen]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def options_hash(options: Options) -> str:
-    """16 hex digits: with a song's SHA-256, the name of a result that may be used again."""
-    said = json.dumps(options.changed(), sort_keys=True).encode()
-    return hashlib.sha256(said).hexdigest()[:16]
+    """Return 16 hex digits. With a song's SHA-256 they are the key of a result that can be reused."""
+    changed = json.dumps(options.changed(), sort_keys=True).encode()
+    return hashlib.sha256(changed).hexdigest()[:16]
 
 
 def preview_prefix(song_key: str) -> str:
-    """Before the keys of what can be heard of stems that are not done."""
+    """Return the prefix, in the output bucket, of the previews of a song's unfinished stems."""
     return f"{song_key}/.live/"
 
 
 def preview_key(song_key: str, file: str, number: int) -> str:
-    """Where piece `number`, from 1, of the stem's `file` is."""
+    """Return the key of preview chunk `number` (from 1) of the stem `file`."""
     return f"{preview_prefix(song_key)}{file}/{number:06}"
 
 
 def song_digest(song_key: str) -> str:
-    """The key under which whoever writes beside `song_key` holds that right."""
+    """Return 32 hex digits: a song's key in the key-value buckets `leases` and `notified`."""
     return hashlib.sha256(song_key.encode()).hexdigest()[:32]
 
 
@@ -109,7 +110,7 @@ class JobRecord(Struct):
 
     @staticmethod
     def of(song: ObjectCreated, **known: Any) -> "JobRecord":
-        """The record of a job that waits. Options that cannot be read are kept as written."""
+        """Return the record of a waiting job. Options that cannot be parsed are kept as written."""
         options: dict[str, Any]
         try:
             options = Options.of_metadata(song.metadata).changed()

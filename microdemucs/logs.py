@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event on stdout, and the same line on NATS `logs.<function>.<level>`.
+"""Logs: one JSON line per event on stdout, also published on NATS `logs.<function>.<level>`.
 
 logs.start("separate", bus)
 with logs.context(job=job.id, trace=trace):
@@ -15,51 +15,51 @@ from typing import Any, Protocol
 
 from microdemucs.problems import now
 
-_about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 (never changed)
-_PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_context: ContextVar[dict[str, str]] = ContextVar("context", default={})  # noqa: B039 (constant)
+_STANDARD_FIELDS = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class Publisher(Protocol):
-    """Whatever can send a line away without waiting."""
+    """Publishes a line without waiting."""
 
-    def tell(self, subject: str, data: bytes) -> None:
-        """Send `data`, or drop it where the bus is away: the line is on stdout in any case."""
+    def send(self, subject: str, data: bytes) -> None:
+        """Publish `data`, or drop it if the bus is away: the line is on stdout in any case."""
 
 
 def start(function: str, bus: Publisher | None = None) -> None:
-    """Make the root logger write lines of `function`, and publish them where there is a bus."""
-    logging.basicConfig(level=logging.INFO, handlers=[_Lines(function, bus)], force=True)
-    for chatty in ("nats", "urllib3", "aiohttp.access", "gunicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    """Configure the root logger to write the lines of `function`, and to publish them on `bus`."""
+    logging.basicConfig(level=logging.INFO, handlers=[_LineHandler(function, bus)], force=True)
+    for verbose in ("nats", "urllib3", "aiohttp.access", "gunicorn.error"):
+        logging.getLogger(verbose).setLevel(logging.WARNING)
 
 
 @contextmanager
-def context(**what: str) -> Iterator[None]:
-    """Every line logged inside tells `what`: job, trace, delivery."""
-    token = _about.set(_about.get() | what)
+def context(**fields: str) -> Iterator[None]:
+    """Add `fields` (job, trace, delivery) to every line that is logged inside."""
+    token = _context.set(_context.get() | fields)
     try:
         yield
     finally:
-        _about.reset(token)
+        _context.reset(token)
 
 
-def line(function: str, record: logging.LogRecord) -> str:
-    """`record` as one line of JSON: time, level, function, event, then what it is about."""
-    said: dict[str, Any] = {
+def format_line(function: str, record: logging.LogRecord) -> str:
+    """Return `record` as one line of JSON: time, level, function, event, then its fields."""
+    members: dict[str, Any] = {
         "time": now(),
         "level": record.levelname.lower(),
         "function": function,
         "event": record.getMessage(),
-        **_about.get(),
-        **{k: v for k, v in vars(record).items() if k not in _PLAIN},
+        **_context.get(),
+        **{k: v for k, v in vars(record).items() if k not in _STANDARD_FIELDS},
     }
     if record.exc_info and record.exc_info[1]:
-        said["error"] = logging.Formatter().formatException(record.exc_info)
-    return json.dumps(said, ensure_ascii=False, default=str)
+        members["error"] = logging.Formatter().formatException(record.exc_info)
+    return json.dumps(members, ensure_ascii=False, default=str)
 
 
-class _Lines(logging.Handler):
-    """Writes each record once as a line, and sends that same line away."""
+class _LineHandler(logging.Handler):
+    """Formats each record once; writes the line to stdout and publishes it."""
 
     def __init__(self, function: str, bus: Publisher | None) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ class _Lines(logging.Handler):
         self.bus = bus
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = line(self.function, record)
-        sys.stdout.write(said + "\n")
+        line = format_line(self.function, record)
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()
-        # What the bus says of itself would feed itself.
+        # Publishing the lines of the bus client would create more of them.
         if self.bus and not record.name.startswith("nats"):
             subject = f"logs.{self.function}.{record.levelname.lower()}"
-            self.bus.tell(subject, said.encode())
+            self.bus.send(subject, line.encode())

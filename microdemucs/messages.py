@@ -1,4 +1,4 @@
-"""The messages that one part publishes on the bus and another reads (docs/events.md).
+"""The messages that one component publishes on the bus and another reads (docs/events.md).
 
 Each has one writer and one reader here. Bucket notifications are in microdemucs.events.
 """

@@ -1,8 +1,8 @@
-"""The options of one separation: what they are called, what they accept, how they travel.
+"""The options of a job: their names, accepted values, and form as object metadata.
 
-They are those of the `demucs` command (demucs.separate, version 4.1). They come from a REST body,
-the form, or an object's metadata, and always end as the object's metadata, so that the song
-itself says how it is to be separated.
+They are those of the `demucs` command (demucs.separate, version 4.1). They arrive in a REST body,
+the web form, or an object's metadata, and are always stored as the object's metadata, so that a
+song carries its own options.
 """
 
 import re
@@ -22,7 +22,7 @@ MAX_OVERLAP = 0.9
 
 
 class BadOption(Rejected):
-    """An option has a value it does not accept; the text names both."""
+    """An option has a value that it does not accept; the text names both."""
 
     def __init__(self, name: str, value: Any, accepts: str) -> None:
         shown = str(value)[:80]
@@ -37,10 +37,10 @@ class BadOption(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a song is to be separated.
+    """How to separate a song.
 
     model      "": the deployment's default
-    two_stems  a stem's name: write that stem and the sum of all others; "": no
+    two_stems  a source: write it and the sum of all others; "": write every stem
     stems      which stems to write; (): all
     format     mp3, flac or wav
     bits       per sample of flac (16, 24) and wav (16, 24, 32: float)
@@ -48,7 +48,7 @@ class Options:
     shifts     how many randomly shifted passes are averaged; 0: one pass, not shifted
     overlap    of neighbouring segments, as a share of a segment
     segment    s, 1 to 60; 0.0: the model's own
-    clip_mode  rescale, clamp or none: what is done with samples beyond full scale
+    clip_mode  rescale, clamp or none: what to do with samples beyond full scale
     """
 
     model: str = ""
@@ -64,10 +64,7 @@ class Options:
 
     @staticmethod
     def of_request(given: Mapping[str, Any]) -> "Options":
-        """Read options that a person wrote: an unknown name is refused.
-
-        Raises BadOption.
-        """
+        """Parse options from a request. An unknown name is an error. Raises BadOption."""
         for name in given:
             if name.replace("-", "_") not in _READERS:
                 raise BadOption("options", name, "the names " + ", ".join(_READERS))
@@ -75,14 +72,11 @@ class Options:
 
     @staticmethod
     def of_metadata(metadata: Mapping[str, str]) -> "Options":
-        """Read options among an object's metadata, where other tools keep things of their own.
-
-        Raises BadOption.
-        """
+        """Parse options from an object's metadata. Other names are ignored. Raises BadOption."""
         return _read(metadata)
 
     def changed(self) -> dict[str, Any]:
-        """The options that differ from the defaults, as JSON values."""
+        """Return the options that differ from the defaults, as JSON values."""
         default = Options()
         chosen = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
@@ -92,7 +86,7 @@ class Options:
         }
 
     def metadata(self) -> dict[str, str]:
-        """What `of_metadata` reads back: S3 user metadata, without its prefix."""
+        """Return S3 user metadata without its prefix, which `of_metadata` parses."""
         return {
             name.replace("_", "-"): ",".join(value) if isinstance(value, list) else str(value)
             for name, value in self.changed().items()
@@ -100,7 +94,7 @@ class Options:
 
 
 def option_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The entries of `metadata` that are options by name, whatever their values are."""
+    """Return the entries of `metadata` whose names are options, whatever their values are."""
     return {
         name.replace("-", "_"): value
         for name, value in metadata.items()
@@ -133,13 +127,15 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(listed, list):
         raise BadOption(name, value, "a list of stems, as in drums,vocals")
     return tuple(
-        dict.fromkeys(_word(name, one.strip() if isinstance(one, str) else one) for one in listed)
+        dict.fromkeys(
+            _word(name, stem.strip() if isinstance(stem, str) else stem) for stem in listed
+        )
     )
 
 
 def _one_of(*accepted: str | int) -> Callable[[str, Any], Any]:
     def read(name: str, value: Any) -> Any:
-        found = [one for one in accepted if str(one) == str(value).strip().lower()]
+        found = [word for word in accepted if str(word) == str(value).strip().lower()]
         if not found or isinstance(value, bool):
             raise BadOption(name, value, ", ".join(map(str, accepted)))
         return found[0]

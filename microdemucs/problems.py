@@ -1,7 +1,7 @@
-"""Problems: what went wrong, told once, in one form everywhere (RFC 9457).
+"""Errors that a caller can read and act on, as RFC 9457 problem details.
 
-The same text serves an HTTP answer, a failure.json and a log line, so it says what to do and
-holds nothing internal.
+The same text appears in HTTP responses, failure.json and log lines. It says what is wrong and what
+to do, and reveals nothing internal.
 """
 
 from datetime import UTC, datetime
@@ -11,19 +11,21 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """Something a caller can read and act on.
+    """An error for a caller.
 
-    `kind` ends the problem's type, `urn:micro-demucs:problem:<kind>`; docs/http.md lists them.
-    `more` are extension members (RFC 9457, section 3.2).
+    `kind` is the end of the problem's type, `urn:micro-demucs:problem:<kind>`; docs/http.md lists
+    all of them. `extensions` are extension members (RFC 9457, section 3.2).
     """
 
-    def __init__(self, status: int, kind: str, title: str, detail: str = "", **more: Any) -> None:
+    def __init__(
+        self, status: int, kind: str, title: str, detail: str = "", **extensions: Any
+    ) -> None:
         super().__init__(detail or title)
         self.status = status
         self.kind = kind
         self.title = title
         self.detail = detail
-        self.more = more
+        self.extensions = extensions
 
     def body(self) -> dict[str, Any]:
         """The members of the problem document, in the RFC's order."""
@@ -34,21 +36,21 @@ class Problem(Exception):
         }
         if self.detail:
             document["detail"] = self.detail
-        return document | self.more
+        return document | self.extensions
 
 
 class Rejected(Problem):
-    """This song can never be separated as asked: told in failure.json, not tried again."""
+    """The request can never succeed as it is (422): it is not retried."""
 
-    def __init__(self, kind: str, title: str, detail: str = "", **more: Any) -> None:
-        super().__init__(422, kind, title, detail, **more)
+    def __init__(self, kind: str, title: str, detail: str = "", **extensions: Any) -> None:
+        super().__init__(422, kind, title, detail, **extensions)
 
 
 class RetryLater(Problem):
-    """It may pass later: answered 503 with Retry-After, and the event comes again.
+    """A temporary error: the caller should retry after `after` seconds (503 with Retry-After).
 
-    `after` is in seconds. `busy` says that the event itself was not even begun: answered 429,
-    which counts as no failure of the event.
+    `busy` means that the work was not even begun: 429, which the bridge does not count as a failed
+    attempt.
     """
 
     def __init__(
@@ -59,5 +61,5 @@ class RetryLater(Problem):
 
 
 def now() -> str:
-    """This moment as RFC 3339 in UTC, to the millisecond: how every time is written here."""
+    """Return the current time as RFC 3339 in UTC, to the millisecond: the form of all our times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

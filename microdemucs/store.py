@@ -1,4 +1,7 @@
-"""The object store: plain S3 through the minio package, with failures told as problems."""
+"""A client for the object store (plain S3), and the mapping of its errors to ours.
+
+microdemucs.bucket has the operations.
+"""
 
 import io
 import json
@@ -15,19 +18,19 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from microdemucs.problems import RetryLater
 from microdemucs.settings import StoreSettings
 
-# What S3 calls an object, a version or a bucket that is not there.
+# S3 error codes for an object, a version or a bucket that does not exist.
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "NotFound", "MethodNotAllowed"}
 _CONNECT_S, _READ_S = 3.0, 60.0
 
 
 class ObjectChanged(Exception):
-    """The object is gone or has other bytes now than those that were asked for."""
+    """The object does not exist, or is no longer the one that was requested."""
 
 
 def connect(settings: StoreSettings, *, public: bool = False) -> Minio:
-    """A client for the store; with `public`, one whose presigned addresses browsers can reach.
+    """Return a client for the store; with `public`, one whose presigned URLs browsers can reach.
 
-    Nothing is sent yet.
+    This sends nothing.
     """
     url = urlsplit(settings.public_url if public else settings.url)
     pool = urllib3.PoolManager(

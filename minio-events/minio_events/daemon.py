@@ -76,7 +76,7 @@ class _Publisher:
         self._client = client
         self._sending: set[asyncio.Task[None]] = set()
 
-    def tell(self, subject: str, data: bytes) -> None:
+    def send(self, subject: str, data: bytes) -> None:
         if self._client.is_connected:
             task = asyncio.get_running_loop().create_task(self._client.publish(subject, data))
             self._sending.add(task)

@@ -101,7 +101,7 @@ def test_a_bus_that_is_closed_while_it_connects_leaves_nothing_and_is_away(serve
         assert bus._loop.is_closed()
         assert bus._client.is_closed
         assert not bus.is_up
-        bus.tell("logs.nobody.info", b"dropped")
+        bus.send("logs.nobody.info", b"dropped")
         with pytest.raises(RetryLater):
             bus.get(JOBS, "any")
         with pytest.raises(RetryLater):
