@@ -23,6 +23,7 @@ from functions.separate.audio.decoder import DecodedSong, decoded
 from functions.separate.engine import Floats
 from functions.separate.engine.openvino_backend.engine import precisions
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.settings import ModelSettings
 from functions.separate.stems import estimates, planned
 from microdemucs.options import Options
 
@@ -56,7 +57,7 @@ def _demucs(path: Path, folder: Path) -> Floats:
 
 
 def _ours(path: Path, folder: Path) -> Floats:
-    models = ModelRegistry(default=str(folder.resolve()))
+    models = ModelRegistry(ModelSettings(default=str(folder.resolve())))
     model = models.load(models.choose(""))
     with _song(path) as song:
         blocks = estimates(song, planned(model, song.length, Options(), ""), lambda share: None)

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="how often, in this process")
     asked = parser.parse_args()
     with ThreadPoolExecutor(1) as apart:  # a model is loaded while its first song is decoded
-        loading = apart.submit(load, preload.models())
+        loading = apart.submit(load, preload.registry())
         songs = [separate(asked.song, asked.into, loading) for _ in range(asked.times)]
     loaded = loading.result()
     told = {"ready": loaded.ready, "precision": loaded.precision, "songs": songs}

@@ -48,12 +48,10 @@ def build_context() -> Context:
     bus = Bus(settings.bus, "separate")
     logs.start("separate", bus)
     client = store.connect(settings.store)
-    models = preload.models()
-    models.store, models.bucket = client, settings.store.models
     return Context(
         client,
         bus,
-        models,
+        preload.registry(),
         settings.store.stems,
         max_bytes=settings.max_bytes,
         max_seconds=settings.max_seconds,

@@ -1,41 +1,59 @@
-"""What a new process does first: it reads its own model, while the rest of it is imported.
+"""Load the default model in a thread while the rest of the process is imported.
 
-A process that is started for a song waits for nothing longer. OpenVINO reads a compiled network
-without Python's lock, and nothing here imports the store's client or the web's.
+This is the longest wait of a process that is started for a song. OpenVINO reads a compiled network
+without Python's lock, and nothing here imports the clients of the store and the web.
 """
 
 import importlib
 import sys
 import threading
 from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
 
 from functions.separate.engine.registry import ModelRegistry
-from functions.separate.settings import TORCH
+from functions.separate.settings import TORCH, ModelSettings
 
-_begun: ModelRegistry | None = None
+if TYPE_CHECKING:
+    from microdemucs.bucket import Bucket
 
 
 def start() -> None:
-    """Load the deployment's own model in a thread, if it lies on this machine's disks.
+    """Load the default model in a thread, if it is on this machine's disks.
 
-    Only in a process that will not fork: threads stay behind.
+    Call it in a process that will not fork: a thread does not survive a fork.
     """
-    global _begun
-    _begun = ModelRegistry()
-    if _begun.engine != TORCH:
+    models = registry()
+    if models.settings.engine != TORCH:
         # its model converter is half of OpenVINO's import, and OpenVINO does without it
         sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         # here, and not in the thread: there it would share Python's lock with the other imports
         with suppress(ImportError):
             importlib.import_module("functions.separate.engine.openvino_backend.engine")
-    threading.Thread(target=_load, args=[_begun], daemon=True).start()
+    threading.Thread(target=_load, args=[models], daemon=True).start()
 
 
-def models() -> ModelRegistry:
-    """Those that were begun with, or new ones. Whoever wants the first waits until it is there."""
-    return _begun or ModelRegistry()
+@cache
+def registry() -> ModelRegistry:
+    """Return the models of this process, the same ones each time. Raises BadSetting.
+
+    Loading the default model waits until `start` has loaded it.
+    """
+    return ModelRegistry(ModelSettings(), open_models_bucket)
+
+
+@cache
+def open_models_bucket() -> "Bucket":
+    """Return the bucket of models. Raises BadSetting."""
+    # imported here: a process that has its model on disk loads the model first
+    from microdemucs import store
+    from microdemucs.bucket import Bucket
+    from microdemucs.settings import StoreSettings
+
+    settings = StoreSettings()
+    return Bucket(store.connect(settings), settings.models)
 
 
 def _load(models: ModelRegistry) -> None:
-    with suppress(Exception):  # whoever wants it is told
-        models.load(models.choose(""))
+    with suppress(Exception):  # the first song that needs the model reports the error
+        models.load(models.choose_default_on_disk())

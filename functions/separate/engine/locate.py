@@ -9,6 +9,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,10 @@ from functions.separate.engine.openvino_backend import exported_model
 from microdemucs.paths import MODELS
 
 if TYPE_CHECKING:
-    from minio import Minio
+    from microdemucs.bucket import Bucket
+
+OpenBucket = Callable[[], "Bucket"]
+"""Returns the bucket of models. What it needs is imported when it is called."""
 
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
 LIMITED = (
@@ -60,8 +64,7 @@ class Weights:
 class ModelLocator:
     """The folder, the bucket and the cache that a process looks in."""
 
-    store: "Minio | None"
-    bucket: str
+    open_bucket: OpenBucket | None
     folder: Path
     cache: Path
 
@@ -96,14 +99,14 @@ class ModelLocator:
 
     def _from_bucket(self, name: str) -> Path | None:
         """The folder where the bucket's `<name>/` is, downloaded once for each of its states."""
-        if not self.store:
+        if not self.open_bucket:
             return None
+        bucket = self.open_bucket()
         # here: a process that has its model on disk loads it before it imports this
-        from microdemucs.store import ObjectChanged, map_store_errors
+        from microdemucs.store import ObjectChanged
 
         try:
-            with map_store_errors():
-                objects = list(self.store.list_objects(self.bucket, f"{name}/"))
+            objects = bucket.list(f"{name}/", recursive=False)
         except ObjectChanged:  # there is no such bucket
             return None
         files = {str(o.object_name): str(o.etag) for o in objects if not o.is_dir and o.size}
@@ -115,9 +118,8 @@ class ModelLocator:
             self.cache.mkdir(parents=True, exist_ok=True)
             coming = Path(tempfile.mkdtemp(dir=self.cache))
             try:
-                with map_store_errors():
-                    for key in files:
-                        self.store.fget_object(self.bucket, key, str(coming / Path(key).name))
+                for key in files:
+                    bucket.download_file(key, str(coming / Path(key).name))
                 if not folder.exists():
                     coming.rename(folder)
             finally:

@@ -3,17 +3,20 @@
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from functions.separate.engine import Model, UnusableWeights, hub, selection
-from functions.separate.engine.locate import BUNDLED, FULL, LIMITED, ModelLocator, Weights, at
+from functions.separate.engine.locate import (
+    BUNDLED,
+    FULL,
+    LIMITED,
+    ModelLocator,
+    OpenBucket,
+    Weights,
+    at,
+)
 from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
-
-if TYPE_CHECKING:
-    from minio import Minio
 
 __all__ = ["BUNDLED", "LIMITED", "ModelRegistry", "Weights"]
 
@@ -22,35 +25,30 @@ log = logging.getLogger(__name__)
 _KEPT = 2  # loaded models; htdemucs takes some 200 MB
 
 
-@dataclass(slots=True)
 class ModelRegistry:
     """The models that this process can use. Thread-safe.
 
-    Without a `store` they are those on this machine's disks.
+    `open_bucket` returns the bucket of models. It is called if a model is not on this machine's
+    disks. Without it, there are no other models.
     """
 
-    store: "Minio | None" = None
-    bucket: str = ""
-    folder: Path = field(default_factory=lambda: ModelSettings().folder)
-    cache: Path = field(default_factory=lambda: ModelSettings().cache)
-    default: str = field(default_factory=lambda: ModelSettings().default)
-    engine: str = field(default_factory=lambda: ModelSettings().engine)
-    precision: str = field(default_factory=lambda: ModelSettings().precision)
-    _loaded: OrderedDict[Weights, Model] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, settings: ModelSettings, open_bucket: OpenBucket | None = None) -> None:
+        self.settings = settings
+        self._everywhere = ModelLocator(open_bucket, settings.folder, settings.cache)
+        self._on_disk = ModelLocator(None, settings.folder, settings.cache)
+        self._loaded: OrderedDict[Weights, Model] = OrderedDict()
+        self._lock = threading.Lock()
 
     def choose(self, name: str) -> Weights:
         """The weights for the option `model`; "" is the deployment's default.
 
         Raises BadOption, RetryLater.
         """
-        if name:
-            return self._named(name)
-        if "/" in self.default:
-            return at(Path(self.default))
-        if self.default:
-            return self._named(self.default)
-        return self._places.at_hand(FULL) or self._named(BUNDLED)
+        return self._named(name, self._everywhere) if name else self._default(self._everywhere)
+
+    def choose_default_on_disk(self) -> Weights:
+        """The weights of the deployment's default, if no bucket is asked. Raises BadOption."""
+        return self._default(self._on_disk)
 
     def load(self, weights: Weights) -> Model:
         """The model, loaded now or before. Raises BadOption, MemoryError."""
@@ -62,18 +60,23 @@ class ModelRegistry:
             self._loaded.move_to_end(weights)
             return self._loaded[weights]
 
-    @property
-    def _places(self) -> ModelLocator:
-        return ModelLocator(self.store, self.bucket, self.folder, self.cache)
-
     def _load(self, weights: Weights) -> Model:
+        settings = self.settings
         try:
-            return selection.load(weights, self.engine, self.cache, self.precision)
+            return selection.load(weights, settings.engine, settings.cache, settings.precision)
         except UnusableWeights as error:
             raise self._unusable(weights.name, str(error)) from error
 
-    def _named(self, name: str) -> Weights:
-        found = self._places.at_hand(name)
+    def _default(self, locator: ModelLocator) -> Weights:
+        default = self.settings.default
+        if "/" in default:
+            return at(Path(default))
+        if default:
+            return self._named(default, locator)
+        return locator.at_hand(FULL) or self._named(BUNDLED, locator)
+
+    def _named(self, name: str, locator: ModelLocator) -> Weights:
+        found = locator.at_hand(name)
         if found:
             return found
         if name in hub.names():
@@ -83,7 +86,7 @@ class ModelRegistry:
     def _unusable(self, name: str, why: str = "") -> BadOption:
         if why:
             log.warning("model cannot be used", extra={"model": name, "why": why})
-        accepted = ", ".join(sorted(self._places.names()))
+        accepted = ", ".join(sorted(self._on_disk.names()))
         reason = f"a model that can be loaded ({why}); known are " if why else "one of "
         reason += accepted + ", or a name in the bucket of models"
         if not hub.names():

@@ -8,9 +8,12 @@ import pytest
 from minio import Minio
 
 from functions.separate.context import Context
+from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
+from functions.separate.settings import ModelSettings
 from microdemucs import shutdown, store
+from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id
@@ -37,12 +40,24 @@ def root(settings: dict[str, str]) -> Minio:
 
 
 @pytest.fixture(scope="session")
-def models(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
+def client(settings: dict[str, str]) -> Minio:
+    """The store, with the function's own rights."""
+    return store.connect(StoreSettings(settings["STORE_URL"], "", "separate", "separate-secret"))
+
+
+@pytest.fixture(scope="session")
+def open_models_bucket(client: Minio) -> OpenBucket:
+    """The bucket of models, as the function opens it."""
+    return lambda: Bucket(client, "models")
+
+
+@pytest.fixture(scope="session")
+def models(
+    open_models_bucket: OpenBucket, tmp_path_factory: pytest.TempPathFactory
+) -> ModelRegistry:
     """The models as the function finds them; the bundled one is the default."""
-    client = store.connect(StoreSettings(settings["STORE_URL"], "", "separate", "separate-secret"))
-    return ModelRegistry(
-        client, "models", cache=tmp_path_factory.mktemp("models"), default="htdemucs_tiny"
-    )
+    settings = ModelSettings(cache=tmp_path_factory.mktemp("models"), default="htdemucs_tiny")
+    return ModelRegistry(settings, open_models_bucket)
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +69,10 @@ def bus(settings: dict[str, str]) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def tools(models: ModelRegistry, bus: Bus) -> Iterator[Context]:
+def tools(client: Minio, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
     """What the function has in its process. Nothing is stopping, then and afterwards."""
     yield Context(
-        models.store,
+        client,
         bus,
         models,
         "stems",

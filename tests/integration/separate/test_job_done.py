@@ -11,10 +11,12 @@ from demucs.api import Separator
 from demucs.hf import load_safetensors_model
 from demucs.states import get_state
 from minio.versioningconfig import ENABLED, VersioningConfig
+from msgspec import structs
 
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
+from functions.separate.settings import ModelSettings
 from microdemucs.bus import JOBS
 from microdemucs.jobs import PHASES, preview_key
 from microdemucs.paths import MODELS
@@ -56,7 +58,7 @@ def test_the_stems_are_those_of_demucs_itself(put, tools, root, tmp_path):
     separator = Separator("tiny", tmp_path, "cpu", shifts=0)
     _, right = separator.separate_audio_file(tmp_path / "song.wav")
     job = put(data, format="wav", bits="32", clip_mode="none")
-    on_torch = ModelRegistry(tools.store, "models", default="htdemucs_tiny", engine="torch")
+    on_torch = ModelRegistry(ModelSettings(default="htdemucs_tiny", engine="torch"))
     run_job(job, replace(tools, models=on_torch))
     for name, audio in right.items():
         got = root.get_object("stems", f"{job.song.key}/{name}.wav").read()
@@ -157,7 +159,7 @@ def test_a_record_that_was_lost_is_told_again(put, song, tools, record, bus):
     before = record(job)
     bus.delete(JOBS, job.id)
     run_job(job, tools)
-    assert replace(record(job), updated="") == replace(before, updated="")
+    assert structs.replace(record(job), updated="") == structs.replace(before, updated="")
 
 
 def test_in_a_versioned_bucket_the_newest_version_is_separated(put, song, tools, root, manifest):
@@ -202,7 +204,7 @@ def test_another_default_model_does_not_reuse_what_the_last_one_made(
 ):
     run_job(put(song, "first.wav"), tools)
     (tmp_path / "better.safetensors").write_bytes(TINY.read_bytes())
-    better = replace(tools.models, default=str(tmp_path / "better.safetensors"))
+    better = ModelRegistry(ModelSettings(default=str(tmp_path / "better.safetensors")))
     second = put(song, "second.wav")
     run_job(second, replace(tools, models=better))
     assert manifest(second)["model"] == {"name": "better"}

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,16 +14,18 @@ from microdemucs.paths import ROOT
 
 
 @pytest.fixture(autouse=True)
-def begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def new_process() -> Iterator[None]:
     """As in a new process."""
-    monkeypatch.setattr(preload, "_begun", None)
+    preload.registry.cache_clear()
+    yield
+    preload.registry.cache_clear()
 
 
 def test_the_model_that_was_begun_with_is_loaded_once(monkeypatch, caplog):
     monkeypatch.setenv("MODEL", BUNDLED)
     with caplog.at_level(logging.INFO):
         preload.start()
-        models = preload.models()
+        models = preload.registry()
         model = models.load(models.choose(""))
     assert model.name == BUNDLED
     assert [line.message for line in caplog.records].count("model loaded") == 1
@@ -31,7 +34,7 @@ def test_the_model_that_was_begun_with_is_loaded_once(monkeypatch, caplog):
 def test_a_model_that_cannot_be_loaded_is_told_to_whoever_wants_it(monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL", str(tmp_path / "none.th"))
     preload.start()
-    models = preload.models()
+    models = preload.registry()
     with pytest.raises(BadOption, match="none"):
         models.load(models.choose(""))
 

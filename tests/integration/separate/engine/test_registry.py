@@ -12,7 +12,9 @@ from demucs.hf import load_safetensors_model
 from demucs.states import get_state
 from minio import Minio
 
+from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import BUNDLED, LIMITED, ModelRegistry
+from functions.separate.settings import ModelSettings
 from functions.separate.stems import wanted
 from microdemucs.options import BadOption, Options
 from microdemucs.paths import MODELS
@@ -22,15 +24,18 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 
 
 @pytest.fixture
-def of(models: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """ModelRegistry of an empty folder and the test's own cache, on torch, with no hub in reach."""
+def of(open_models_bucket: OpenBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A ModelRegistry of an empty folder and the test's own cache, on torch, with no hub in reach."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("functions.separate.engine.hub.HUBS", ("", "http://127.0.0.1:9"))
     folder = tmp_path / "models"
     folder.mkdir()
 
     def of(default: str = "") -> ModelRegistry:
-        return ModelRegistry(models.store, "models", folder, tmp_path / "cache", default, "torch")
+        settings = ModelSettings(
+            default=default, folder=folder, cache=tmp_path / "cache", engine="torch"
+        )
+        return ModelRegistry(settings, open_models_bucket)
 
     return of
 
@@ -51,7 +56,7 @@ def bag(folder: Path, name: str, *signatures: str) -> None:
 
 def test_a_file_in_the_folder_is_found_by_its_name(of):
     models = of()
-    shutil.copy(TINY, models.folder / "mine.safetensors")
+    shutil.copy(TINY, models.settings.folder / "mine.safetensors")
     model = models.load(models.choose("mine"))
     assert (model.name, model.sources, model.note) == ("mine", tuple(SOURCES), "")
     assert model.longest == 3.9
@@ -59,9 +64,9 @@ def test_a_file_in_the_folder_is_found_by_its_name(of):
 
 def test_a_folder_with_a_bag_is_found_by_its_name(of):
     models = of()
-    bag(models.folder / "pair", "pair", "aaaa", "bbbb")
-    shutil.copy(TINY, models.folder / "pair" / "aaaa.safetensors")
-    pickled(models.folder / "pair", "bbbb.th")
+    bag(models.settings.folder / "pair", "pair", "aaaa", "bbbb")
+    shutil.copy(TINY, models.settings.folder / "pair" / "aaaa.safetensors")
+    pickled(models.settings.folder / "pair", "bbbb.th")
     model = models.load(models.choose("pair"))
     assert len(model.engines) == 2
     assert [list(row) for row in model.weights] == [[1, 1, 1, 1]] * 2
@@ -69,8 +74,8 @@ def test_a_folder_with_a_bag_is_found_by_its_name(of):
 
 def test_a_folder_as_demucs_keeps_its_own_works(of):
     models = of()
-    pickled(models.folder, "cccc.th")
-    bag(models.folder, "trio", "cccc")
+    pickled(models.settings.folder, "cccc.th")
+    bag(models.settings.folder, "trio", "cccc")
     assert models.load(models.choose("trio")).name == "trio"
     assert models.load(models.choose("cccc")).longest == float("inf")
 
@@ -104,8 +109,8 @@ def test_the_default_is_the_bundled_model_with_a_note_where_there_is_no_better(o
 
 def test_the_default_is_the_full_model_where_it_is_at_hand(of):
     models = of()
-    (models.folder / "htdemucs").mkdir()
-    shutil.copy(TINY, models.folder / "htdemucs" / "955717e8.safetensors")
+    (models.settings.folder / "htdemucs").mkdir()
+    shutil.copy(TINY, models.settings.folder / "htdemucs" / "955717e8.safetensors")
     chosen = models.choose("")
     assert (chosen.name, chosen.note) == ("htdemucs", "")
 
@@ -133,7 +138,7 @@ def test_a_model_that_cannot_be_had_is_refused_at_once_with_what_there_is(of, na
 
 def test_weights_that_cannot_be_read_are_the_options_fault_not_a_crash(of, caplog):
     models = of()
-    (models.folder / "broken.safetensors").write_bytes(b"nothing of the kind")
+    (models.settings.folder / "broken.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(BadOption, match="broken"), caplog.at_level(logging.WARNING):
         models.load(models.choose("broken"))
     assert "cannot be used" in caplog.text
@@ -141,7 +146,7 @@ def test_weights_that_cannot_be_read_are_the_options_fault_not_a_crash(of, caplo
 
 def test_a_model_for_another_rate_is_refused(of):
     models = of()
-    pickled(models.folder, "slow.th", samplerate=22_050)
+    pickled(models.settings.folder, "slow.th", samplerate=22_050)
     with pytest.raises(BadOption, match="2 channels at 22050 Hz"):
         models.load(models.choose("slow"))
 
@@ -149,7 +154,7 @@ def test_a_model_for_another_rate_is_refused(of):
 def test_the_last_two_models_stay_loaded(of):
     models = of()
     for name in ("one", "two", "three"):
-        shutil.copy(TINY, models.folder / f"{name}.safetensors")
+        shutil.copy(TINY, models.settings.folder / f"{name}.safetensors")
     one, two, three = (models.load(models.choose(name)) for name in ("one", "two", "three"))
     assert models.load(models.choose("three")) is three
     assert models.load(models.choose("two")) is two

@@ -19,11 +19,12 @@ from minio import Minio
 
 from functions.separate.engine import torch_engine
 from functions.separate.engine.export.exporter import export
-from functions.separate.engine.locate import Weights
+from functions.separate.engine.locate import OpenBucket, Weights
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.registry import BUNDLED, ModelRegistry
 from functions.separate.engine.torch_engine import TorchEngine
+from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting
@@ -41,13 +42,14 @@ def form(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def of(models: ModelRegistry, tmp_path: Path) -> Of:
-    """ModelRegistry of a folder and a cache of the test's own."""
+def of(open_models_bucket: OpenBucket, tmp_path: Path) -> Of:
+    """A ModelRegistry of a folder and a cache of the test's own."""
     (tmp_path / "models").mkdir()
 
     def of(engine: str = "auto") -> ModelRegistry:
         folder, cache = tmp_path / "models", tmp_path / "cache"
-        return ModelRegistry(models.store, "models", folder, cache, "", engine)
+        settings = ModelSettings(default="", folder=folder, cache=cache, engine=engine)
+        return ModelRegistry(settings, open_models_bucket)
 
     return of
 
@@ -67,8 +69,8 @@ def engine(models: ModelRegistry, name: str) -> type:
 
 def test_the_exported_form_beside_the_weights_is_used_and_a_line_says_so(of, form, caplog):
     models = of()
-    shutil.copytree(form, models.folder / "mine")
-    shutil.copy(TINY, models.folder / "mine")
+    shutil.copytree(form, models.settings.folder / "mine")
+    shutil.copy(TINY, models.settings.folder / "mine")
     with caplog.at_level(logging.INFO):
         assert engine(models, "mine") is OpenVinoEngine
     loaded = next(line for line in caplog.records if line.message == "model loaded")
@@ -77,7 +79,7 @@ def test_the_exported_form_beside_the_weights_is_used_and_a_line_says_so(of, for
 
 def test_an_exported_form_needs_no_weights(of, form, root: Minio):
     models = of()
-    shutil.copytree(form, models.folder / "mine")
+    shutil.copytree(form, models.settings.folder / "mine")
     for path in form.iterdir():
         root.fput_object("models", f"exported-only/{path.name}", str(path))
     assert engine(models, "mine") is OpenVinoEngine
@@ -88,19 +90,19 @@ def test_an_exported_form_needs_no_weights(of, form, root: Minio):
 
 def test_what_is_not_exported_is_exported_once_by_those_who_use_it_first(of, caplog):
     first, second = of(), of()
-    shutil.copy(TINY, first.folder / "mine.safetensors")
+    shutil.copy(TINY, first.settings.folder / "mine.safetensors")
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as both:
         served = list(both.map(lambda models: engine(models, "mine"), (first, second)))
     assert served == [OpenVinoEngine] * 2
     assert caplog.messages.count("exported") == 1
-    shutil.copy(TINY, first.folder / "the-same-weights.safetensors")
+    shutil.copy(TINY, first.settings.folder / "the-same-weights.safetensors")
     assert engine(of(), "the-same-weights") is OpenVinoEngine
-    assert len(list((first.cache / "exported").glob(f"*/{exported_model.NAME}"))) == 1
+    assert len(list((first.settings.cache / "exported").glob(f"*/{exported_model.NAME}"))) == 1
 
 
 def test_torch_serves_what_cannot_be_exported_and_it_is_tried_once(of, caplog):
     models = of()
-    older(models.folder / "older")
+    older(models.settings.folder / "older")
     with caplog.at_level(logging.INFO):
         assert engine(models, "older") is TorchEngine
         assert engine(of(), "older") is TorchEngine
@@ -113,29 +115,29 @@ def test_torch_serves_what_cannot_be_exported_and_it_is_tried_once(of, caplog):
 
 def test_a_form_that_was_made_from_other_weights_is_ignored_and_a_line_says_so(of, form, caplog):
     models = of()
-    shutil.copytree(form, models.folder / "mine")
-    older(models.folder / "mine")
+    shutil.copytree(form, models.settings.folder / "mine")
+    older(models.settings.folder / "mine")
     assert engine(models, "mine") is TorchEngine
     assert "exported form ignored: it was made from other weights" in caplog.messages
 
 
 def test_an_exported_form_that_is_broken_is_the_options_fault_not_a_crash(of, form):
     models = of()
-    shutil.copytree(form, models.folder / "mine")
-    for path in (models.folder / "mine").glob("*.xml"):
+    shutil.copytree(form, models.settings.folder / "mine")
+    for path in (models.settings.folder / "mine").glob("*.xml"):
         path.write_text("nothing of the kind")
     with pytest.raises(BadOption, match="its exported form cannot be read"):
         engine(models, "mine")
 
 
-def test_the_engine_can_be_set(of, form, monkeypatch, models):
+def test_the_engine_can_be_set(of, form, monkeypatch):
     mine = of("torch")
-    shutil.copytree(form, mine.folder / "mine")
-    shutil.copy(TINY, mine.folder / "mine")
+    shutil.copytree(form, mine.settings.folder / "mine")
+    shutil.copy(TINY, mine.settings.folder / "mine")
     assert engine(mine, "mine") is TorchEngine
     monkeypatch.setenv("ENGINE", "onnx")
-    with pytest.raises(BadSetting, match="ENGINE is 'onnx': it must be one of auto, openvino"):
-        ModelRegistry(models.store, "models")
+    with pytest.raises(BadSetting, match="ENGINE is 'onnx': must be one of auto, openvino"):
+        ModelSettings()
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +157,9 @@ SERVE = """
 import json, sys
 import functions_framework, numpy
 functions_framework.create_app("separate", "functions/separate/main.py")
-from functions.separate.engine.registry import ModelRegistry
-from microdemucs import settings, store
+from functions.separate import preload
 from microdemucs.options import BadOption
-models = ModelRegistry(store.connect(settings.StoreSettings()), "models")
+models = preload.registry()
 def tried(name):
     try:
         model = models.load(models.choose(name))
