@@ -11,6 +11,8 @@ def parse_retry_after(header: str | None) -> float | None:
     if not header:
         return None
     try:
-        return min(float(Retry().parse_retry_after(header)), LONGEST_S)
+        return min(
+            float(Retry(retry_after_max=int(LONGEST_S)).parse_retry_after(header)), LONGEST_S
+        )
     except (InvalidHeader, OverflowError, ValueError):
         return None

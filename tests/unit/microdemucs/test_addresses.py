@@ -17,7 +17,7 @@ from microdemucs.addresses import ForbiddenUrl, is_public, parse_webhook_url
         *("2002:a9fe:a9fe::1", "2001::1"),
     ],
 )
-def test_not_public(address):
+def test_an_address_that_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
@@ -28,7 +28,7 @@ def test_not_public(address):
         *("64:ff9b::101:101", "2002:101:101::1"),
     ],
 )
-def test_public(address):
+def test_an_address_that_is_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -50,7 +50,7 @@ def test_public(address):
         ("http://[::1/", "cannot be read"),
     ],
 )
-def test_a_url_that_leads_nowhere_is_refused(url, reason):
+def test_a_url_that_is_forbidden(url: str, reason: str) -> None:
     with pytest.raises(ForbiddenUrl, match=reason):
         parse_webhook_url(url)
 
@@ -66,6 +66,6 @@ def test_a_url_that_leads_nowhere_is_refused(url, reason):
         ("http://1.1.1.1\\@127.0.0.1/", "http://1.1.1.1", "/%5C@127.0.0.1/"),
     ],
 )
-def test_a_url_is_read_once_and_its_name_keeps_path_and_query_secret(url, name, path):
-    place = parse_webhook_url(url)
-    assert (place.name, place.path) == (name, path)
+def test_the_name_of_a_url_hides_path_and_query(url: str, name: str, path: str) -> None:
+    parsed = parse_webhook_url(url)
+    assert (parsed.name, parsed.path) == (name, path)

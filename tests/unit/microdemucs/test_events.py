@@ -1,6 +1,7 @@
 """The messages in captures/ come from a real MinIO; see its README."""
 
 import pytest
+from cloudevents.http import CloudEvent
 
 from microdemucs.events import (
     MalformedMessage,
@@ -14,7 +15,7 @@ from microdemucs.paths import ROOT
 CAPTURES = ROOT / "tests/captures"
 
 
-def captured(name):
+def captured(name: str) -> list[tuple[CloudEvent, ObjectCreated]]:
     return list(created_objects((CAPTURES / f"{name}.json").read_bytes()))
 
 
@@ -28,7 +29,7 @@ def captured(name):
         ("presigned-post", "form/my song.mp3", "Post"),
     ],
 )
-def test_new_bytes_become_an_event_whose_subject_is_the_key(name, key, type_):
+def test_a_new_object_is_an_event_whose_subject_is_the_key(name: str, key: str, type_: str) -> None:
     [(event, created)] = captured(name)
     assert event["subject"] == created.key == key
     assert event["type"] == f"com.amazonaws.s3.ObjectCreated:{type_}"
@@ -36,27 +37,27 @@ def test_new_bytes_become_an_event_whose_subject_is_the_key(name, key, type_):
 
 
 @pytest.mark.parametrize("name", ["tagging", "delete", "delete-versioned"])
-def test_a_change_without_new_bytes_is_no_event(name):
+def test_a_change_without_new_content_is_no_event(name: str) -> None:
     assert captured(name) == []
 
 
-def test_user_metadata_loses_its_prefix_and_case():
+def test_user_metadata_loses_its_prefix_and_case() -> None:
     [(_, created)] = captured("put")
     assert created.metadata == {"model": "htdemucs_ft", "two-stems": "vocals"}
 
 
-def test_versions_are_told_apart():
+def test_the_version_of_an_object_is_kept() -> None:
     [(_, created)] = captured("put-versioned")
     assert created.version
 
 
 @pytest.mark.parametrize("message", [b"", b"[]", b'{"Records": [{}]}', b'{"Records": 3}', b"\xff"])
-def test_what_is_no_notification_is_refused_with_the_reason(message):
+def test_a_message_that_is_no_notification_is_malformed(message: bytes) -> None:
     with pytest.raises(MalformedMessage, match="not a bucket notification"):
         list(created_objects(message))
 
 
-def test_a_null_version_is_no_version():
+def test_a_null_version_is_no_version() -> None:
     [(_, created)] = captured("put-folder")
     assert created.version == ""
 
@@ -71,13 +72,15 @@ def test_a_null_version_is_no_version():
         ("album.mp3/", "", False),
     ],
 )
-def test_a_song_is_known_by_suffix_in_any_case_or_by_content_type(key, content_type, is_song):
+def test_a_song_is_known_by_its_suffix_or_its_content_type(
+    key: str, content_type: str, is_song: bool
+) -> None:
     created = ObjectCreated("songs", key, 1, "e", content_type=content_type)
     assert created.is_song is is_song
 
 
 @pytest.mark.parametrize("name", ["put", "put-percent-key", "put-versioned", "multipart"])
-def test_the_sweeps_own_notification_says_what_the_stores_own_said(name):
+def test_a_notification_of_the_sweep_equals_one_of_the_store(name: str) -> None:
     [(event, created)] = captured(name)
     [(again, recreated)] = created_objects(notification(created, "sweep"))
     assert recreated == created

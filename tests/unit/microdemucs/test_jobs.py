@@ -8,7 +8,7 @@ from microdemucs.jobs import JobRecord, job_id
 SONG = ObjectCreated("songs", "a.mp3", 10, "e1", time="2026-11-23T00:00:00Z")
 
 
-def test_the_same_song_and_options_are_the_same_job():
+def test_the_same_song_and_options_are_the_same_job() -> None:
     later = replace(SONG, time="2027-01-01T00:00:00Z", metadata={"format": "mp3", "x": "y"})
     assert job_id(later) == job_id(SONG)
     assert len(job_id(SONG)) == 32
@@ -25,20 +25,20 @@ def test_the_same_song_and_options_are_the_same_job():
         replace(SONG, metadata={"format": "unheard-of"}),
     ],
 )
-def test_another_song_version_or_option_is_another_job(other):
+def test_another_song_version_or_option_is_another_job(other: ObjectCreated) -> None:
     assert job_id(other) != job_id(SONG)
 
 
-def test_in_a_versioned_bucket_the_version_counts_not_the_etag():
+def test_in_a_versioned_bucket_the_version_counts_not_the_etag() -> None:
     versioned = replace(SONG, version="v1")
     assert job_id(replace(versioned, etag="e2")) == job_id(versioned)
 
 
-def test_a_record_survives_writing_and_reading():
+def test_a_record_survives_writing_and_reading() -> None:
     record = JobRecord.of(replace(SONG, metadata={"format": "flac"}), trace="t")
     assert JobRecord.read(record.write()) == record
     assert record.options == {"format": "flac"}
 
 
-def test_a_record_of_a_later_version_can_be_read():
+def test_a_record_of_a_later_version_can_be_read() -> None:
     assert JobRecord.read(b'{"id":"1","bucket":"b","key":"k","etag":"e","new":1}').id == "1"

@@ -3,14 +3,14 @@ import pytest
 from microdemucs.options import BadOption, Options
 
 
-def test_what_is_not_said_is_the_default():
+def test_an_option_that_is_missing_has_its_default() -> None:
     assert Options.of_request({}) == Options()
     assert Options().changed() == {}
 
 
-def test_metadata_names_have_hyphens_and_values_are_text():
-    said = {"two-stems": "vocals", "format": "FLAC", "bits": "24", "mm-source-mtime": "0644"}
-    assert Options.of_metadata(said) == Options(two_stems="vocals", format="flac", bits=24)
+def test_metadata_names_have_hyphens_and_values_are_text() -> None:
+    metadata = {"two-stems": "vocals", "format": "FLAC", "bits": "24", "mm-source-mtime": "0644"}
+    assert Options.of_metadata(metadata) == Options(two_stems="vocals", format="flac", bits=24)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_metadata_names_have_hyphens_and_values_are_text():
         Options(model="htdemucs_ft", shifts=2, overlap=0.1, segment=5.5, bitrate=128),
     ],
 )
-def test_options_survive_their_way_as_metadata(options):
+def test_options_survive_as_metadata(options: Options) -> None:
     assert Options.of_metadata(options.metadata()) == options
 
 
@@ -44,18 +44,20 @@ def test_options_survive_their_way_as_metadata(options):
         ("two_stems", {"a": 1}, "a name"),
     ],
 )
-def test_a_bad_value_is_refused_with_the_option_and_what_it_accepts(name, value, accepts):
+def test_an_error_names_the_option_and_what_it_accepts(
+    name: str, value: object, accepts: str
+) -> None:
     with pytest.raises(BadOption) as refused:
         Options.of_request({name: value})
     assert refused.value.detail.startswith(name)
     assert accepts in refused.value.detail
 
 
-def test_a_request_may_not_misspell_an_option():
+def test_a_request_with_an_unknown_option_is_an_error() -> None:
     with pytest.raises(BadOption, match="formt"):
         Options.of_request({"formt": "flac"})
 
 
-def test_32_bits_are_for_wav_only():
+def test_32_bits_are_for_wav_only() -> None:
     with pytest.raises(BadOption, match="bits"):
         Options.of_request({"format": "flac", "bits": 32})

@@ -1,0 +1,191 @@
+"""The bus client against a NATS server of its own, which a test may kill."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nats
+import pytest
+
+from local.ports import free_port
+from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
+from microdemucs.problems import RetryLater
+from microdemucs.settings import BusSettings
+from minio_events.bus_setup import provision_bus
+from testing.stack import wait_until
+
+
+class Server(NamedTuple):
+    process: subprocess.Popen[bytes]
+    url: str
+
+
+def start(port: int, folder: Path) -> Server:
+    binary = Path(sys.executable).parent / "nats-server"
+    command = [str(binary), "-js", "-sd", str(folder), "-a", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return Server(process, f"nats://127.0.0.1:{port}")
+
+
+def stop(server: Server) -> None:
+    server.process.kill()
+    server.process.wait()
+
+
+async def provision(url: str) -> None:
+    async def ignore(_: Exception) -> None:
+        """The server is not up yet."""
+
+    client = await nats.connect(
+        url, reconnect_time_wait=0.05, max_reconnect_attempts=200, error_cb=ignore
+    )
+    await provision_bus(client)
+    await client.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    running = start(free_port(), tmp_path)
+    try:
+        asyncio.run(provision(running.url))
+        yield running
+    finally:
+        stop(running)
+
+
+@pytest.fixture
+def bus(server: Server) -> Iterator[Bus]:
+    bus = connect(server)
+    yield bus
+    bus.close()
+
+
+def connect(server: Server) -> Bus:
+    return Bus(BusSettings(server.url, "", ""), "test")
+
+
+def test_an_entry_is_read_with_its_revision(bus: Bus) -> None:
+    revision = bus.put(JOBS, "a", b"1")
+    assert bus.get(JOBS, "a") == Entry("a", b"1", revision)
+    assert bus.get(JOBS, "b") is None
+
+
+def test_a_key_is_created_once(bus: Bus) -> None:
+    bus.create(JOBS, "a", b"1")
+    with pytest.raises(RevisionConflict):
+        bus.create(JOBS, "a", b"2")
+    assert bus.put(JOBS, "a", b"3") > 1
+
+
+def test_an_update_needs_the_latest_revision(bus: Bus) -> None:
+    first = bus.put(JOBS, "a", b"1")
+    second = bus.update(JOBS, "a", b"2", first)
+    with pytest.raises(RevisionConflict):
+        bus.update(JOBS, "a", b"3", first)
+    assert bus.get(JOBS, "a") == Entry("a", b"2", second)
+
+
+def test_a_deleted_key_can_be_created_again(bus: Bus) -> None:
+    bus.put(JOBS, "a", b"1")
+    bus.delete(JOBS, "a")
+    bus.delete(JOBS, "a")
+    assert bus.get(JOBS, "a") is None
+    bus.create(JOBS, "a", b"2")
+
+
+def test_entries_are_chosen_by_a_pattern(bus: Bus) -> None:
+    for key in ("a", "b", "callback.c"):
+        bus.put(JOBS, key, key.encode())
+    assert {entry.key for entry in bus.entries(JOBS, "*")} == {"a", "b"}
+    assert {entry.key for entry in bus.entries(JOBS)} == {"a", "b", "callback.c"}
+
+
+def test_a_message_with_the_same_id_is_published_once(bus: Bus, server: Server) -> None:
+    for _ in range(3):
+        bus.publish("minio.songs", b"{}", "same-id")
+
+    async def count() -> int:
+        client = await nats.connect(server.url)
+        state = (await client.jetstream().stream_info("SONGS")).state
+        await client.close()
+        return state.messages
+
+    assert asyncio.run(count()) == 1
+
+
+def test_a_watch_delivers_existing_entries_and_then_changes(bus: Bus) -> None:
+    bus.put(JOBS, "a", b"1")
+    seen: list[tuple[str, bytes | None]] = []
+    caught_up = threading.Event()
+    bus.watch(JOBS, lambda entry: seen.append((entry.key, entry.value)), caught_up)
+    assert caught_up.wait(10)
+    assert seen == [("a", b"1")]
+    bus.put(JOBS, "b", b"2")
+    bus.delete(JOBS, "a")
+    wait_until(lambda: len(seen) == 3)
+    assert seen[1:] == [("b", b"2"), ("a", None)]
+
+
+def test_a_watch_of_an_empty_bucket_has_caught_up(bus: Bus) -> None:
+    caught_up = threading.Event()
+    bus.watch(JOBS, print, caught_up)
+    assert caught_up.wait(10)
+
+
+def test_a_watch_goes_on_after_the_server_was_restarted(
+    bus: Bus, server: Server, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    caught_up = threading.Event()
+    bus.watch(JOBS, lambda entry: seen.append(entry.key), caught_up)
+    assert caught_up.wait(10)
+    stop(server)
+    again = start(int(server.url.rsplit(":", 1)[1]), tmp_path)
+    try:
+        wait_until(lambda: bus.is_up, 30)
+        bus.put(JOBS, "later", b"1")
+        wait_until(lambda: "later" in seen, 30)
+    finally:
+        stop(again)
+
+
+def test_a_bus_that_is_away_is_a_temporary_error(bus: Bus, server: Server) -> None:
+    bus.put(JOBS, "a", b"1")
+    stop(server)
+    with pytest.raises(RetryLater) as error:
+        bus.get(JOBS, "a")
+    assert error.value.kind == "bus-away"
+
+
+def test_sending_is_without_promise(bus: Bus, server: Server) -> None:
+    bus.put(JOBS, "a", b"1")
+    stop(server)
+    wait_until(lambda: not bus.is_up)
+    bus.send("logs.test.info", b"dropped")
+
+
+def test_a_bus_that_is_closed_while_it_connects_leaves_nothing_behind(server: Server) -> None:
+    for moment in range(40):  # 10 ms in steps of 0.25 ms: every phase of connecting
+        bus = connect(server)
+        time.sleep(moment / 4000)
+        bus.close()
+        assert bus._loop.is_closed()
+        assert not asyncio.all_tasks(bus._loop)
+        assert bus._client.is_closed
+        assert not bus.is_up
+
+
+def test_a_closed_bus_is_away(server: Server) -> None:
+    bus = connect(server)
+    bus.close()
+    bus.send("logs.test.info", b"dropped")
+    with pytest.raises(RetryLater):
+        bus.get(JOBS, "a")
+    with pytest.raises(RetryLater):
+        bus.watch(JOBS, print, threading.Event())
+    bus.close()

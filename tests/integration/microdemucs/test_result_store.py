@@ -1,0 +1,60 @@
+import logging
+
+import pytest
+
+from microdemucs import store
+from microdemucs.bucket import Bucket
+from microdemucs.manifest import (
+    Failure,
+    Manifest,
+    ModelInfo,
+    SeparatedSong,
+    StoredSong,
+    failure_key,
+    manifest_key,
+)
+from microdemucs.result_store import read_failure, read_manifest, write_failure, write_manifest
+from microdemucs.settings import StoreSettings
+
+
+@pytest.fixture
+def stems(separate_user: dict[str, str]) -> Bucket:
+    settings = StoreSettings(
+        separate_user["STORE_URL"],
+        access_key=separate_user["STORE_ACCESS_KEY"],
+        secret_key=separate_user["STORE_SECRET_KEY"],
+    )
+    return Bucket(store.connect(settings), "stems")
+
+
+def test_a_manifest_is_beside_its_song(stems: Bucket) -> None:
+    song = SeparatedSong(bucket="songs", key="m/a ü.mp3", etag="e", sha256="f", seconds=1.0)
+    manifest = Manifest(
+        job="j", song=song, options={}, stems=[], model=ModelInfo("m"), finished="2026"
+    )
+    write_manifest(stems, manifest)
+    assert read_manifest(stems, "m/a ü.mp3") == manifest
+    assert stems.stat(manifest_key("m/a ü.mp3")).content_type == "application/json"
+
+
+def test_a_failure_is_beside_its_song(stems: Bucket) -> None:
+    song = StoredSong(bucket="songs", key="f/a.mp3", etag="e")
+    failure = Failure(problem={"type": "t"}, job="j", song=song, options={}, finished="2026")
+    write_failure(stems, failure)
+    assert read_failure(stems, "f/a.mp3") == failure
+    assert stems.stat(failure_key("f/a.mp3")).content_type == "application/problem+json"
+
+
+def test_a_song_without_a_result(stems: Bucket) -> None:
+    assert read_manifest(stems, "none.mp3") is None
+    assert read_failure(stems, "none.mp3") is None
+
+
+@pytest.mark.parametrize("text", [b"", b"[[", b"{}", b'{"job": 1}', b"\xff"])
+def test_a_document_that_cannot_be_read_is_logged_and_ignored(
+    stems: Bucket, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stems.write(manifest_key("broken.mp3"), text, "application/json")
+    with caplog.at_level(logging.WARNING):
+        assert read_manifest(stems, "broken.mp3") is None
+    assert [record.message for record in caplog.records] == ["document ignored: it cannot be read"]

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from microdemucs.audio_facts import AudioFacts
+from microdemucs.events import MalformedMessage, ObjectCreated, created_objects, record_of
+from microdemucs.manifest import BadDocument, StoredSong
+from microdemucs.messages import Delivery, Message, RangeId, RangeRequest, Requeue, Started
+
+SONG = ObjectCreated("songs", "dir/a ü.mp3", 10, "e1", time="2026-11-22T17:25:34.544Z")
+AUDIO = AudioFacts(
+    container="wav",
+    codec="pcm_s16le",
+    sample_rate=44_100,
+    channels=2,
+    seconds=1.0,
+    declared_seconds=None,
+    packets=1,
+    bad_packets=0,
+    length=44_100,
+    mean=0.0,
+    standard_deviation=0.1,
+)
+STARTED = Started(
+    trace="t",
+    job="j",
+    song=StoredSong(bucket="songs", key="a.mp3", etag="e"),
+    options={},
+    model="htdemucs",
+    started="2026-11-22T17:25:34.612Z",
+)
+RANGE = RangeRequest(
+    id="j.p.0", song=record_of(SONG, "j.p.0"), range=RangeId(0, 2, "p"), at_once=1, audio=AUDIO
+)
+DELIVERY = Delivery(delivery="msg_1", target="w", body="{}", job="j", created="2026")
+
+
+@pytest.mark.parametrize("message", [STARTED, RANGE, DELIVERY], ids=lambda one: type(one).__name__)
+def test_a_message_survives_writing_and_reading(message: Message) -> None:
+    assert type(message).read(message.write()) == message
+    assert type(message).from_data(message.data()) == message
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"job": "j", "song": "a.mp3"}'])
+def test_a_text_that_is_no_message_is_an_error(text: bytes) -> None:
+    with pytest.raises(BadDocument):
+        Started.read(text)
+
+
+def test_a_range_request_names_its_song() -> None:
+    assert RangeRequest.read(RANGE.write()).stored_song == SONG
+
+
+def test_a_range_request_without_a_song_is_malformed() -> None:
+    members = json.loads(RANGE.write()) | {"song": {}}
+    with pytest.raises(MalformedMessage):
+        _ = RangeRequest.read(json.dumps(members).encode()).stored_song
+
+
+def test_a_requeue_has_the_form_of_a_notification() -> None:
+    [(event, created)] = created_objects(Requeue.of(SONG, "again-1", "t").write())
+    assert created == SONG
+    assert event["id"] == "again-1.sweep"
