@@ -4,7 +4,15 @@ import logging
 from typing import Protocol, TypeVar
 
 from microdemucs.bucket import Bucket
-from microdemucs.manifest import BadDocument, Failure, Manifest, failure_key, manifest_key
+from microdemucs.manifest import (
+    FAILURE,
+    MANIFEST,
+    BadDocument,
+    Failure,
+    Manifest,
+    failure_key,
+    manifest_key,
+)
 from microdemucs.problems import CONTENT_TYPE as PROBLEM_TYPE
 
 log = logging.getLogger(__name__)
@@ -21,6 +29,25 @@ def read_manifest(stems: Bucket, song_key: str) -> Manifest | None:
 def read_failure(stems: Bucket, song_key: str) -> Failure | None:
     """The song's failure; None if there is none, or none that can be read. Raises RetryLater."""
     return _read(stems, failure_key(song_key), Failure)
+
+
+def is_result_document(key: str) -> bool:
+    """Whether an object of the output bucket is a manifest or a failure, by its key."""
+    return key.endswith((f"/{MANIFEST}", f"/{FAILURE}"))
+
+
+def read_result_document(stems: Bucket, key: str) -> Manifest | Failure | None:
+    """Read the manifest or failure at `key`; None if there is none.
+
+    Raises BadDocument if it cannot be read, and RetryLater.
+    """
+    text = stems.read(key)
+    if text is None:
+        return None
+    try:
+        return Failure.read(text) if key.endswith(f"/{FAILURE}") else Manifest.read(text)
+    except BadDocument as error:
+        raise BadDocument(f"{key}: {error}") from error
 
 
 def write_manifest(stems: Bucket, manifest: Manifest) -> None:

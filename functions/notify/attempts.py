@@ -1,98 +1,130 @@
-"""One attempt of one delivery, and what its answer means, as Standard Webhooks has it.
+"""One attempt of one delivery: sign it, post it, and act on the response (Standard Webhooks).
 
-2xx is done, 410 switches the webhook off, all else is tried again until the schedule ends.
+2xx: done. 410: the webhook is deactivated. Anything else: retry until the schedule ends.
+"How a webhook is retried" in docs/events.md explains the whole path.
 """
 
-import json
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 from standardwebhooks import Webhook
 
 from functions.notify.context import Context
-from functions.notify.deliveries import CALLBACK, Delivery, wait
-from functions.notify.egress import Answer, Unreachable
+from functions.notify.deliveries import next_delay
+from functions.notify.egress import Unreachable
 from microdemucs.addresses import ForbiddenUrl, parse_webhook_url
 from microdemucs.bus import WEBHOOKS, Bus, RevisionConflict
+from microdemucs.manifest import BadDocument
+from microdemucs.messages import Delivery
 from microdemucs.problems import Problem, Rejected, RetryLater, now
+from microdemucs.webhooks import CallbackRecord, WebhookRecord, is_callback
 
 log = logging.getLogger(__name__)
 
+_MAY_ASK_FOR_TIME = {429, 503}
 
-def attempt(ctx: Context, delivery: Delivery, number: int) -> None:
-    """Post `delivery` for the `number`th time, 1 for the first.
 
-    Raises RetryLater where it is to be tried again, Rejected where it never will be.
+class _Receiver(NamedTuple):
+    url: str
+    secret: str
+
+
+def attempt_delivery(ctx: Context, delivery: Delivery, attempt: int) -> None:
+    """Post the delivery once; `attempt` counts from 1.
+
+    Raises RetryLater if it must be repeated, and Rejected if it can never succeed or the
+    schedule has ended. The bridge repeats or dead-letters the delivery accordingly.
     """
-    record = _record(ctx.bus, delivery.target)
-    if record is None:
-        log.info("webhook gone or switched off: not delivered")
+    receiver = _find_receiver(ctx, delivery.target)
+    if receiver is None:
+        log.info("webhook delivery dropped: the webhook was removed or deactivated")
         return
-    url, secret = record["url"], record.get("secret", ctx.settings.callback_secret)
     try:
-        host = parse_webhook_url(url).name
-        answer = ctx.egress.post(url, _headers(delivery, secret), delivery.body.encode())
+        host = parse_webhook_url(receiver.url).name
+        headers = _signed_headers(delivery, receiver.secret)
+        response = ctx.egress.post(receiver.url, headers, delivery.body.encode())
     except ForbiddenUrl as error:
-        log.error("webhook refused", extra={"reason": str(error)})
-        raise Rejected("webhook-refused", "A webhook may not go there", str(error)) from error
+        log.error("webhook URL not allowed", extra={"reason": str(error)})
+        raise Rejected("webhook-refused", "This webhook URL is not allowed", str(error)) from error
     except Unreachable as error:
-        raise _failed(ctx, delivery, number, host, str(error)) from error
-    if answer.status == 410:
-        _switch_off(ctx.bus, delivery.target)
-        log.warning("webhook answered 410: switched off", extra={"receiver": host})
-    elif not 200 <= answer.status < 300:
-        said = f"it answered {answer.status}"
-        raise _failed(ctx, delivery, number, host, said, _asked(answer))
+        raise _failed(ctx, delivery, attempt, host, str(error)) from error
+    if response.status == 410:
+        _deactivate(ctx.bus, delivery.target)
+        log.warning("webhook deactivated: it answered 410", extra={"receiver": host})
+    elif not 200 <= response.status < 300:
+        retry_after = response.retry_after if response.status in _MAY_ASK_FOR_TIME else 0
+        reason = f"the receiver answered {response.status}"
+        raise _failed(ctx, delivery, attempt, host, reason, retry_after)
     else:
-        about = {"receiver": host, "attempt": number, "status": answer.status}
-        log.info("webhook delivered", extra=about)
+        log.info(
+            "webhook delivered",
+            extra={"receiver": host, "attempt": attempt, "status": response.status},
+        )
 
 
-def _headers(delivery: Delivery, secret: str) -> dict[str, str]:
-    moment = datetime.now(UTC)
+def _signed_headers(delivery: Delivery, secret: str) -> dict[str, str]:
+    signed_at = datetime.now(UTC)
     return {
         "Content-Type": "application/json",
         "User-Agent": "micro-demucs",
         "webhook-id": delivery.delivery,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret).sign(delivery.delivery, moment, delivery.body),
+        "webhook-timestamp": str(int(signed_at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(delivery.delivery, signed_at, delivery.body),
     }
 
 
 def _failed(
-    ctx: Context, delivery: Delivery, number: int, host: str, why: str, asked: float = 0
+    ctx: Context,
+    delivery: Delivery,
+    attempt: int,
+    host: str,
+    reason: str,
+    retry_after: float = 0,
 ) -> Problem:
     age = (datetime.now(UTC) - datetime.fromisoformat(delivery.created)).total_seconds()
-    after = wait(delivery.delivery, number, age, ctx.settings.schedule, asked)
-    about = {"receiver": host, "attempt": number, "reason": why}
-    if after is None:
-        log.error("webhook given up", extra=about)
-        detail = f"{number} attempts, the last: {why}"
-        return Rejected("undeliverable", "A webhook did not take an event", detail)
-    log.warning("webhook failed", extra={**about, "again_s": round(after)})
-    return RetryLater("not-delivered", "A webhook did not take an event yet", why, after=after)
+    delay = next_delay(delivery.delivery, attempt, age, ctx.settings.schedule, retry_after)
+    about = {"receiver": host, "attempt": attempt, "reason": reason}
+    if delay is None:
+        log.error("webhook delivery given up", extra=about)
+        return Rejected(
+            "undeliverable",
+            "The webhook could not be delivered",
+            f"attempt {attempt} was the last: {reason}",
+        )
+    log.warning("webhook delivery failed", extra=about | {"delay_s": round(delay)})
+    return RetryLater(
+        "not-delivered", "The webhook was not delivered and will be retried", reason, after=delay
+    )
 
 
-def _asked(answer: Answer) -> float:
-    return answer.retry_after if answer.status in (429, 503) else 0
-
-
-def _record(bus: Bus, target: str) -> dict[str, Any] | None:
-    entry = bus.get(WEBHOOKS, target)
+def _find_receiver(ctx: Context, target: str) -> _Receiver | None:
+    """Return the target's URL and secret as of now; None if it was removed or deactivated."""
+    entry = ctx.bus.get(WEBHOOKS, target)
     if entry is None or entry.value is None:
         return None
-    record: dict[str, Any] = json.loads(entry.value)
-    return record if target.startswith(CALLBACK) or record["active"] else None
+    try:
+        if is_callback(target):
+            return _Receiver(CallbackRecord.read(entry.value).url, ctx.settings.callback_secret)
+        webhook = WebhookRecord.read(entry.value)
+    except BadDocument as error:
+        log.error("webhook record cannot be read", extra={"target": target, "reason": str(error)})
+        raise Rejected(
+            "undeliverable",
+            "The webhook's record cannot be read",
+            f"{target} in the key-value bucket {WEBHOOKS}: {error}",
+        ) from error
+    return _Receiver(webhook.url, webhook.secret) if webhook.active else None
 
 
-def _switch_off(bus: Bus, target: str) -> None:
-    """No more of this webhook's events; whoever owns it may switch it on again."""
-    entry = None if target.startswith(CALLBACK) else bus.get(WEBHOOKS, target)
+def _deactivate(bus: Bus, target: str) -> None:
+    entry = None if is_callback(target) else bus.get(WEBHOOKS, target)
     if entry is None or entry.value is None:
         return
-    record = json.loads(entry.value) | {"active": False, "updated": now()}
+    webhook = WebhookRecord.read(entry.value)
+    deactivated = msgspec.structs.replace(webhook, active=False, updated=now())
     try:
-        bus.update(WEBHOOKS, target, json.dumps(record).encode(), entry.revision)
-    except RevisionConflict:  # changed this moment by its owner, whose word counts
-        log.info("webhook changed meanwhile: left as it is")
+        bus.update(WEBHOOKS, target, deactivated.write(), entry.revision)
+    except RevisionConflict:  # its owner changed it at this moment, which takes precedence
+        log.info("webhook not deactivated: its owner changed it meanwhile")

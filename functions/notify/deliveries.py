@@ -1,157 +1,169 @@
-"""Deliveries: who is told what, and when again. Nothing here touches a network or a clock.
+"""Which event goes to which webhook, and when a failed attempt is repeated. Pure.
 
-The message to a webhook is a CloudEvent in its JSON form; webhook-id, signature and the retry
-schedule are those of Standard Webhooks (standardwebhooks.com).
+A webhook's payload is a CloudEvent in its JSON form. The delivery id, the signature and the
+retry schedule follow Standard Webhooks (standardwebhooks.com).
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import msgspec
+
 from microdemucs.events import COMPLETED, FAILED, STARTED
+from microdemucs.manifest import Failure, Manifest
+from microdemucs.messages import Delivery, Started
+from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key
 
-# s between attempts: the schedule that Standard Webhooks recommends, first attempt at once.
 SCHEDULE = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-LONGEST_WAIT_S = 86400.0
-CALLBACK = "callback."
+"""Seconds between attempts, as Standard Webhooks recommends. The first attempt is at once."""
 
-# What failure.json holds beside the problem itself.
-_ABOUT_THE_JOB = {
-    *("job", "trace", "song", "options", "callback"),
-    *("created", "started", "finished"),
-}
+_MOST_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something to tell: one event of one job, not yet deliveries_for to anybody.
+    """An event of a job, before it is addressed to anybody.
 
-    `time` is RFC 3339, `callback` the id of the job's own callback, "" for none.
+    `time` is RFC 3339. `callback` is the id of the job's callback, or "". `data` holds JSON
+    values and documents.
     """
 
     type: str
     job: str
     subject: str
     time: str
-    trace: str = ""
-    callback: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """All attempts of one event to one target. `body` is the exact text that is posted.
-
-    `target` is a webhook's id, or `callback.<callback id>`: a key in the bucket of webhooks.
-    `created` is RFC 3339.
-    """
-
-    delivery: str
-    target: str
-    body: str
-    job: str
     trace: str
-    created: str
-
-    @staticmethod
-    def read(message: Any) -> "Delivery":
-        """Read what `write` wrote, parsed. Raises ValueError."""
-        try:
-            return Delivery(**{name: str(message[name]) for name in Delivery.__slots__})
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"not a delivery: {error!r}") from error
-
-    def write(self) -> bytes:
-        """The delivery as JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode()
+    callback: str
+    data: Mapping[str, Any]
 
 
-def started(message: Mapping[str, Any]) -> JobEvent:
-    """What a `separation.started` message tells. Raises KeyError."""
-    data = _members(message, "job", "song", "options")
-    data["model"] = {"name": message["model"]}
-    return _news(STARTED, message, message["started"], data)
+def started_event(started: Started) -> JobEvent:
+    """Return the event of a job that has started. Callbacks do not receive it."""
+    return JobEvent(
+        type=STARTED,
+        job=started.job,
+        subject=started.song.key,
+        time=started.started,
+        trace=started.trace,
+        callback="",
+        data={
+            "job": started.job,
+            "song": started.song,
+            "options": started.options,
+            "model": {"name": started.model},
+        },
+    )
 
 
-def completed(manifest: Mapping[str, Any], link: Callable[[str], str]) -> JobEvent:
-    """What a manifest.json tells; `link` makes an address of a stem's key. Raises KeyError."""
-    data = _members(manifest, "job", "song", "options", "model", "timings", "warnings")
-    data["stems"] = [stem | {"url": link(stem["key"])} for stem in manifest["stems"]]
-    return _news(COMPLETED, manifest, manifest["finished"], data, manifest.get("callback", ""))
+def completed_event(manifest: Manifest, link: Callable[[str], str]) -> JobEvent:
+    """Return the event of a job that is done; `link` returns the URL of a stem's key."""
+    return JobEvent(
+        type=COMPLETED,
+        job=manifest.job,
+        subject=manifest.song.key,
+        time=manifest.finished,
+        trace=manifest.trace,
+        callback=manifest.callback,
+        data={
+            "job": manifest.job,
+            "song": manifest.song,
+            "options": manifest.options,
+            "model": manifest.model,
+            "timings": manifest.timings,
+            "warnings": manifest.warnings,
+            "stems": [
+                msgspec.to_builtins(stem) | {"url": link(stem.key)} for stem in manifest.stems
+            ],
+        },
+    )
 
 
-def failed(failure: Mapping[str, Any]) -> JobEvent:
-    """What a failure.json tells. Raises KeyError."""
-    data = _members(failure, "job", "song", "options")
-    data["problem"] = {k: v for k, v in failure.items() if k not in _ABOUT_THE_JOB}
-    return _news(FAILED, failure, failure["finished"], data, failure.get("callback", ""))
+def failed_event(failure: Failure) -> JobEvent:
+    """Return the event of a job that failed or was cancelled."""
+    return JobEvent(
+        type=FAILED,
+        job=failure.job,
+        subject=failure.song.key,
+        time=failure.finished,
+        trace=failure.trace,
+        callback=failure.callback,
+        data={
+            "job": failure.job,
+            "song": failure.song,
+            "options": failure.options,
+            "problem": failure.problem,
+        },
+    )
 
 
 def deliveries_for(
-    news: JobEvent,
-    webhooks: Iterable[Mapping[str, Any]],
-    callback: Mapping[str, Any] | None,
+    event: JobEvent,
+    webhooks: Iterable[WebhookRecord],
+    callback: CallbackRecord | None,
     source: str,
     created: str,
 ) -> Iterator[Delivery]:
-    """A delivery for each active webhook that wants `news`, and one for the job's callback.
+    """Yield a delivery for each active webhook of the event's type, and one for the callback.
 
-    `webhooks` and `callback` are records of the bucket of webhooks, `source` is the deployment,
-    `created` this moment. The same news gives the same deliveries with the same ids.
+    `callback` is the job's own, `source` the deployment's URL, `created` the current time. The
+    same event gives deliveries with the same ids, so that the bus can deduplicate them.
     """
     for webhook in webhooks:
-        if webhook.get("active") and news.type in webhook.get("events", ()):
-            yield _delivery(news, webhook["id"], source, created, {})
+        if webhook.active and event.type in webhook.events:
+            yield _delivery(event, webhook.id, source, created, event.data)
     if callback is not None:
-        given = {"callback": callback.get("data")}
-        yield _delivery(news, CALLBACK + news.callback, source, created, given)
+        target = callback_key(event.callback)
+        yield _delivery(event, target, source, created, {**event.data, "callback": callback.data})
 
 
-def wait(
-    delivery: str, attempt: int, age: float, schedule: Sequence[float], asked: float = 0
+def next_delay(
+    delivery_id: str,
+    attempt: int,
+    age: float,
+    schedule: Sequence[float],
+    retry_after: float = 0,
 ) -> float | None:
-    """Seconds until the next attempt after failed attempt number `attempt`, or None: no more.
+    """Return the seconds until the next attempt, or None if the schedule has ended.
 
-    `age` is how many seconds ago the delivery was made, `asked` what the receiver's Retry-After
-    said. Up to a tenth is added, always the same for the same attempt, so that what failed
-    together does not come back together.
+    `attempt` has just failed; it counts from 1. `age` is the delivery's, in seconds.
+    `retry_after` is the receiver's Retry-After in seconds. The schedule's delay grows by up to a
+    tenth, which depends on the delivery and the attempt: deliveries that failed together are
+    not repeated together. See "How a webhook is retried" in docs/events.md.
     """
-    # `attempt` counts also those that never reached us: at this age there cannot have been more
+    # `attempt` also counts requests that did not reach notify. A delivery of this age cannot have
+    # had more real attempts than the schedule allows up to now.
     attempt = min(attempt, 1 + sum(age >= offset for offset in accumulate(schedule)))
     if attempt > len(schedule):
         return None
-    drawn = hashlib.sha256(f"{delivery} {attempt}".encode()).digest()[0] / 2550
-    return max(schedule[attempt - 1] * (1 + drawn), min(asked, LONGEST_WAIT_S))
-
-
-def _news(
-    type_: str, told: Mapping[str, Any], time: str, data: Mapping[str, Any], callback: str = ""
-) -> JobEvent:
-    trace = told.get("trace", "")
-    return JobEvent(type_, told["job"], told["song"]["key"], time, trace, callback, data)
-
-
-def _members(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: document[name] for name in names if name in document}
+    digest = hashlib.sha256(f"{delivery_id} {attempt}".encode()).digest()
+    jitter = _MOST_JITTER * digest[0] / 255
+    return max(schedule[attempt - 1] * (1 + jitter), retry_after)
 
 
 def _delivery(
-    news: JobEvent, target: str, source: str, created: str, more: Mapping[str, Any]
+    event: JobEvent, target: str, source: str, created: str, data: Mapping[str, Any]
 ) -> Delivery:
-    said = json.dumps([news.job, news.type, news.time, target])
-    id_ = "msg_" + hashlib.sha256(said.encode()).hexdigest()[:32]
+    identity = json.dumps([event.job, event.type, event.time, target])
+    id_ = "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:32]
     body = {
         "specversion": "1.0",
         "id": id_,
         "source": source,
-        "type": news.type,
-        "subject": news.subject,
-        "time": news.time,
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.time,
         "datacontenttype": "application/json",
-        "data": {**news.data, **more},
+        "data": data,
     }
-    text = json.dumps(body, ensure_ascii=False)
-    return Delivery(id_, target, text, news.job, news.trace, created)
+    return Delivery(
+        delivery=id_,
+        target=target,
+        body=msgspec.json.encode(body).decode(),
+        job=event.job,
+        trace=event.trace,
+        created=created,
+    )

@@ -1,10 +1,10 @@
-"""One POST to a webhook, if it may go there.
+"""POST to a webhook's URL, if that is allowed.
 
-Whoever registers a webhook makes us send requests (server-side request forgery), so by default
-only public addresses are reached. The name is resolved here, every address is judged, and the
-connection goes to the very address that was judged: a name that resolves differently the next
-moment (DNS rebinding) gains nothing. No redirect is followed and no proxy of the environment is
-used, since both would choose another address.
+Whoever registers a webhook makes this process send requests (server-side request forgery), so by
+default only public addresses are reached. The host is resolved here, every address is checked,
+and the connection goes to an address that was checked: a name that resolves differently a moment
+later (DNS rebinding) gains nothing. Redirects are not followed and proxies of the environment
+are not used, since both would choose another address.
 """
 
 import socket
@@ -13,93 +13,114 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as WaitedTooLong
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
 from http.client import HTTPException
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from microdemucs.addresses import ForbiddenUrl, WebhookUrl, is_public, parse_webhook_url
+from microdemucs.lazy import Lazy
+from microdemucs.retry_after import parse_retry_after
 
 RESOLVE_S, CONNECT_S, TOTAL_S = 3.0, 3.0, 15.0
-_ANSWER_BYTES = 64 * 1024  # what a polite receiver may answer before it is cut off
-# getaddrinfo has no time limit of its own.
-_resolvers = ThreadPoolExecutor(8, "resolve")
+_RESPONSE_BYTES = 64 * 1024
+"""How much of a response's body is read before the connection is closed."""
 
 
 class Unreachable(Exception):
-    """There was no answer; the text says why."""
+    """There was no HTTP response. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver said. `retry_after` is in seconds, 0.0 where it named none."""
+class Response:
+    """A receiver's response. `retry_after` is in seconds, 0.0 if there is no such header."""
 
     status: int
     retry_after: float = 0.0
 
 
+def _resolver_pool() -> Lazy[ThreadPoolExecutor]:
+    return Lazy(lambda: ThreadPoolExecutor(8, "resolve"))
+
+
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The rules: whether private addresses are allowed, and whom else than the system to trust.
+    """Sends requests to webhooks, to public addresses only unless `allow_private`.
 
-    `ca_file` is a PEM file of certificate authorities, "" for none.
+    `ca_file` is a PEM file of certificate authorities to trust beside the system's, or "".
     """
 
     allow_private: bool = False
     ca_file: str = ""
+    # Threads, since getaddrinfo has no time limit of its own.
+    _resolvers: Lazy[ThreadPoolExecutor] = field(
+        default_factory=_resolver_pool, init=False, repr=False, compare=False
+    )
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """POST `body` to `url` in at most about TOTAL_S.
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """POST `body` to `url` within about TOTAL_S.
 
-        Raises ForbiddenUrl where it may not go there, Unreachable where no answer came.
+        Raises ForbiddenUrl if the URL or an address of its host is not allowed, and Unreachable
+        if there is no HTTP response in time.
         """
         began = time.monotonic()
-        place = parse_webhook_url(url)
-        found = resolve(place)
-        if not self.allow_private and not all(map(is_public, found)):
-            raise ForbiddenUrl(f"{place.host} has an address that is not public")
-        with _told(), closing(self._first_that_answers(place, found)) as connection:
+        destination = parse_webhook_url(url)
+        addresses = self._resolve(destination)
+        if not self.allow_private:
+            _require_public(destination, addresses)
+        with _map_errors(), closing(self._connect_any(destination, addresses)) as connection:
             left = max(1.0, began + TOTAL_S - time.monotonic())
-            connection.timeout = left  # of each read; the watchdog ends a slow sequence of them
-            with _watchdog(connection, left):
+            connection.timeout = left  # of each read; the time limit ends a slow sequence of them
+            with _time_limit(connection, left):
                 connection.request(
                     "POST",
-                    place.path,
+                    destination.path,
                     body=body,
-                    headers={"Host": place.authority, "Connection": "close", **headers},
+                    headers={"Host": destination.authority, "Connection": "close", **headers},
                     preload_content=False,
                 )
-                answer = connection.getresponse()
-                with suppress(HTTPError, HTTPException, OSError):  # the status says all
-                    answer.read(_ANSWER_BYTES)
-        return Answer(answer.status, _seconds(answer.headers.get("Retry-After", "")))
+                response = connection.getresponse()
+                with suppress(HTTPError, HTTPException, OSError):  # the status is enough
+                    response.read(_RESPONSE_BYTES)
+        retry_after = parse_retry_after(response.headers.get("Retry-After"))
+        return Response(response.status, retry_after or 0.0)
 
-    def _first_that_answers(self, place: WebhookUrl, found: list[str]) -> HTTPConnection:
-        first, *others = found
+    def _resolve(self, destination: WebhookUrl) -> list[str]:
+        """Return every address of the host, the resolver's first choice first."""
+        host, port = destination.host, destination.port
+        lookup = self._resolvers().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
-            return self._connected(place, first)
-        except (HTTPError, OSError):  # one more, as of a host with IPv6 and IPv4: time is short
+            return list(dict.fromkeys(str(info[4][0]) for info in lookup.result(RESOLVE_S)))
+        except TimeoutError:
+            raise Unreachable(f"{host} was not resolved within {RESOLVE_S:g} s") from None
+        except (OSError, UnicodeError):
+            raise Unreachable(f"{host} cannot be resolved") from None
+
+    def _connect_any(self, destination: WebhookUrl, addresses: list[str]) -> HTTPConnection:
+        first, *others = addresses
+        try:
+            return self._connect(destination, first)
+        except (HTTPError, OSError):
+            # One more address, as of a host with IPv6 and IPv4: the time does not allow for all.
             if not others:
                 raise
-            return self._connected(place, others[0])
+            return self._connect(destination, others[0])
 
-    def _connected(self, place: WebhookUrl, address: str) -> HTTPConnection:
-        if place.scheme == "http":
-            connection = HTTPConnection(address, place.port, timeout=CONNECT_S)
+    def _connect(self, destination: WebhookUrl, address: str) -> HTTPConnection:
+        if destination.scheme == "http":
+            connection = HTTPConnection(address, destination.port, timeout=CONNECT_S)
         else:
-            trusted = ssl.create_default_context()
+            ssl_context = ssl.create_default_context()
             if self.ca_file:
-                trusted.load_verify_locations(self.ca_file)
+                ssl_context.load_verify_locations(self.ca_file)
             connection = HTTPSConnection(
                 address,
-                place.port,
+                destination.port,
                 timeout=CONNECT_S,
-                ssl_context=trusted,
-                server_hostname=place.host,
+                ssl_context=ssl_context,
+                server_hostname=destination.host,
             )
         try:
             connection.connect()
@@ -109,27 +130,25 @@ class Egress:
         return connection
 
 
-def resolve(place: WebhookUrl) -> list[str]:
-    """Every address of the host, best first, each once. Raises Unreachable."""
-    asked = _resolvers.submit(socket.getaddrinfo, place.host, place.port, type=socket.SOCK_STREAM)
-    try:
-        return list(dict.fromkeys(str(found[4][0]) for found in asked.result(RESOLVE_S)))
-    except WaitedTooLong:
-        raise Unreachable(f"{place.host} was not resolved in {RESOLVE_S:g} s") from None
-    except (OSError, UnicodeError):
-        raise Unreachable(f"{place.host} cannot be resolved") from None
+def _require_public(destination: WebhookUrl, addresses: list[str]) -> None:
+    for address in addresses:
+        if not is_public(address):
+            raise ForbiddenUrl(
+                f"{destination.host} has the address {address}, which is not public; "
+                "WEBHOOK_ALLOW_PRIVATE allows such addresses"
+            )
 
 
 @contextmanager
-def _watchdog(connection: HTTPConnection, seconds: float) -> Iterator[None]:
-    """End what `connection` does after `seconds`: a receiver may send a byte now and then."""
+def _time_limit(connection: HTTPConnection, seconds: float) -> Iterator[None]:
+    """Cut the connection after `seconds`, even if the receiver sends a byte now and then."""
 
-    def bite() -> None:
-        with suppress(OSError):  # it has ended by itself
-            # not sock.shutdown: of a TLS socket that would take the state the reader still uses
+    def cut() -> None:
+        with suppress(OSError):  # it is already closed
+            # Not sock.shutdown: for a TLS socket that drops the state that the reader still uses.
             socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, bite)
+    timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     try:
@@ -139,23 +158,14 @@ def _watchdog(connection: HTTPConnection, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _map_errors() -> Iterator[None]:
+    """Raise Unreachable for every error of the connection."""
     try:
         yield
     except ssl.SSLError as error:
-        raise Unreachable(f"TLS: {error.reason or error}") from error
+        raise Unreachable(f"TLS failed: {error.reason or error}") from error
     except TimeoutError as error:
-        raise Unreachable("it took too long") from error
+        raise Unreachable("the receiver did not respond in time") from error
     except (HTTPError, HTTPException, OSError) as error:
-        # urllib3's own text repeats the address and the path
-        raise Unreachable(f"no HTTP answer ({type(error).__name__})") from error
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
-    if retry_after.isascii() and retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        # urllib3's own text repeats the address and the path, which can hold secrets.
+        raise Unreachable(f"there was no HTTP response ({type(error).__name__})") from error

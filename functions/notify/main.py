@@ -1,43 +1,45 @@
-"""Tell webhooks what became of a song.
+"""The notify function: turn the results of jobs into webhook deliveries, and attempt those.
 
-A result becomes one message per delivery on the bus; each message comes back as an event when
-it is due, and is one attempt. Nothing is kept here between two events.
+A result event becomes one message per delivery on the bus. The bridge sends each message back
+as an event when it is due, and that event is one attempt. The process keeps no state between two
+events.
 """
 
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from functions.notify.attempts import attempt
+from functions.notify.attempts import attempt_delivery
 from functions.notify.context import Context, build_context, context
 from functions.notify.deliveries import (
-    CALLBACK,
-    Delivery,
     JobEvent,
-    completed,
+    completed_event,
     deliveries_for,
-    failed,
-    started,
+    failed_event,
+    started_event,
 )
 from microdemucs import events, logs, service
-from microdemucs.bus import WEBHOOKS
-from microdemucs.events import MalformedMessage, object_from_record
+from microdemucs.bus import WEBHOOKS, Entry
+from microdemucs.events import object_from_record
 from microdemucs.lazy import Lazy
-from microdemucs.manifest import FAILURE, MANIFEST
+from microdemucs.manifest import BadDocument, Failure, Manifest, decode
+from microdemucs.messages import Delivery, Started
 from microdemucs.problems import Problem, RetryLater, now
-from microdemucs.store import read_json
+from microdemucs.result_store import is_result_document, read_result_document
+from microdemucs.webhooks import WEBHOOK_KEYS, CallbackRecord, WebhookRecord, callback_key
 
 log = logging.getLogger(__name__)
 
+_Record = TypeVar("_Record", WebhookRecord, CallbackRecord)
+
 
 def check_ready() -> None:
-    """Raises Problem where a setting cannot be used or the bus is away."""
+    """Raise a Problem if a setting is not accepted or the bus cannot be reached."""
     if not context().bus.is_up:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
 
@@ -48,61 +50,84 @@ service.install_probes_and_errors(flask.current_app, check_ready)
 
 @functions_framework.cloud_event
 def notify(event: CloudEvent) -> None:
-    """A result goes out to all who want it; a delivery is attempted once; the rest is ignored."""
+    """Publish the deliveries of a job's event, or attempt one delivery. Ignore other events."""
     service.answer_without_content()
     ctx = context()
     try:
         if event["type"] == events.DELIVERY:
             _attempt(ctx, event)
-        elif news := _news(ctx, event):
-            _announce(ctx, news)
-    except (KeyError, TypeError, ValueError, MalformedMessage) as error:
+        elif job_event := _read_job_event(ctx, event):
+            _publish_deliveries(ctx, job_event)
+    # BadDocument, MalformedMessage, or a text that cannot be encoded
+    except ValueError as error:
         log.error("event cannot be read", exc_info=error)
-        raise Problem(400, "bad-event", "The event does not hold what its type says") from error
+        raise Problem(400, "bad-event", "The event cannot be read", str(error)) from error
 
 
 def _attempt(ctx: Context, event: CloudEvent) -> None:
-    delivery = Delivery.read(event.data)
+    delivery = Delivery.from_data(event.data)
     with logs.context(job=delivery.job, trace=delivery.trace, delivery=delivery.delivery):
-        attempt(ctx, delivery, int(event["attempt"]))
+        attempt_delivery(ctx, delivery, _attempt_number(event))
 
 
-def _news(ctx: Context, event: CloudEvent) -> JobEvent | None:
+def _attempt_number(event: CloudEvent) -> int:
+    value = str(event.get("attempt"))
+    if not value.isdecimal():
+        raise BadDocument(f"attempt is {value!r}; it must be a whole number from 1")
+    return int(value)
+
+
+def _read_job_event(ctx: Context, event: CloudEvent) -> JobEvent | None:
+    """Return the job's event that a bus event stands for; None if there is none."""
     if event["type"] == events.STARTED:
-        return started(event.data)
+        return started_event(Started.from_data(event.data))
     if not event["type"].startswith("com.amazonaws.s3.ObjectCreated:"):
         return None
     created = object_from_record(event.data)
-    name = created.key.rpartition("/")[2]
-    if created.bucket != ctx.names.stems or name not in (MANIFEST, FAILURE):
+    if created.bucket != ctx.stems.name or not is_result_document(created.key):
         return None
-    document = read_json(ctx.store, created.bucket, created.key)
-    if document is None:  # removed since, and so nothing to tell of
+    match read_result_document(ctx.stems, created.key):
+        case Manifest() as manifest:
+            return completed_event(manifest, lambda key: _link(ctx, key))
+        case Failure() as failure:
+            return failed_event(failure)
+        case None:  # it was removed after the event
+            return None
+
+
+def _link(ctx: Context, key: str) -> str:
+    return ctx.public_stems.presigned_url(key, timedelta(hours=ctx.settings.link_hours), {})
+
+
+def _publish_deliveries(ctx: Context, event: JobEvent) -> None:
+    with logs.context(job=event.job, trace=event.trace):
+        deliveries = list(
+            deliveries_for(event, _webhooks(ctx), _callback(ctx, event), ctx.settings.source, now())
+        )
+        for delivery in deliveries:
+            ctx.bus.publish(f"deliveries.{delivery.delivery}", delivery.write(), delivery.delivery)
+        log.info("deliveries published", extra={"type": event.type, "count": len(deliveries)})
+
+
+def _webhooks(ctx: Context) -> Iterator[WebhookRecord]:
+    for entry in ctx.bus.entries(WEBHOOKS, WEBHOOK_KEYS):
+        if webhook := _read_record(entry, WebhookRecord):
+            yield webhook
+
+
+def _callback(ctx: Context, event: JobEvent) -> CallbackRecord | None:
+    if not event.callback:
         return None
-    return failed(document) if name == FAILURE else completed(document, _links(ctx))
+    return _read_record(ctx.bus.get(WEBHOOKS, callback_key(event.callback)), CallbackRecord)
 
 
-def _links(ctx: Context) -> Callable[[str], str]:
-    hold = timedelta(hours=ctx.settings.link_hours)
-
-    def link(key: str) -> str:
-        return ctx.links.presigned_get_object(ctx.names.stems, key, expires=hold)
-
-    return link
-
-
-def _callback(ctx: Context, news: JobEvent) -> dict[str, Any] | None:
-    entry = ctx.bus.get(WEBHOOKS, CALLBACK + news.callback) if news.callback else None
-    return json.loads(entry.value) if entry and entry.value else None
-
-
-def _announce(ctx: Context, news: JobEvent) -> None:
-    with logs.context(job=news.job, trace=news.trace):
-        # a webhook's id has no dot: `*` leaves the callbacks out, which may be many
-        webhooks = [json.loads(entry.value or b"{}") for entry in ctx.bus.entries(WEBHOOKS, "*")]
-        source, callback = ctx.settings.source, _callback(ctx, news)
-        told = list(deliveries_for(news, webhooks, callback, source, now()))
-        for delivery in told:
-            id_ = delivery.delivery
-            ctx.bus.publish(f"deliveries.{id_}", delivery.write(), id_)
-        log.info("announced", extra={"type": news.type, "deliveries": len(told)})
+def _read_record(entry: Entry | None, type_: type[_Record]) -> _Record | None:
+    """Return the record of an entry; None if it was removed or cannot be read."""
+    if entry is None or entry.value is None:
+        return None
+    try:
+        return decode(entry.value, type_)
+    except BadDocument as error:  # one unreadable record must not stop the other deliveries
+        about = {"target": entry.key, "reason": str(error)}
+        log.error("webhook record cannot be read", extra=about)
+        return None

@@ -15,6 +15,8 @@ from microdemucs.settings import (
     url_with_host,
 )
 
+_WEEK_S = 7 * 86400
+
 
 def _webhook_secret(value: str) -> str:
     try:
@@ -27,13 +29,14 @@ def _webhook_secret(value: str) -> str:
 
 
 def _schedule(value: str) -> tuple[float, ...]:
+    accepted = "seconds from 0 to 604800, separated by commas, such as 5,300"
     try:
-        waits = tuple(float(wait) for wait in value.split(","))
+        delays = tuple(float(delay) for delay in value.split(","))
     except ValueError:
-        waits = (-1.0,)
-    if not all(0 <= wait <= 7 * 86400 for wait in waits):
-        raise ValueError("seconds from 0 to 604800, separated by commas, such as 5,300")
-    return waits
+        raise ValueError(accepted) from None
+    if not all(0 <= delay <= _WEEK_S for delay in delays):  # false for NaN too
+        raise ValueError(accepted)
+    return delays
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,30 @@
-"""A real store and a real bus, provisioned as everywhere, and receivers on loopback."""
+"""A real store and a real bus, provisioned like every deployment, and receivers on loopback."""
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import flask
 import functions_framework
 import nats
 import pytest
 from flask.testing import FlaskClient
-from minio import Minio
 
 from microdemucs import store
+from microdemucs.bucket import Bucket
 from microdemucs.bus import WEBHOOKS, Bus
+from microdemucs.paths import ROOT
 from microdemucs.settings import BusSettings, StoreSettings
-from testing.stack import ROOT, as_user, stack
+from testing.stack import as_user, stack
 from tests.integration.notify.events import CALLBACK_SECRET
-from tests.integration.notify.receiving import Receiver
+from tests.integration.notify.webhook_receiver import Pending, StartReceiver, WebhookReceiver
 
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings of the function, with a store and a bus that run."""
+    """The function's environment, with a running store and bus."""
     with stack(tmp_path_factory.mktemp("stack")) as addresses:
         yield as_user(addresses, "notify") | {
             "PUBLIC_URL": "https://separation.example",
@@ -31,13 +34,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
 
 
 @pytest.fixture(scope="session")
-def stems(settings: dict[str, str]) -> Minio:
-    """The store, as the one who writes stems."""
-    return store.connect(
-        StoreSettings(
-            url=settings["STORE_URL"], access_key="separate", secret_key="separate-secret"
-        )
+def stems(settings: dict[str, str]) -> Bucket:
+    """The output bucket, with the rights of the separate function."""
+    user = StoreSettings(
+        url=settings["STORE_URL"], access_key="separate", secret_key="separate-secret"
     )
+    return Bucket(store.connect(user), "stems")
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +50,11 @@ def _registry(settings: dict[str, str]) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def registry(_registry: Bus, pending: Callable[[], list[dict]]) -> Iterator[Bus]:
-    """The bus, as the one who registers webhooks; at the end no webhook and delivery is left."""
+def registry(_registry: Bus, pending: Pending) -> Iterator[Bus]:
+    """The bus, with the rights of the upload function, which registers webhooks.
+
+    All webhooks and deliveries are removed at the end.
+    """
     yield _registry
     for entry in _registry.entries(WEBHOOKS):
         _registry.delete(WEBHOOKS, entry.key)
@@ -57,10 +62,10 @@ def registry(_registry: Bus, pending: Callable[[], list[dict]]) -> Iterator[Bus]
 
 
 @pytest.fixture
-def pending(settings: dict[str, str]) -> Callable[[], list[dict]]:
+def pending(settings: dict[str, str]) -> Pending:
     """Take every delivery that waits on the bus, as the bridge does."""
 
-    async def take() -> list[dict]:
+    async def take() -> list[dict[str, Any]]:
         client = await nats.connect(
             settings["NATS_URL"],
             user="events",
@@ -88,7 +93,7 @@ def notify(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEBHOOK_RETRY_SECONDS", "10,600")
-    app: flask.Flask = functions_framework.create_app(
+    app: flask.Flask = functions_framework.create_app(  # type: ignore[no-untyped-call]
         "notify", str(ROOT / "functions" / "notify" / "main.py")
     )
     yield app.test_client()
@@ -96,14 +101,20 @@ def notify(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def receiver() -> Iterator[Callable[..., Receiver]]:
-    """Make receivers; all are closed at the end."""
-    made: list[Receiver] = []
+def receiver() -> Iterator[StartReceiver]:
+    """Start receivers; all are closed at the end."""
+    started: list[WebhookReceiver] = []
 
-    def make(*answers: tuple[int, dict[str, str]]) -> Receiver:
-        made.append(Receiver(*answers))
-        return made[-1]
+    def start(*responses: tuple[int, dict[str, str]]) -> WebhookReceiver:
+        started.append(WebhookReceiver(*responses))
+        return started[-1]
 
-    yield make
-    for one in made:
-        one.close()
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest) -> str:
+    """A job id for each test: the bus accepts the same delivery only once."""
+    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:32]

@@ -1,27 +1,41 @@
-"""What the bridge would send to the function, and the records that it reads."""
+"""Events as the bridge posts them to the function, and webhook records as upload writes them."""
 
 import json
+from typing import Any
 
-import flask
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from microdemucs.bus import WEBHOOKS, Bus
-from microdemucs.events import COMPLETED, FAILED, STARTED
+from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, record_of
 
 SECRET = "whsec_" + "c2VjcmV0LW9mLWEtd2ViaG9vay0yNC1ieXRlcw=="
 CALLBACK_SECRET = "whsec_" + "c2VjcmV0LW9mLWFsbC1jYWxsYmFja3Mtb2YtdGhpcw=="
 
 
-def send(client: FlaskClient, event: CloudEvent) -> flask.Response:
+def post_event(client: FlaskClient, event: CloudEvent) -> TestResponse:
     """POST `event` in binary mode, as the bridge does."""
     headers, body = to_binary(event)
     return client.post("/", headers=headers, data=body)
 
 
-def due(message: dict, attempt: int = 1) -> CloudEvent:
-    """What the bridge makes of a delivery that is due."""
+def object_created(key: str, bucket: str = "stems", action: str = "Put") -> CloudEvent:
+    """The event of a new object."""
+    return CloudEvent(
+        {"type": f"com.amazonaws.s3.ObjectCreated:{action}", "source": "minio:s3..stems"},
+        record_of(ObjectCreated(bucket, key, 1, "etag"), "r1"),
+    )
+
+
+def job_started(message: dict[str, Any]) -> CloudEvent:
+    """The event of a started job."""
+    return CloudEvent({"type": STARTED, "source": "separate"}, message)
+
+
+def delivery_due(message: dict[str, Any], attempt: int = 1) -> CloudEvent:
+    """The event of a delivery that is due."""
     return CloudEvent(
         {
             "id": message["delivery"],
@@ -33,7 +47,8 @@ def due(message: dict, attempt: int = 1) -> CloudEvent:
     )
 
 
-def register(registry: Bus, id_: str, url: str, *events: str, **more) -> dict:
+def put_webhook(registry: Bus, id_: str, url: str, *events: str, **members: Any) -> dict[str, Any]:
+    """Register a webhook for `events`, all by default; return its record."""
     record = {
         "id": id_,
         "url": url,
@@ -41,13 +56,16 @@ def register(registry: Bus, id_: str, url: str, *events: str, **more) -> dict:
         "description": "",
         "active": True,
         "secret": SECRET,
-        **more,
+        "created": "2026-01-01T00:00:00.000Z",
+        "updated": "2026-01-01T00:00:00.000Z",
+        **members,
     }
     registry.put(WEBHOOKS, id_, json.dumps(record).encode())
     return record
 
 
-def delivery(target: str = "w1") -> dict:
+def delivery_message(target: str = "w1", **members: Any) -> dict[str, Any]:
+    """A delivery that was made long ago, so that any number of attempts is plausible."""
     return {
         "delivery": "msg_1",
         "target": target,
@@ -55,4 +73,5 @@ def delivery(target: str = "w1") -> dict:
         "job": "j",
         "trace": "t",
         "created": "2026-01-01T00:00:00.000Z",
+        **members,
     }

@@ -133,9 +133,9 @@ def test_a_lost_result_notification_is_found_by_the_sweep(whole):
     whole.store.delete_bucket_notification("stems")
     put(whole, "untold.mp3", mp3(2.0))
     whole.done("untold.mp3")
-    assert not whole.said("announced", type="dev.microdemucs.separation.completed")
+    assert not whole.said("deliveries published", type="dev.microdemucs.separation.completed")
     whole.start("sweep", SWEEP_GRACE_SECONDS="0")
-    wait_until(lambda: whole.said("announced", type="dev.microdemucs.separation.completed"))
+    wait_until(lambda: whole.said("deliveries published", type="dev.microdemucs.separation.completed"))
 
 
 def test_jobs_are_rebuilt_from_the_buckets_when_their_records_are_lost(whole):

@@ -1,7 +1,11 @@
-"""Documents as the separate function writes them."""
+"""A manifest, a failure and a started message as JSON objects, as the separate function writes
+them.
+"""
+
+from typing import Any
 
 SONG = {"bucket": "songs", "key": "dir/a b+ü.mp3", "etag": "e1", "version": "", "size": 7}
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "job": "j" * 32,
     "trace": "t" * 32,
     "song": {**SONG, "sha256": "5" * 64, "seconds": 1.5},
@@ -22,7 +26,7 @@ MANIFEST = {
     "finished": "2026-03-01T12:00:09.000Z",
     "timings": {"separating": 8.0},
 }
-FAILURE = {
+FAILURE: dict[str, Any] = {
     "type": "urn:micro-demucs:problem:bad-option",
     "title": "An option has a value it does not accept",
     "status": 422,
@@ -37,5 +41,11 @@ FAILURE = {
     "started": "2026-03-01T12:00:01.000Z",
     "finished": "2026-03-01T12:00:09.000Z",
 }
-BEGUN = {"job": "j" * 32, "trace": "t" * 32, "song": SONG, "started": "2026-03-01T12:00:01.000Z"}
-BEGUN |= {"options": {}, "model": "htdemucs_tiny"}
+STARTED_MESSAGE: dict[str, Any] = {
+    "job": "j" * 32,
+    "trace": "t" * 32,
+    "song": SONG,
+    "options": {},
+    "model": "htdemucs_tiny",
+    "started": "2026-03-01T12:00:01.000Z",
+}

@@ -1,55 +1,85 @@
-"""Who is told what, and when again: tables, without a network."""
+"""Which webhook receives which event, and the delays between attempts."""
 
 import json
+from typing import Any
 
 import pytest
 
-from functions.notify import deliveries
-from functions.notify.deliveries import SCHEDULE, Delivery, deliveries_for, wait
+from functions.notify.deliveries import (
+    SCHEDULE,
+    JobEvent,
+    completed_event,
+    deliveries_for,
+    failed_event,
+    next_delay,
+    started_event,
+)
 from microdemucs.events import COMPLETED, FAILED, STARTED
-from tests.unit.notify.documents import BEGUN, FAILURE, MANIFEST, SONG
+from microdemucs.manifest import Failure, Manifest
+from microdemucs.messages import Delivery, Started
+from microdemucs.webhooks import CallbackRecord, WebhookRecord
+from tests.unit.notify.documents import FAILURE, MANIFEST, SONG, STARTED_MESSAGE
 
-LATE = 10**9  # s: old enough for any attempt
+OLD = 10**9  # seconds: so old that any number of attempts is plausible
 
 
 def link(key: str) -> str:
     return f"https://store.example/{key}?signed"
 
 
-def webhook(id_: str, *events: str, active: bool = True) -> dict:
-    return {"id": id_, "url": "https://x.example/", "events": list(events), "active": active}
+def completed(**members: Any) -> JobEvent:
+    document = json.dumps(MANIFEST | members).encode()
+    return completed_event(Manifest.read(document), link)
 
 
-def told(news, *webhooks, callback=None) -> list[Delivery]:
-    return list(deliveries_for(news, webhooks, callback, "https://here.example", "2026"))
+def failed(**members: Any) -> JobEvent:
+    return failed_event(Failure.read(json.dumps(FAILURE | members).encode()))
+
+
+def started() -> JobEvent:
+    return started_event(Started.from_data(STARTED_MESSAGE))
+
+
+def webhook(id_: str, *events: str, active: bool = True) -> WebhookRecord:
+    return WebhookRecord(
+        id=id_, url="https://x.example/", events=[*events], active=active, secret="whsec_"
+    )
+
+
+def deliveries(
+    event: JobEvent, *webhooks: WebhookRecord, callback: CallbackRecord | None = None
+) -> list[Delivery]:
+    return list(deliveries_for(event, webhooks, callback, "https://source.example", "2026"))
 
 
 @pytest.mark.parametrize(
-    ("news", "reached"),
+    ("event", "targets"),
     [
-        (deliveries.started(BEGUN), ["all", "only-started"]),
-        (deliveries.completed(MANIFEST, link), ["all", "only-completed"]),
-        (deliveries.failed(FAILURE), ["all"]),
+        (started(), ["all", "only-started"]),
+        (completed(), ["all", "only-completed"]),
+        (failed(), ["all"]),
     ],
     ids=["started", "completed", "failed"],
 )
-def test_a_webhook_gets_the_types_it_asked_for_and_none_while_switched_off(news, reached):
-    found = told(
-        news,
+def test_an_active_webhook_receives_the_event_types_it_lists(
+    event: JobEvent, targets: list[str]
+) -> None:
+    found = deliveries(
+        event,
         webhook("all", STARTED, COMPLETED, FAILED),
         webhook("only-started", STARTED),
         webhook("only-completed", COMPLETED),
-        webhook("off", STARTED, COMPLETED, FAILED, active=False),
+        webhook("inactive", STARTED, COMPLETED, FAILED, active=False),
     )
-    assert [one.target for one in found] == reached
+    assert [delivery.target for delivery in found] == targets
 
 
-def test_the_message_is_a_cloudevent_in_json_with_links_to_the_stems():
-    (delivery,) = told(deliveries.completed(MANIFEST, link), webhook("w1", COMPLETED))
+def test_the_payload_of_completed_is_a_json_cloudevent_with_links_to_the_stems() -> None:
+    (delivery,) = deliveries(completed(), webhook("w1", COMPLETED))
     assert json.loads(delivery.body) == {
         "specversion": "1.0",
         "id": delivery.delivery,
-        "source": "https://here.example",
+        "source": "https://source.example",
         "type": "dev.microdemucs.separation.completed",
         "subject": "dir/a b+ü.mp3",
         "time": "2026-03-01T12:00:09.000Z",
@@ -74,8 +104,8 @@ def test_the_message_is_a_cloudevent_in_json_with_links_to_the_stems():
     }
 
 
-def test_a_failure_is_told_as_the_problem_alone():
-    (delivery,) = told(deliveries.failed(FAILURE), webhook("w1", FAILED))
+def test_the_payload_of_failed_holds_the_problem_without_members_about_the_job() -> None:
+    (delivery,) = deliveries(failed(), webhook("w1", FAILED))
     data = json.loads(delivery.body)["data"]
     assert data["problem"] == {
         name: FAILURE[name] for name in ("type", "title", "status", "detail", "option")
@@ -83,8 +113,8 @@ def test_a_failure_is_told_as_the_problem_alone():
     assert data["options"] == {"format": "mp4"}
 
 
-def test_a_started_job_is_told_with_what_is_known_by_then():
-    (delivery,) = told(deliveries.started(BEGUN), webhook("w1", STARTED))
+def test_the_payload_of_started_holds_what_is_known_by_then() -> None:
+    (delivery,) = deliveries(started(), webhook("w1", STARTED))
     body = json.loads(delivery.body)
     assert body["time"] == "2026-03-01T12:00:01.000Z"
     assert body["data"] == {
@@ -95,62 +125,79 @@ def test_a_started_job_is_told_with_what_is_known_by_then():
     }
 
 
-def test_the_callback_and_nobody_else_gets_its_own_data_back():
-    news = deliveries.completed(MANIFEST | {"callback": "c" * 32}, link)
-    hook, callback = told(
-        news, webhook("w1", COMPLETED), callback={"url": "https://x.example", "data": [1, "two"]}
+def test_only_the_callback_receives_its_own_data() -> None:
+    to_webhook, to_callback = deliveries(
+        completed(callback="c" * 32),
+        webhook("w1", COMPLETED),
+        callback=CallbackRecord(url="https://x.example", data=[1, "two"]),
     )
-    assert callback.target == "callback." + "c" * 32
-    assert json.loads(callback.body)["data"]["callback"] == [1, "two"]
-    assert "callback" not in json.loads(hook.body)["data"]
+    assert to_callback.target == "callback." + "c" * 32
+    assert json.loads(to_callback.body)["data"]["callback"] == [1, "two"]
+    assert "callback" not in json.loads(to_webhook.body)["data"]
 
 
-def test_the_same_news_gives_the_same_ids_and_other_news_others():
-    def ids(manifest):
-        news = deliveries.completed(manifest, link)
-        return [
-            one.delivery for one in told(news, webhook("w1", COMPLETED), webhook("w2", COMPLETED))
-        ]
-
-    once = ids(MANIFEST)
-    assert once == ids(MANIFEST)
-    assert len({*once, *ids(MANIFEST | {"finished": "later"}), *ids(MANIFEST | {"job": "k"})}) == 6
-    assert all(id_.startswith("msg_") and len(id_) == 36 for id_ in once)
+def test_a_delivery_names_its_job_and_trace() -> None:
+    (delivery,) = deliveries(completed(), webhook("w1", COMPLETED))
+    assert (delivery.job, delivery.trace, delivery.created) == ("j" * 32, "t" * 32, "2026")
 
 
-def test_a_delivery_reads_what_it_wrote():
-    (delivery,) = told(deliveries.completed(MANIFEST, link), webhook("w1", COMPLETED))
-    assert Delivery.read(json.loads(delivery.write())) == delivery
+def delivery_ids(**members: Any) -> list[str]:
+    found = deliveries(completed(**members), webhook("w1", COMPLETED), webhook("w2", COMPLETED))
+    return [delivery.delivery for delivery in found]
 
 
-@pytest.mark.parametrize("message", [None, [], "text", {}, {"delivery": "d"}])
-def test_what_is_no_delivery_is_refused(message):
-    with pytest.raises(ValueError, match="not a delivery"):
-        Delivery.read(message)
+def test_a_delivery_id_is_msg_and_32_hex_digits() -> None:
+    assert all(id_.startswith("msg_") and len(id_) == 36 for id_ in delivery_ids())
+    assert all(int(id_.removeprefix("msg_"), 16) for id_ in delivery_ids())
 
 
-def test_the_waits_are_those_of_standard_webhooks_and_a_tenth_more_at_most():
-    waits = [wait("msg_1", attempt, LATE, SCHEDULE) for attempt in range(1, 11)]
-    assert waits.pop() is None, "ten attempts in all"
-    for waited, least in zip(waits, SCHEDULE, strict=True):
-        assert least <= waited <= 1.1 * least
+def test_the_same_event_gives_the_same_delivery_ids() -> None:
+    assert delivery_ids() == delivery_ids()
+
+
+def test_another_target_time_or_job_gives_another_delivery_id() -> None:
+    ids = [*delivery_ids(), *delivery_ids(finished="later"), *delivery_ids(job="k")]
+    assert len(set(ids)) == 6
+
+
+def test_the_delays_are_those_of_standard_webhooks_and_at_most_a_tenth_more() -> None:
+    delays = [next_delay("msg_1", attempt, OLD, SCHEDULE) for attempt in range(1, 10)]
+    for delay, scheduled in zip(delays, SCHEDULE, strict=True):
+        assert delay is not None
+        assert scheduled <= delay <= 1.1 * scheduled
     assert sum(SCHEDULE) == 75 * 3600 + 35 * 60 + 5
 
 
-def test_deliveries_that_failed_together_do_not_come_back_together():
-    waits = [wait(f"msg_{number}", 2, LATE, SCHEDULE) for number in range(20)]
-    assert len(set(waits)) > 10
-    assert waits == [wait(f"msg_{number}", 2, LATE, SCHEDULE) for number in range(20)]
+def test_no_attempt_follows_the_tenth() -> None:
+    assert next_delay("msg_1", 10, OLD, SCHEDULE) is None
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(0, 10), (3, 10), (600, 600), (10**9, 86400)])
-def test_a_receiver_may_ask_for_more_time_up_to_a_day_but_not_for_less(asked, waited):
-    assert waited <= wait("msg_1", 1, LATE, [10], asked) <= 1.1 * waited
+def test_deliveries_that_failed_together_have_different_delays() -> None:
+    delays = [next_delay(f"msg_{number}", 2, OLD, SCHEDULE) for number in range(20)]
+    assert len(set(delays)) > 10
+
+
+def test_the_same_attempt_always_has_the_same_delay() -> None:
+    assert next_delay("msg_1", 2, OLD, SCHEDULE) == next_delay("msg_1", 2, OLD, SCHEDULE)
+
+
+@pytest.mark.parametrize(("retry_after", "expected"), [(0, 10), (3, 10), (600, 600)])
+def test_retry_after_can_only_lengthen_the_delay(retry_after: float, expected: float) -> None:
+    delay = next_delay("msg_1", 1, OLD, [10], retry_after)
+    assert delay is not None
+    assert expected <= delay <= 1.1 * expected
 
 
 @pytest.mark.parametrize(
-    ("age", "waited"), [(0, 5), (4, 5), (60, 300), (400, 1800), (100 * 3600, None)]
+    ("age", "expected"), [(0, 5), (4, 5), (60, 300), (400, 1800), (75 * 3600, 86400)]
 )
-def test_what_never_reached_us_does_not_use_up_the_schedule(age, waited):
-    found = wait("msg_1", 99, age, SCHEDULE)
-    assert found is waited is None or waited <= found <= 1.1 * waited
+def test_requests_that_never_reached_notify_do_not_use_up_the_schedule(
+    age: float, expected: float
+) -> None:
+    delay = next_delay("msg_1", 99, age, SCHEDULE)
+    assert delay is not None
+    assert expected <= delay <= 1.1 * expected
+
+
+def test_a_delivery_older_than_the_schedule_is_not_repeated() -> None:
+    assert next_delay("msg_1", 99, 100 * 3600, SCHEDULE) is None

@@ -1,0 +1,69 @@
+"""Webhook registrations and callbacks: the records in the key-value bucket `webhooks`.
+
+A webhook's key is its id. The key of a callback, a URL given with one song, is
+`callback.<callback id>`. docs/events.md describes every member.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from microdemucs.manifest import decode
+
+_CALLBACK_PREFIX = "callback."
+
+WEBHOOK_KEYS = "*"
+"""The subject pattern of all webhooks: their ids have no dot, so it leaves callbacks out."""
+
+
+class WebhookRecord(Struct, frozen=True, kw_only=True):
+    """A registered webhook. `events` are the event types that it receives.
+
+    Times are RFC 3339 in UTC. `secret` is whsec_ and base64 (Standard Webhooks).
+    """
+
+    id: str
+    url: str
+    events: list[str]
+    description: str = ""
+    active: bool = True
+    secret: str
+    created: str = ""
+    updated: str = ""
+
+    @staticmethod
+    def read(text: bytes) -> "WebhookRecord":
+        """Read what `write` wrote. Raises BadDocument."""
+        return decode(text, WebhookRecord)
+
+    def write(self) -> bytes:
+        """The record as JSON."""
+        return msgspec.json.encode(self)
+
+
+class CallbackRecord(Struct, frozen=True, kw_only=True):
+    """The callback of a song. Its receiver gets `data` back; CALLBACK_SECRET signs it."""
+
+    url: str
+    data: Any = None
+    created: str = ""
+
+    @staticmethod
+    def read(text: bytes) -> "CallbackRecord":
+        """Read what `write` wrote. Raises BadDocument."""
+        return decode(text, CallbackRecord)
+
+    def write(self) -> bytes:
+        """The record as JSON."""
+        return msgspec.json.encode(self)
+
+
+def callback_key(callback_id: str) -> str:
+    """The key of a callback's record, and the target of its deliveries."""
+    return _CALLBACK_PREFIX + callback_id
+
+
+def is_callback(target: str) -> bool:
+    """Whether the target of a delivery is a callback, rather than a webhook."""
+    return target.startswith(_CALLBACK_PREFIX)

@@ -1,0 +1,51 @@
+"""Records in the key-value bucket `webhooks`."""
+
+import json
+
+import pytest
+
+from microdemucs.manifest import BadDocument
+from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key, is_callback
+
+WEBHOOK = {
+    "id": "w1",
+    "url": "https://x.example/",
+    "events": ["dev.microdemucs.separation.completed"],
+    "description": "ü",
+    "active": False,
+    "secret": "whsec_",
+    "created": "2026-03-01T12:00:00.000Z",
+    "updated": "2026-03-01T12:00:01.000Z",
+}
+CALLBACK = {"url": "https://x.example/", "data": [1, {"two": None}], "created": "2026"}
+
+
+def test_a_webhook_writes_what_it_read() -> None:
+    assert json.loads(WebhookRecord.read(json.dumps(WEBHOOK).encode()).write()) == WEBHOOK
+
+
+def test_a_callback_writes_what_it_read() -> None:
+    assert json.loads(CallbackRecord.read(json.dumps(CALLBACK).encode()).write()) == CALLBACK
+
+
+def test_a_callback_without_data_has_none() -> None:
+    assert CallbackRecord.read(b'{"url": "https://x.example/"}').data is None
+
+
+@pytest.mark.parametrize("member", ["id", "url", "events", "secret"])
+def test_a_webhook_needs(member: str) -> None:
+    record = {name: value for name, value in WEBHOOK.items() if name != member}
+    with pytest.raises(BadDocument, match=member):
+        WebhookRecord.read(json.dumps(record).encode())
+
+
+def test_the_error_about_a_bad_secret_does_not_show_it() -> None:
+    with pytest.raises(BadDocument) as error:
+        WebhookRecord.read(json.dumps(WEBHOOK | {"secret": 12345}).encode())
+    assert "12345" not in str(error.value)
+
+
+def test_the_key_of_a_callback_differs_from_any_webhook_id() -> None:
+    assert callback_key("c1") == "callback.c1"
+    assert is_callback(callback_key("c1"))
+    assert not is_callback("c1")
