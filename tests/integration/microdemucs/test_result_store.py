@@ -5,6 +5,7 @@ import pytest
 from microdemucs import store
 from microdemucs.bucket import Bucket
 from microdemucs.manifest import (
+    BadDocument,
     Failure,
     Manifest,
     ModelInfo,
@@ -13,7 +14,14 @@ from microdemucs.manifest import (
     failure_key,
     manifest_key,
 )
-from microdemucs.result_store import read_failure, read_manifest, write_failure, write_manifest
+from microdemucs.result_store import (
+    is_result_document,
+    read_failure,
+    read_manifest,
+    read_result_document,
+    write_failure,
+    write_manifest,
+)
 from microdemucs.settings import StoreSettings
 
 
@@ -34,6 +42,7 @@ def test_a_manifest_is_beside_its_song(stems: Bucket) -> None:
     )
     write_manifest(stems, manifest)
     assert read_manifest(stems, "m/a ü.mp3") == manifest
+    assert read_result_document(stems, "m/a ü.mp3/manifest.json") == manifest
     assert stems.stat(manifest_key("m/a ü.mp3")).content_type == "application/json"
 
 
@@ -42,12 +51,14 @@ def test_a_failure_is_beside_its_song(stems: Bucket) -> None:
     failure = Failure(problem={"type": "t"}, job="j", song=song, options={}, finished="2026")
     write_failure(stems, failure)
     assert read_failure(stems, "f/a.mp3") == failure
+    assert read_result_document(stems, "f/a.mp3/failure.json") == failure
     assert stems.stat(failure_key("f/a.mp3")).content_type == "application/problem+json"
 
 
 def test_a_song_without_a_result(stems: Bucket) -> None:
     assert read_manifest(stems, "none.mp3") is None
     assert read_failure(stems, "none.mp3") is None
+    assert read_result_document(stems, "none.mp3/manifest.json") is None
 
 
 @pytest.mark.parametrize("text", [b"", b"[[", b"{}", b'{"job": 1}', b"\xff"])
@@ -58,3 +69,23 @@ def test_a_document_that_cannot_be_read_is_logged_and_ignored(
     with caplog.at_level(logging.WARNING):
         assert read_manifest(stems, "broken.mp3") is None
     assert [record.message for record in caplog.records] == ["document ignored: it cannot be read"]
+
+
+def test_reading_a_result_document_names_the_one_that_cannot_be_read(stems: Bucket) -> None:
+    stems.write(failure_key("broken.mp3"), b"[[", "application/json")
+    with pytest.raises(BadDocument, match=r"^broken\.mp3/failure\.json: "):
+        read_result_document(stems, "broken.mp3/failure.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("dir/a.mp3/manifest.json", True),
+        ("a.mp3/failure.json", True),
+        ("a.mp3/drums.mp3", False),
+        ("manifest.json.mp3/drums.mp3", False),
+        ("manifest.json", False),
+    ],
+)
+def test_a_result_document_is_known_by_its_key(key: str, expected: bool) -> None:
+    assert is_result_document(key) == expected
