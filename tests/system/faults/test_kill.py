@@ -135,7 +135,9 @@ def test_a_lost_result_notification_is_found_by_the_sweep(whole):
     whole.done("untold.mp3")
     assert not whole.said("deliveries published", type="dev.microdemucs.separation.completed")
     whole.start("sweep", SWEEP_GRACE_SECONDS="0")
-    wait_until(lambda: whole.said("deliveries published", type="dev.microdemucs.separation.completed"))
+    wait_until(
+        lambda: whole.said("deliveries published", type="dev.microdemucs.separation.completed")
+    )
 
 
 def test_jobs_are_rebuilt_from_the_buckets_when_their_records_are_lost(whole):
