@@ -41,10 +41,10 @@ requests:  ## try every REST route against the running stack
 	@$(PYTHON) samples/sample_requests.py $$(sed -n 's/^PUBLIC_URL=//p' .run/env)
 
 deadletters:  ## what was given up: ARGS=list, "show 3", "replay 3", "drop all"
-	@$(PYTHON) -m local.as_part events $(PYTHON) -m minio_events deadletters $(ARGS)
+	@$(PYTHON) -m local.as_component events $(PYTHON) -m minio_events deadletters $(ARGS)
 
 webhooks:  ## registrations as a file: ARGS="export hooks.json" or "import hooks.json"
-	@$(PYTHON) -m local.as_part upload $(PYTHON) -m functions.upload.webhooks_backup $(ARGS)
+	@$(PYTHON) -m local.as_component upload $(PYTHON) -m functions.upload.webhooks_backup $(ARGS)
 
 models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; none: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)

@@ -7,7 +7,6 @@ htdemucs' own size with random weights. Medians are printed, with the least and 
 """
 
 import argparse
-import io
 import itertools
 import statistics
 import tempfile
@@ -21,8 +20,8 @@ from benchmarks.pods import Watch, process_began, said
 from testing import installation
 from testing.cluster_service import Service, at_once
 from testing.kube import pods
-from testing.machine import machine
 from testing.songs import mp3
+from testing.stack import running_stack
 
 _FUNCTION = "separate"
 _SONG_S = 30
@@ -118,13 +117,12 @@ def beside(service: Service, rounds: int) -> None:
     inside, outside = [], []
     variables = {"MODEL": str(installation.full_model()), "OMP_NUM_THREADS": "2"}
     with tempfile.TemporaryDirectory() as folder:
-        parts = "nats", "minio", "bridge", _FUNCTION
-        with machine(Path(folder) / "m", *parts, **variables) as one:
+        with running_stack(Path(folder) / "stack", "bridge", _FUNCTION, **variables) as stack:
 
             def there(body: bytes) -> float:
                 key, begin = f"{next(_unlike)}.mp3", time.time()
-                one.store.put_object("songs", key, io.BytesIO(body), len(body))
-                one.done(key)
+                stack.put_song(key, body)
+                stack.wait_for_manifest(key)
                 return time.time() - begin
 
             def here(body: bytes) -> float:

@@ -16,7 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
-from testing.machine import machine, wait_until
+from testing.stack import running_stack
+from testing.waiting import wait_until
 
 
 def main():
@@ -41,13 +42,13 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     with tempfile.TemporaryDirectory() as folder:
-        parts = "nats", "minio", "bridge"
-        with machine(Path(folder) / "m", *parts, SEPARATE_URL=url, SEPARATE_CONCURRENCY="4") as one:
+        settings = {"SEPARATE_URL": url, "SEPARATE_CONCURRENCY": "4"}
+        with running_stack(Path(folder) / "stack", "bridge", **settings) as stack:
             body = bytes(100_000)
             took = []
             for number in range(asked.songs + 5):
                 key = f"song {number}.mp3"
-                one.store.put_object("songs", key, io.BytesIO(body), len(body))
+                stack.store.put_object("songs", key, io.BytesIO(body), len(body))
                 done = time.monotonic()
                 wait_until(lambda key=key: key in called)
                 took.append(max(0.0, called[key] - done) * 1000)

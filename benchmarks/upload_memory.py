@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from testing.stack import as_user, served, stack
+from testing.stack import running_stack
 
 MB = 1_000_000
 _PIECE = 3 * 2**18  # a multiple of 3: each piece is base64 of its own
@@ -29,9 +29,9 @@ _PIECE = 3 * 2**18  # a multiple of 3: each piece is base64 of its own
 
 def main() -> None:
     size = int(sys.argv[1] if len(sys.argv) > 1 else 200) * MB
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as addresses:
-        env = as_user(addresses, "upload") | {"MAX_SONG_BYTES": str(size)}
-        with served("upload", env, Path(folder) / "function") as address:
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
+        output = Path(folder) / "function"
+        with stack.serve("upload", output, MAX_SONG_BYTES=str(size)) as address:
             worker = _worker()
             report(worker, f"{size // MB} MB song", lambda: post(address, song(size), whole(size)))
             report(

@@ -1,4 +1,4 @@
-"""The settings of a stack on this machine: ports, secrets, folders, as environment variables."""
+"""The environment variables of a stack on this machine: ports, secrets, folders."""
 
 import base64
 import os
@@ -10,7 +10,8 @@ from local.binaries import MC, MINIO
 from local.ports import free_port, is_free
 from microdemucs.paths import ROOT
 
-STATE = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
+FOLDER = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
+"""Where the stack of this clone keeps its data, secrets and logs."""
 
 PORTS = {
     "UPLOAD_PORT": 8080,
@@ -21,85 +22,6 @@ PORTS = {
 }
 _BUS_USERS = ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
 _STORE_USERS = ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY")
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """A stack's folder, and the variables that all its processes get."""
-
-    state: Path
-    variables: dict[str, str]
-
-    @property
-    def page(self) -> str:
-        """The address of the web form."""
-        return f"http://127.0.0.1:{self.variables['UPLOAD_PORT']}"
-
-    @property
-    def store(self) -> str:
-        """The address of the object store."""
-        return self.variables["STORE_URL"]
-
-    def of(self, part: str) -> dict[str, str]:
-        """The variables of a program that acts as `part`: provision is the store's root."""
-        name = part.upper()
-        root = part == "provision"
-        return self.variables | {
-            "NATS_USER": part,
-            "NATS_PASSWORD": self.variables[f"NATS_{name}_PASSWORD"],
-            "STORE_ACCESS_KEY": self.variables["MINIO_ROOT_USER"] if root else part,
-            "STORE_SECRET_KEY": self.variables[
-                "MINIO_ROOT_PASSWORD" if root else f"STORE_{name}_SECRET"
-            ],
-        }
-
-
-def local(state: Path = STATE, *, ports: dict[str, int] | None = None) -> Local:
-    """The settings of the stack in the folder `state`; secrets are drawn at the first call.
-
-    A port that is taken moves aside, and a line says so.
-    """
-    state.mkdir(parents=True, exist_ok=True)
-    chosen = {name: _port(name, default) for name, default in (ports or PORTS).items()}
-    variables = _secrets(state / "secrets") | {name: str(port) for name, port in chosen.items()}
-    store = f"http://127.0.0.1:{chosen['STORE_PORT']}"
-    page = f"http://127.0.0.1:{chosen['UPLOAD_PORT']}"
-    variables |= {
-        "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'minio-events'}",
-        "PYTHONUNBUFFERED": "1",
-        "HOST": "127.0.0.1",
-        "MINIO": str(MINIO.binary),
-        "MC": str(MC.binary),
-        "MINIO_ROOT_USER": "root",
-        "MINIO_BROWSER": "off",
-        # The browser sends songs straight to the store, from the form's address.
-        "MINIO_API_CORS_ALLOW_ORIGIN": f"{page},{page.replace('127.0.0.1', 'localhost')}",
-        "STORE_DATA": str(state / "store"),
-        "STORE_QUEUE_DIR": str(state / "queue"),
-        "STORE_URL": store,
-        "NATS_HOST": "127.0.0.1",
-        "NATS_STORE": str(state / "bus"),
-        "NATS_URL": f"nats://127.0.0.1:{chosen['NATS_PORT']}",
-        "SEPARATE_URL": f"http://127.0.0.1:{chosen['SEPARATE_PORT']}",
-        "NOTIFY_URL": f"http://127.0.0.1:{chosen['NOTIFY_PORT']}",
-        "PUBLIC_URL": page,
-        "WEBHOOK_ALLOW_PRIVATE": "yes",  # receivers on this machine
-        "GRACE_SECONDS": "3",  # honcho kills what has not stopped after 5
-    }
-    given = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
-    return Local(state, variables | given)
-
-
-def started(state: Path = STATE) -> Local:
-    """The settings of the stack that was started in `state`. Raises SystemExit where none was."""
-    try:
-        lines = (state / "env").read_text().splitlines()
-    except OSError:
-        raise SystemExit("no stack has been started here: make run") from None
-    return Local(state, dict(line.split("=", 1) for line in lines))
-
-
 _PASSED_ON = (
     "MODEL",
     "MODELS_DIR",
@@ -114,25 +36,114 @@ _PASSED_ON = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A stack's folder, and the environment variables that all its components get."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    @staticmethod
+    def create(folder: Path = FOLDER, *, ports: dict[str, int] | None = None) -> "Environment":
+        """Return the environment of a stack in `folder`; the first call draws its secrets.
+
+        A port that is in use is replaced by a free one, and a printed line says so. Port 0 means
+        any free port.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen = {name: _port(name, default) for name, default in (ports or PORTS).items()}
+        variables = _secrets(folder / "secrets") | _variables(folder, chosen)
+        overrides = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
+        return Environment(folder, variables | overrides)
+
+    @staticmethod
+    def load(folder: Path = FOLDER) -> "Environment":
+        """Return the environment of the stack that was started in `folder`.
+
+        Raises SystemExit if none was started there.
+        """
+        try:
+            lines = (folder / "env").read_text().splitlines()
+        except OSError:
+            raise SystemExit("no stack has been started here; start one with `make run`") from None
+        return Environment(folder, dict(line.split("=", 1) for line in lines))
+
+    def save(self) -> Path:
+        """Write the variables to a file that only the owner can read, for `load` and honcho."""
+        file = self.folder / "env"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in self.variables.items()))
+        return file
+
+    @property
+    def upload_url(self) -> str:
+        """The URL of the web form and the REST API."""
+        return f"http://127.0.0.1:{self.variables['UPLOAD_PORT']}"
+
+    @property
+    def store_url(self) -> str:
+        """The URL of the object store."""
+        return self.variables["STORE_URL"]
+
+    def for_component(self, component: str) -> dict[str, str]:
+        """Return the variables of `component`, with its users; provision is the store's root."""
+        name = component.upper()
+        is_root = component == "provision"
+        return self.variables | {
+            "NATS_USER": component,
+            "NATS_PASSWORD": self.variables[f"NATS_{name}_PASSWORD"],
+            "STORE_ACCESS_KEY": self.variables["MINIO_ROOT_USER"] if is_root else component,
+            "STORE_SECRET_KEY": self.variables[
+                "MINIO_ROOT_PASSWORD" if is_root else f"STORE_{name}_SECRET"
+            ],
+        }
+
+
+def _variables(folder: Path, ports: dict[str, int]) -> dict[str, str]:
+    upload = f"http://127.0.0.1:{ports['UPLOAD_PORT']}"
+    return {name: str(port) for name, port in ports.items()} | {
+        "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'minio-events'}",
+        "PYTHONUNBUFFERED": "1",
+        "HOST": "127.0.0.1",
+        "MINIO": str(MINIO.binary),
+        "MC": str(MC.binary),
+        "MINIO_ROOT_USER": "root",
+        "MINIO_BROWSER": "off",
+        # The browser sends songs straight to the store, from the form's address.
+        "MINIO_API_CORS_ALLOW_ORIGIN": f"{upload},{upload.replace('127.0.0.1', 'localhost')}",
+        "STORE_DATA": str(folder / "store"),
+        "STORE_QUEUE_DIR": str(folder / "queue"),
+        "STORE_URL": f"http://127.0.0.1:{ports['STORE_PORT']}",
+        "NATS_HOST": "127.0.0.1",
+        "NATS_STORE": str(folder / "bus"),
+        "NATS_URL": f"nats://127.0.0.1:{ports['NATS_PORT']}",
+        "SEPARATE_URL": f"http://127.0.0.1:{ports['SEPARATE_PORT']}",
+        "NOTIFY_URL": f"http://127.0.0.1:{ports['NOTIFY_PORT']}",
+        "PUBLIC_URL": upload,
+        "WEBHOOK_ALLOW_PRIVATE": "yes",  # for receivers on this machine
+        "GRACE_SECONDS": "3",  # honcho kills processes that have not stopped after 5 s
+    }
+
+
 def _port(name: str, default: int) -> int:
-    wanted = int(os.environ.get(name, default))
-    if wanted and is_free(wanted):
-        return wanted
+    requested = int(os.environ.get(name, default))
+    if requested and is_free(requested):
+        return requested
     port = free_port()
-    if wanted:
-        print(f"port {wanted} is taken: {name} is {port} this time", flush=True)
+    if requested:
+        print(f"port {requested} is in use: {name} is {port} this time", flush=True)
     return port
 
 
 def _secrets(file: Path) -> dict[str, str]:
+    if file.exists():
+        return dict(line.split("=", 1) for line in file.read_text().splitlines())
     names = [f"NATS_{user}_PASSWORD" for user in _BUS_USERS]
     names += [f"STORE_{user}_SECRET" for user in _STORE_USERS] + ["MINIO_ROOT_PASSWORD"]
-    if file.exists():
-        held = dict(line.split("=", 1) for line in file.read_text().splitlines())
-    else:
-        # The first letter keeps NATS from reading a password as a number.
-        held = {name: "s" + secrets.token_hex(16) for name in names}
-        held["CALLBACK_SECRET"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        file.touch(mode=0o600)
-        file.write_text("".join(f"{name}={value}\n" for name, value in held.items()))
-    return held
+    # The first letter keeps NATS from reading a password as a number.
+    drawn = {name: "s" + secrets.token_hex(16) for name in names}
+    drawn["CALLBACK_SECRET"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{name}={value}\n" for name, value in drawn.items()))
+    return drawn

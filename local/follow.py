@@ -11,7 +11,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from local.environment import started
+from local.environment import Environment
 from microdemucs.settings import BusSettings
 from minio_events.connection import connect
 
@@ -35,9 +35,9 @@ def _short(value: Any) -> str:
 
 async def follow(job: str, *, as_json: bool) -> None:
     """Print lines as they come, until interrupted. Raises SystemExit where no stack is up."""
-    held = started().variables
+    variables = Environment.load().variables
     client = await connect(
-        BusSettings(held["NATS_URL"], "logs", held["NATS_LOGS_PASSWORD"]), "logs"
+        BusSettings(variables["NATS_URL"], "logs", variables["NATS_LOGS_PASSWORD"]), "logs"
     )
 
     async def show(msg: Msg) -> None:

@@ -15,7 +15,7 @@ from minio import Minio
 
 from local.api import Api
 from local.bar import Bar
-from local.environment import Local, local
+from local.environment import Environment
 from local.listener import Listener, pretty
 from local.stack import stack
 from microdemucs import store
@@ -34,32 +34,32 @@ def run(song: Path, out: Path, *, once: bool) -> None:
     """Do the whole way once, then stay up until Ctrl-C (not with `once`). Raises SystemExit."""
     if not song.is_file():
         raise SystemExit(f"{song} is no file: make run SONG=path/to/song.mp3")
-    here = local()
+    environment = Environment.create()
     took: dict[str, float] = {}
     with ExitStack() as up:
         with Bar("starting") as bar:
-            honcho = up.enter_context(stack(here))
+            honcho = up.enter_context(stack(environment))
         took["starting"] = bar.seconds
-        separated(here, song, out, took)
+        separated(environment, song, out, took)
         if once:
             return
         print(
             f"\nThe stack is up; Ctrl-C stops it.\n"
-            f"  web form  {here.page}/\n"
-            f"  API       {here.page}/apiv1/openapi.json\n"
-            f"  store     {here.store}  (buckets songs and stems; keys in {here.state}/secrets)\n"
+            f"  web form  {environment.upload_url}/\n"
+            f"  API       {environment.upload_url}/apiv1/openapi.json\n"
+            f"  store     {environment.store_url}  (buckets songs and stems; keys in {environment.folder}/secrets)\n"
             f"  logs      make logs",
             flush=True,
         )
         if honcho.wait() not in _TOLD_TO_STOP:
-            raise SystemExit(f"a part of the stack has ended: see {here.state}/stack.log")
+            raise SystemExit(f"a part of the stack has ended: see {environment.folder}/stack.log")
         print("stopped from elsewhere")
 
 
-def separated(here: Local, song: Path, out: Path, took: dict[str, float]) -> None:
+def separated(environment: Environment, song: Path, out: Path, took: dict[str, float]) -> None:
     """Drop `song`, follow its job, fetch its stems and wait for its webhook; print what came."""
-    api, listener = Api(here.page), Listener()
-    client = _root(here)
+    api, listener = Api(environment.upload_url), Listener()
+    client = _root(environment)
     webhook = api.call("POST", "/apiv1/webhooks", {"url": listener.url, "events": _EVENTS})
     listener.secret = webhook["secret"]
     try:
@@ -119,10 +119,13 @@ def _fetched(client: Minio, key: str, folder: Path, bar: Bar) -> list[Path]:
     return paths
 
 
-def _root(here: Local) -> Minio:
-    variables = here.of("provision")
+def _root(environment: Environment) -> Minio:
+    variables = environment.for_component("provision")
     settings = StoreSettings(
-        here.store, here.store, variables["STORE_ACCESS_KEY"], variables["STORE_SECRET_KEY"]
+        environment.store_url,
+        environment.store_url,
+        variables["STORE_ACCESS_KEY"],
+        variables["STORE_SECRET_KEY"],
     )
     return store.connect(settings)
 

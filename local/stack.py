@@ -1,4 +1,7 @@
-"""The stack on this machine: the Procfile's processes under honcho, from start to stop."""
+"""Run the stack on this machine: the Procfile's components under honcho.
+
+python -m local.stack stops it (`make stop`).
+"""
 
 import os
 import signal
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.environment import STATE, Local
+from local.environment import FOLDER, Environment
 from microdemucs.paths import ROOT
 
 _READY_S = 120
@@ -19,13 +22,13 @@ _STOP_S = 20
 
 
 class NotUp(SystemExit):
-    """The stack did not start or has ended; the text says where to look."""
+    """The stack did not start, or is already up. The text says where to look."""
 
 
-def running(state: Path) -> int | None:
-    """The process id of the stack in `state` that is up, if one is."""
+def running(folder: Path) -> int | None:
+    """Return the process id of the stack in `folder`, or None if it is not up."""
     try:
-        pid = int((state / "pid").read_text())
+        pid = int((folder / "pid").read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
@@ -33,62 +36,76 @@ def running(state: Path) -> int | None:
 
 
 @contextmanager
-def stack(local: Local) -> Iterator[subprocess.Popen[bytes]]:
-    """The stack, provisioned and ready inside; afterwards all its processes are gone.
+def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
+    """Start and provision the stack, yield honcho's process when it is ready, and stop it.
 
     Raises NotUp.
     """
-    if pid := running(local.state):
-        raise NotUp(f"this clone's stack is up already (process {pid}); `make stop` ends it")
-    log = (local.state / "stack.log").open("wb")
-    file = local.state / "env"
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{name}={value}\n" for name, value in local.variables.items()))
-    honcho = subprocess.Popen(
-        [sys.executable, "-m", "honcho", "-e", str(file), "-f", "Procfile", "start"],
-        cwd=ROOT,
-        env=os.environ | local.variables,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is for us; we stop it in good order
-    )
-    (local.state / "pid").write_text(str(honcho.pid))
+    folder = environment.folder
+    if pid := running(folder):
+        raise NotUp(f"this clone's stack is already up (process {pid}); `make stop` ends it")
+    with (folder / "stack.log").open("wb") as log:
+        honcho = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "honcho"),
+                "-e",
+                environment.save(),
+                "-f",
+                "Procfile",
+                "start",
+            ],
+            cwd=ROOT,
+            env=os.environ | environment.variables,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches this process only, which stops honcho
+        )
+    (folder / "pid").write_text(str(honcho.pid))
     try:
-        provision(local)
-        wait_until_ready(local, honcho)
+        provision(environment)
+        _wait_until_ready(environment, honcho)
         yield honcho
     finally:
-        stop(honcho)
-        (local.state / "pid").unlink(missing_ok=True)
+        _stop(honcho)
+        (folder / "pid").unlink(missing_ok=True)
 
 
-def provision(local: Local) -> None:
-    """Make buckets, users, rules and streams once store and bus are there. Raises NotUp."""
+def provision(environment: Environment) -> None:
+    """Create buckets, users, rules and streams, once store and bus answer. Raises NotUp."""
     done = subprocess.run(
         [sys.executable, "-m", "minio_events", "provision"],
         cwd=ROOT,
-        env=os.environ | local.of("provision"),
+        env=os.environ | environment.for_component("provision"),
         capture_output=True,
         text=True,
         timeout=_READY_S,
         check=False,
     )
     if done.returncode:
-        raise NotUp(f"provisioning failed: {done.stderr.strip().splitlines()[-1:]}; `make logs`")
+        reason = done.stderr.strip().splitlines()[-1:]
+        raise NotUp(f"provisioning failed: {reason}; see {environment.folder / 'stack.log'}")
 
 
-def wait_until_ready(local: Local, honcho: subprocess.Popen[bytes]) -> None:
-    """Wait for every function's /readyz. Raises NotUp."""
+def answers(url: str) -> bool:
+    """Return whether a GET of `url` succeeds."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 (our own address)
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _wait_until_ready(environment: Environment, honcho: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _READY_S
     for port in ("UPLOAD_PORT", "NOTIFY_PORT", "SEPARATE_PORT"):
-        while not _answers(f"http://127.0.0.1:{local.variables[port]}/readyz"):
+        while not answers(f"http://127.0.0.1:{environment.variables[port]}/readyz"):
             if honcho.poll() is not None or time.monotonic() > end:
-                raise NotUp(f"the stack did not start: see {local.state / 'stack.log'}")
+                raise NotUp(f"the stack did not start: see {environment.folder / 'stack.log'}")
             time.sleep(0.1)
 
 
-def stop(honcho: subprocess.Popen[bytes]) -> None:
-    """End every process of the stack, and nothing else."""
+def _stop(honcho: subprocess.Popen[bytes]) -> None:
+    """Stop every component; honcho passes the signal on."""
     if honcho.poll() is None:
         honcho.send_signal(signal.SIGTERM)
     try:
@@ -98,24 +115,16 @@ def stop(honcho: subprocess.Popen[bytes]) -> None:
         honcho.wait()
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 (our own address)
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _stop_from_elsewhere() -> None:
-    pid = running(STATE)
+def _main() -> None:
+    pid = running(FOLDER)
     if not pid:
-        print("no stack of this clone is up")
+        print("this clone's stack is not up")
         return
     os.kill(pid, signal.SIGTERM)
-    while running(STATE):
+    while running(FOLDER):
         time.sleep(0.1)
     print("stopped")
 
 
 if __name__ == "__main__":
-    _stop_from_elsewhere()
+    _main()

@@ -20,8 +20,8 @@ from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import RetryLater
 from microdemucs.store import read_json
 from testing.kube import kubectl, pods
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 STORE = os.environ.get("CLUSTER_STORE", "127.0.0.1:31900")
 GATEWAY = os.environ.get("CLUSTER_GATEWAY", "http://127.0.0.1:31080")

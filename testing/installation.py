@@ -18,9 +18,10 @@ from pathlib import Path
 import yaml
 
 from functions.separate.engine.openvino_backend import exported_model
-from local.binaries import CACHE, ROOT
+from local.binaries import CACHE
+from microdemucs.paths import ROOT
 from testing.kube import NAMESPACE, attempt, kubectl, pods, read
-from testing.machine import wait_until
+from testing.waiting import wait_until
 
 MODEL = "htdemucs"
 RECEIVER = Path(__file__).with_name("receiver.py")

@@ -1,115 +1,253 @@
-"""A real bus and a real store of a test's own, provisioned as everywhere."""
+"""The stack of a test or benchmark: the Procfile's components, in a folder of its own.
 
+Each component is a process group of its own, so that a test can kill it.
+"""
+
+import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
-import time
+import threading
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
 
-import urllib3
+import nats
+from honcho.environ import parse_procfile
+from minio import Minio
 
-from local import binaries
-from local.ports import free_port
+from local.environment import PORTS, Environment
+from local.stack import answers, provision
+from microdemucs import store
+from microdemucs.events import ObjectCreated
+from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.paths import ROOT
+from microdemucs.problems import RetryLater
+from microdemucs.settings import BusSettings, StoreSettings
+from testing.function_process import function_process
+from testing.objects import put_song
+from testing.waiting import wait_until
 
-MINIO = binaries.MINIO.binary
+COMPONENTS = ("bridge", "intake", "separate", "upload", "notify")
+"""All components but NATS and MinIO, which every stack has, and the sweep."""
 
-
-def wait_until(told: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until `told` is true."""
-    end = time.monotonic() + seconds
-    while not told():
-        assert time.monotonic() < end, f"not true after {seconds} s"
-        time.sleep(0.02)
-
-
-@contextmanager
-def started(*commands: tuple[list[str], dict[str, str]], output: Path) -> Iterator[None]:
-    """Run `commands`, each with variables of its own; end them all afterwards."""
-    running: list[subprocess.Popen] = []
-    with output.open("ab") as written:
-        try:
-            for command, env in commands:
-                running.append(
-                    subprocess.Popen(
-                        command, cwd=ROOT, env=os.environ | env, stdout=written, stderr=written
-                    )
-                )
-            yield
-        finally:
-            for process in running:
-                process.terminate()
-            for process in running:
-                process.wait(20)
+_PORT_OF = {"upload": "UPLOAD_PORT", "notify": "NOTIFY_PORT", "separate": "SEPARATE_PORT"}
 
 
-@contextmanager
-def stack(folder: Path) -> Iterator[dict[str, str]]:
-    """NATS and MinIO in `folder`; yields STORE_URL and NATS_URL.
+class Stack:
+    """The components that run, what they logged, and clients of the store, the bus and the API.
 
-    The users are events, separate, upload and notify, and each one's secret is `<user>-secret`
-    at both.
+    A context manager: nothing of the stack runs after it.
     """
-    bus_port, store_port = free_port(), free_port()
-    users = ("provision", "minio", "events", "separate", "upload", "notify", "logs")
-    passwords = {f"NATS_{user.upper()}_PASSWORD": f"{user}-secret" for user in users}
-    secrets = {f"STORE_{user.upper()}_SECRET": f"{user}-secret" for user in users}
-    bus = (
-        [str(Path(sys.executable).parent / "nats-server"), "-c", "minio-events/nats.conf"],
-        {"NATS_HOST": "127.0.0.1", "NATS_PORT": str(bus_port), "NATS_STORE": str(folder / "nats")}
-        | passwords,
-    )
-    store = (
-        [str(MINIO), "server", str(folder / "store"), "--address", f"127.0.0.1:{store_port}"],
-        {"MINIO_ROOT_USER": "root", "MINIO_ROOT_PASSWORD": "root-secret", "MINIO_BROWSER": "off"},
-    )
-    addresses = {
-        "NATS_URL": f"nats://127.0.0.1:{bus_port}",
-        "STORE_URL": f"http://127.0.0.1:{store_port}",
-    }
-    as_root = {
-        "NATS_USER": "provision",
-        "NATS_PASSWORD": "provision-secret",
-        "STORE_ACCESS_KEY": "root",
-        "STORE_SECRET_KEY": "root-secret",
-        "STORE_QUEUE_DIR": str(folder / "queue"),
-    }
-    with started(bus, store, output=folder / "output"):
-        subprocess.run(
-            [sys.executable, "-m", "minio_events", "provision"],
-            cwd=ROOT,
-            env=os.environ | addresses | passwords | secrets | as_root,
-            check=True,
-            timeout=60,
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = Environment.create(folder, ports=dict.fromkeys(PORTS, 0))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.log: list[dict[str, Any]] = []
+        self.store: Minio = store.connect(self.store_settings("provision"))
+        self._commands = parse_procfile((ROOT / "Procfile").read_text()).processes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, *components: str, **settings: str) -> None:
+        """Start these lines of the Procfile; `settings` are further environment variables."""
+        for component in components:
+            with (self.environment.folder / f"{component}.log").open("ab") as errors:
+                process = subprocess.Popen(
+                    self._commands[component],
+                    shell=True,
+                    cwd=ROOT,
+                    env=os.environ | self.environment.variables | settings,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
+                )
+            self.processes[component] = process
+            threading.Thread(target=self._read_log, args=(process,), daemon=True).start()
+
+    def wait_until_ready(self, *functions: str) -> None:
+        """Wait until these functions answer at /readyz."""
+        for function in functions:
+            port = self.environment.variables[_PORT_OF[function]]
+            url = f"http://127.0.0.1:{port}/readyz"
+            wait_until(lambda url=url: answers(url), 90, f"{function} is ready")
+
+    def wait_for_store(self) -> None:
+        """Wait until the store answers."""
+
+        def store_answers() -> bool:
+            try:
+                with store.map_store_errors():
+                    return self.store.bucket_exists("stems")
+            except RetryLater:
+                return False
+
+        wait_until(store_answers, 60, "the store answers")
+
+    def kill(self, component: str) -> None:
+        """Send SIGKILL to every process of `component`."""
+        process = self.processes.pop(component)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self, component: str, seconds: float = 20) -> None:
+        """Send SIGTERM and wait. Raises TimeoutExpired, after SIGKILL, if it does not end."""
+        process = self.processes.pop(component)
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+    def close(self) -> None:
+        """Kill all components."""
+        for process in self.processes.values():
+            with suppress(ProcessLookupError):  # it has already ended
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in self.processes.values():
+            process.wait()
+
+    def logged(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        """Return the log lines so far with this event and these fields."""
+        expected = {"event": event} | fields
+        return [line for line in list(self.log) if expected.items() <= line.items()]
+
+    def connection(self, user: str) -> dict[str, str]:
+        """Return the variables with which the component `user` connects to the store and bus."""
+        variables = self.environment.for_component(user)
+        return {
+            name: variables[name]
+            for name in (
+                *("NATS_URL", "NATS_USER", "NATS_PASSWORD"),
+                *("STORE_URL", "STORE_ACCESS_KEY", "STORE_SECRET_KEY"),
+            )
+        }
+
+    def store_settings(self, user: str) -> StoreSettings:
+        """Return the store's address with the keys of `user`; provision is the store's root."""
+        variables = self.connection(user)
+        return StoreSettings(
+            url=variables["STORE_URL"],
+            access_key=variables["STORE_ACCESS_KEY"],
+            secret_key=variables["STORE_SECRET_KEY"],
         )
-        yield addresses
+
+    def bus_settings(self, user: str) -> BusSettings:
+        """Return the address of the bus with the password of `user`."""
+        variables = self.environment.variables
+        return BusSettings(variables["NATS_URL"], user, variables[f"NATS_{user.upper()}_PASSWORD"])
+
+    def on_bus(self, user: str, use: Callable[[Any], Any]) -> Any:
+        """Run the coroutine function `use` with a NATS client that is connected as `user`."""
+
+        async def main() -> Any:
+            settings = self.bus_settings(user)
+            client = await nats.connect(
+                settings.url,
+                user=user,
+                password=settings.password,
+                inbox_prefix=f"_INBOX_{user}",
+            )
+            try:
+                return await use(client)
+            finally:
+                await client.close()
+
+        # In a thread of its own: playwright keeps an event loop in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, main()).result()
+
+    def is_idle(self, stream: str = "SONGS", consumer: str = "separate") -> bool:
+        """Return whether the consumer has neither pending nor unacknowledged messages."""
+
+        async def read(client: Any) -> bool:
+            info = await client.jetstream().consumer_info(stream, consumer)
+            return not info.num_pending and not info.num_ack_pending
+
+        return bool(self.on_bus("events", read))
+
+    def put_song(
+        self, key: str, body: bytes, content_type: str = "audio/mpeg", **metadata: str
+    ) -> ObjectCreated:
+        """Put a song as the store's root."""
+        return put_song(self.store, key, body, content_type=content_type, metadata=metadata)
+
+    def manifest(self, key: str) -> dict[str, Any] | None:
+        """Return the manifest of the song `key`, if there is one."""
+        return store.read_json(self.store, "stems", manifest_key(key))
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """Return the failure of the song `key`, if there is one."""
+        return store.read_json(self.store, "stems", failure_key(key))
+
+    def wait_for_manifest(self, key: str, seconds: float = 90) -> dict[str, Any]:
+        """Return the manifest of the song `key`. Raises AssertionError if the job fails."""
+
+        def manifest() -> dict[str, Any] | None:
+            failure = self.failure(key)
+            assert not failure, failure
+            return self.manifest(key)
+
+        return wait_until(manifest, seconds, f"{key} has a manifest") or {}
+
+    def wait_for_failure(self, key: str, seconds: float = 90) -> dict[str, Any]:
+        """Return the failure of the song `key`."""
+        return wait_until(lambda: self.failure(key), seconds, f"{key} has a failure") or {}
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API; return its JSON answer, or None if it is empty."""
+        request = urllib.request.Request(
+            self.environment.upload_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def job(self, key: str) -> dict[str, Any] | None:
+        """Return the newest job of the song `key` from the API, if it has one."""
+        jobs = self.api("GET", f"/apiv1/jobs?key={quote(key, safe='')}")["jobs"]
+        return jobs[0] if jobs else None
+
+    @contextmanager
+    def serve(self, function: str, output: Path, **settings: str) -> Iterator[str]:
+        """Serve one more process of `function` with these settings; yield its URL.
+
+        Unlike the Procfile's line, it has no settings but its connection and these.
+        """
+        command = [sys.executable, "-m", "microdemucs.service", function]
+        variables = self.connection(function) | settings
+        with function_process(command, variables, output) as process:
+            yield process.url
+
+    def _read_log(self, process: subprocess.Popen[bytes]) -> None:
+        for line in process.stdout or ():
+            with suppress(ValueError):  # MinIO and NATS do not write JSON
+                self.log.append(json.loads(line))
 
 
 @contextmanager
-def served(name: str, env: dict[str, str], output: Path) -> Iterator[str]:
-    """The function `name` as a process with the settings `env`; yields its address when ready."""
-    port = free_port()
-    command = [sys.executable, "-m", "microdemucs.service", name]
-    with started((command, env | {"HOST": "127.0.0.1", "PORT": str(port)}), output=output):
-        address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _is_ready(address))
-        yield address
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return urllib3.request("GET", f"{address}/readyz", retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
-
-
-def as_user(addresses: dict[str, str], user: str) -> dict[str, str]:
-    """The settings with which the part `user` reaches the stack."""
-    return addresses | {
-        "NATS_USER": user,
-        "NATS_PASSWORD": f"{user}-secret",
-        "STORE_ACCESS_KEY": user,
-        "STORE_SECRET_KEY": f"{user}-secret",
-    }
+def running_stack(folder: Path, *components: str, **settings: str) -> Iterator[Stack]:
+    """Start NATS and MinIO, provision them, and start `components`; yield when they are ready."""
+    with Stack(folder) as stack:
+        # One thread each, as two songs at once share two cores.
+        defaults = {"OMP_NUM_THREADS": "1", "GRACE_SECONDS": "10"}
+        stack.environment.variables.update(defaults | settings)
+        stack.start("nats", "minio")
+        provision(stack.environment)
+        stack.start(*components)
+        stack.wait_until_ready(*(name for name in components if name in _PORT_OF))
+        yield stack

@@ -8,7 +8,7 @@ import pytest
 from testing import installation
 from testing.cluster_service import Service
 from testing.kube import pods
-from testing.machine import wait_until
+from testing.waiting import wait_until
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import time
 
 from testing.cluster_service import Service, at_once
 from testing.kube import pods, read
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 def test_ten_songs_at_once_are_shared_by_two_pods_and_none_waits_beside_an_idle_one(

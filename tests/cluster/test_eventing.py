@@ -4,8 +4,8 @@ import json
 
 from testing.cluster_service import Service
 from testing.kube import kubectl
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 def test_a_trigger_of_ones_own_gets_the_completed_event(whole: Service):

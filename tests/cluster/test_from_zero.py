@@ -9,8 +9,8 @@ from local.binaries import MC
 from testing import installation
 from testing.cluster_service import STORE, Service
 from testing.kube import pods
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 def test_a_song_dropped_with_mc_at_zero_pods_comes_back_and_the_pods_go(whole: Service, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.binaries import ROOT
+from microdemucs.paths import ROOT
 from testing.cluster_service import Service
 from testing.kube import NAMESPACE, attempt, kubectl, read
 

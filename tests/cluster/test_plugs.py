@@ -5,8 +5,8 @@ import pytest
 from testing import installation
 from testing.cluster_service import Service, at_once, lasting
 from testing.kube import attempt, in_pod, kubectl, pods
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 _KILL = """
 import os, signal

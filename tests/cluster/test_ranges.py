@@ -9,8 +9,8 @@ import pytest
 from testing import installation
 from testing.cluster_service import Service
 from testing.kube import attempt, kubectl, pods
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local import images
-from local.binaries import ROOT
+from microdemucs.paths import ROOT
 from tests.images import archive
 
 FOLDER = ROOT / (os.environ.get("ARCHIVES") or images.ARCHIVES)

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from local.binaries import KUSTOMIZE, ROOT
+from local.binaries import KUSTOMIZE
+from microdemucs.paths import ROOT
 
 Document = dict[str, Any]
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from local import images
-from local.binaries import KUBECONFORM, ROOT
+from local.binaries import KUBECONFORM
+from microdemucs.paths import ROOT
 from tests.integration.knative.references import references, selectors, selects
 from tests.integration.knative.rendering import (
     Document,

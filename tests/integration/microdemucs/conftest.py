@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from testing.stack import as_user, stack
+from testing.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="session")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """STORE_URL and NATS_URL of a provisioned store and bus."""
-    with stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """NATS and MinIO, provisioned."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
-def separate_user(addresses: dict[str, str]) -> dict[str, str]:
+def separate_user(stack: Stack) -> dict[str, str]:
     """The settings with which the separate function reaches them."""
-    return as_user(addresses, "separate")
+    return stack.connection("separate")

@@ -17,7 +17,7 @@ from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
 from minio_events.bus_setup import provision_bus
-from testing.stack import wait_until
+from testing.waiting import wait_until
 
 
 class Server(NamedTuple):

@@ -6,7 +6,7 @@ from local.ports import free_port
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobRecord, job_id
 from minio_events.dead_letters import letters
-from testing.machine import wait_until
+from testing.waiting import wait_until
 
 
 def song(key, etag="e1"):
@@ -38,18 +38,10 @@ def bridged(bus, separate, notify=None, **settings):
         "NOTIFY_URL": notify.url if notify else f"http://127.0.0.1:{free_port()}",
     }
     bus.start("bridge", "intake", **addresses | settings)
-    wait_until(lambda: bus.said("bridge started"), 30, "the bridge has started")
+    wait_until(lambda: bus.logged("bridge started"), 30, "the bridge has started")
     yield
     for part in {"bridge", "intake"} & set(bus.processes):
         bus.stop(part)
-
-
-def is_idle(bus, stream="SONGS", consumer="separate"):
-    async def look(client):
-        info = await client.jetstream().consumer_info(stream, consumer)
-        return not info.num_pending and not info.num_ack_pending
-
-    return bus.on_bus("events", look)
 
 
 def buried(bus):

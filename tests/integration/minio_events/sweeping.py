@@ -39,11 +39,11 @@ class Sweeping:
     def __init__(self, one):
         self.machine = one
         self.store = one.store
-        variables = one.here.of("events")
+        variables = one.environment.for_component("events")
         self.pool = Counting()
         self._keys = variables["STORE_ACCESS_KEY"], variables["STORE_SECRET_KEY"]
         self._there = Minio(
-            one.here.store.removeprefix("http://"),
+            one.environment.store_url.removeprefix("http://"),
             *self._keys,
             secure=False,
             region="us-east-1",
@@ -70,7 +70,7 @@ class Sweeping:
 
     def look(self):
         """Look once; how many of each were found."""
-        settings = StoreSettings(self.machine.here.store, "", *self._keys)
+        settings = StoreSettings(self.machine.environment.store_url, "", *self._keys)
 
         async def main(client):
             if not self._sweep:

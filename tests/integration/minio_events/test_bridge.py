@@ -11,16 +11,15 @@ import time
 
 import pytest
 
-from local.environment import ROOT
 from local.ports import free_port
 from microdemucs.bus import RANGE_SUBJECT, STARTED_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id, song_digest
-from testing.machine import wait_until
+from microdemucs.paths import ROOT
+from testing.waiting import wait_until
 from tests.integration.minio_events.bridging import (
     bridged,
     buried,
-    is_idle,
     publish,
     put,
     record,
@@ -34,8 +33,8 @@ def test_a_song_told_of_twice_is_one_call_one_job_that_waits_and_then_nothing(bu
     one = song("dir/a ü.mp3")
     with function() as separate, bridged(bus, separate):
         put(bus, one, one, request_id="r1")
-        wait_until(lambda: separate.got and is_idle(bus), what="both messages are done with")
-        wait_until(lambda: is_idle(bus, consumer="intake"))
+        wait_until(lambda: separate.got and bus.is_idle(), what="both messages are done with")
+        wait_until(lambda: bus.is_idle(consumer="intake"))
         [request] = separate.got
         assert request.subject == "dir/a%20%C3%BC.mp3"
         assert json.loads(request.body)["s3"]["object"]["eTag"] == "e1"
@@ -43,21 +42,21 @@ def test_a_song_told_of_twice_is_one_call_one_job_that_waits_and_then_nothing(bu
         assert (waits.state, waits.key, waits.etag) == ("waiting", one.key, "e1")
         assert waits.trace == request.headers["traceparent"].split("-")[1]
         assert buried(bus) == []
-        [line] = bus.said("delivered")
+        [line] = bus.logged("delivered")
         assert (line["job"], line["trace"]) == (waits.id, waits.trace)
 
 
 def test_other_objects_are_left_alone(bus):
     with function() as separate, bridged(bus, separate):
         put(bus, song("cover.jpg"), song("folder/"), song("last.mp3"))
-        wait_until(lambda: separate.got and is_idle(bus))
+        wait_until(lambda: separate.got and bus.is_idle())
         assert separate.subjects() == ["last.mp3"]
 
 
 def test_a_function_that_asks_for_time_gets_it(bus):
     with function(in_turn((503, {"Retry-After": "2"}))) as separate, bridged(bus, separate):
         put(bus, song("a.mp3"))
-        wait_until(lambda: len(separate.got) == 2 and is_idle(bus))
+        wait_until(lambda: len(separate.got) == 2 and bus.is_idle())
         first, second = separate.got
         assert second.at - first.at >= 2
         assert second.headers["ce-id"] == first.headers["ce-id"]
@@ -71,7 +70,7 @@ def test_a_busy_function_uses_up_no_attempts(bus):
     busy = in_turn((429, {}), (429, {"Retry-After": "1"}))
     with function(busy) as separate, bridged(bus, separate, MAX_DELIVER="1"):
         put(bus, song("a.mp3"))
-        wait_until(lambda: len(separate.got) == 3 and is_idle(bus))
+        wait_until(lambda: len(separate.got) == 3 and bus.is_idle())
         assert buried(bus) == []
 
 
@@ -79,9 +78,9 @@ def test_a_function_that_is_not_there_yet_uses_up_no_attempts(bus):
     port = free_port()
     with bridged(bus, f"http://127.0.0.1:{port}", MAX_DELIVER="1"):
         put(bus, song("a.mp3"))
-        wait_until(lambda: len(bus.said("again later", reason="no connection")) >= 2)
+        wait_until(lambda: len(bus.logged("again later", reason="no connection")) >= 2)
         with function(port=port) as separate:
-            wait_until(lambda: separate.got and is_idle(bus))
+            wait_until(lambda: separate.got and bus.is_idle())
     assert buried(bus) == []
 
 
@@ -91,7 +90,7 @@ def test_a_refused_song_is_a_dead_letter_and_a_failed_job_and_its_late_copy_is_n
         put(bus, one, request_id="r1")
         [letter] = wait_until(lambda: buried(bus))
         put(bus, one, request_id="r1")  # from the sure target, which may take 3 s
-        wait_until(lambda: is_idle(bus))
+        wait_until(lambda: bus.is_idle())
         assert len(separate.got) == 1
         assert buried(bus) == [letter]
         assert (letter.kind, letter.about) == ("songs", job_id(one))
@@ -106,7 +105,7 @@ def test_what_failed_too_often_is_a_dead_letter(bus):
     with function(lambda _: (500, {})) as separate, bridged(bus, separate, MAX_DELIVER="2"):
         put(bus, song("a.mp3"))
         [letter] = wait_until(lambda: buried(bus))
-        wait_until(lambda: is_idle(bus))
+        wait_until(lambda: bus.is_idle())
         assert (letter.reason, letter.tries, len(separate.got)) == ("answer 500", 2, 2)
         assert record(bus, song("a.mp3")).state == "failed"
 
@@ -130,7 +129,7 @@ def test_what_cannot_be_read_is_a_dead_letter_and_holds_up_nothing(bus):
         assert sorted(letter.kind for letter in buried(bus)) == [
             *("deliveries", "results", "results", "songs", "songs")
         ]
-        wait_until(lambda: is_idle(bus) and is_idle(bus, "STEMS", "results"))
+        wait_until(lambda: bus.is_idle() and bus.is_idle("STEMS", "results"))
 
 
 def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus):
@@ -149,7 +148,7 @@ def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus):
         wait_until(lambda: {"b.mp3", "c.mp3"} <= set(separate.subjects()))
         assert separate.subjects().count("a.mp3") == 1
         let.set()
-        wait_until(lambda: separate.subjects().count("a.mp3") == 2 and is_idle(bus))
+        wait_until(lambda: separate.subjects().count("a.mp3") == 2 and bus.is_idle())
 
 
 def test_no_more_songs_are_in_work_than_there_are_places(bus):
@@ -165,10 +164,10 @@ def test_no_more_songs_are_in_work_than_there_are_places(bus):
     with function(answer) as separate, bridged(bus, separate, SEPARATE_CONCURRENCY="2"):
         put(bus, *(song(f"{number}.mp3") for number in range(5)))
         wait_until(lambda: len(separate.got) == 2)
-        wait_until(lambda: is_idle(bus, consumer="intake"))
+        wait_until(lambda: bus.is_idle(consumer="intake"))
         assert len(separate.got) == 2
         let.set()
-        wait_until(lambda: len(separate.got) == 5 and is_idle(bus))
+        wait_until(lambda: len(separate.got) == 5 and bus.is_idle())
         assert max(most) == 2
 
 
@@ -192,7 +191,7 @@ def test_a_song_has_as_many_ranges_in_work_as_it_may_and_holds_up_no_other_song(
         wait_until(lambda: "b.mp3" in separate.subjects())
         assert len(now) == 2
         let.set()
-        wait_until(lambda: len(separate.got) == 6 and is_idle(bus))
+        wait_until(lambda: len(separate.got) == 6 and bus.is_idle())
         assert max(most) == 2
 
 
@@ -210,12 +209,12 @@ def test_told_to_stop_it_hands_back_at_once_what_is_in_work(bus):
             began = time.monotonic()
             bus.stop("bridge")
             assert time.monotonic() - began < 5
-            assert bus.said("bridge stopped")
-        bus.lines.clear()
+            assert bus.logged("bridge stopped")
+        bus.log.clear()
         with bridged(bus, separate):
             wait_until(lambda: len(separate.got) == 2, 12)  # without the ack wait of 30 s
             let.set()
-            wait_until(lambda: is_idle(bus))
+            wait_until(lambda: bus.is_idle())
 
 
 def test_results_go_to_the_sink_and_deliveries_to_notify(bus):
@@ -236,7 +235,7 @@ def test_results_go_to_the_sink_and_deliveries_to_notify(bus):
             ("deliveries.msg_1", json.dumps(DELIVERY).encode()),
         )
         wait_until(lambda: len(sink.got) == 2 and len(notify.got) == 2)
-        wait_until(lambda: is_idle(bus, "STEMS", "results"))
+        wait_until(lambda: bus.is_idle("STEMS", "results"))
         assert {request.headers["ce-type"] for request in sink.got} == {
             "com.amazonaws.s3.ObjectCreated:Put",
             "dev.microdemucs.separation.started",
@@ -257,20 +256,20 @@ def test_a_session_that_the_bus_ends_for_good_ends_the_bridge_with_one_line(bus,
     """As where its password is changed: nats-py does not connect again then."""
     bus.kill("nats")
     config, text = tmp_path / "nats.conf", (ROOT / "minio-events" / "nats.conf").read_text()
-    password = bus.here.variables["NATS_EVENTS_PASSWORD"]
+    password = bus.environment.variables["NATS_EVENTS_PASSWORD"]
     config.write_text(text.replace("$NATS_EVENTS_PASSWORD", password))
     server = subprocess.Popen(
         ["nats-server", "-c", str(config)],
-        env=os.environ | bus.here.variables,
+        env=os.environ | bus.environment.variables,
         stderr=subprocess.DEVNULL,
     )
     try:
         bus.start("bridge")
-        wait_until(lambda: bus.said("bridge started"), 30)
+        wait_until(lambda: bus.logged("bridge started"), 30)
         config.write_text(text.replace("$NATS_EVENTS_PASSWORD", "other"))
         server.send_signal(signal.SIGHUP)
         assert bus.processes["bridge"].wait(20) == 1
-        said = (bus.here.state / "bridge.log").read_text()
+        said = (bus.environment.folder / "bridge.log").read_text()
         assert said == "the bus ended the session for good: start again\n"
     finally:
         server.kill()
@@ -313,7 +312,7 @@ def test_a_setting_that_cannot_be_used_is_one_line(bus, setting, value, line):
     done = subprocess.run(
         [sys.executable, "-m", "minio_events", "bridge"],
         cwd=ROOT,
-        env=os.environ | bus.here.of("events") | {setting: value},
+        env=os.environ | bus.environment.for_component("events") | {setting: value},
         capture_output=True,
         text=True,
         timeout=30,

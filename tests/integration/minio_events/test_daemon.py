@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from local.environment import ROOT
+from microdemucs.paths import ROOT
 
 _DEAF_ONCE = """
 import asyncio
@@ -24,7 +24,7 @@ def test_a_stop_that_a_library_swallows_is_heard_all_the_same(bus):
     process = subprocess.Popen(
         [sys.executable, "-c", _DEAF_ONCE],
         cwd=ROOT,
-        env=os.environ | bus.here.of("events"),
+        env=os.environ | bus.environment.for_component("events"),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from local.environment import ROOT
 from microdemucs.bus import STARTED_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id
+from microdemucs.paths import ROOT
 from minio_events.dead_letters import token
-from testing.machine import wait_until
-from tests.integration.minio_events.bridging import bridged, buried, is_idle, publish, put, song
+from testing.waiting import wait_until
+from tests.integration.minio_events.bridging import bridged, buried, publish, put, song
 from tests.integration.minio_events.functions import function, in_turn
 from tests.unit.minio_events.messages import DELIVERY, STARTED
 
@@ -23,7 +23,7 @@ def command(bus, *words, fails=False):
     done = subprocess.run(
         [sys.executable, "-m", "minio_events", "deadletters", *words],
         cwd=ROOT,
-        env=os.environ | bus.here.of("events"),
+        env=os.environ | bus.environment.for_component("events"),
         capture_output=True,
         text=True,
         timeout=30,
@@ -111,7 +111,7 @@ def test_what_is_not_there_is_one_line_and_nothing_is_done(three, words, line):
 
 
 def test_a_wrong_password_is_one_line(bus):
-    bus.here.variables["NATS_EVENTS_PASSWORD"] = "wrong"
+    bus.environment.variables["NATS_EVENTS_PASSWORD"] = "wrong"
     assert "refuses NATS_USER and NATS_PASSWORD" in command(bus, "list", fails=True)
 
 
@@ -120,7 +120,7 @@ def test_a_replayed_song_reaches_the_function_again(bus):
         put(bus, song("a.mp3"))
         [letter] = wait_until(lambda: buried(bus))
         assert command(bus, "replay", str(letter.number)) == [f"{letter.number}: sent again"]
-        wait_until(lambda: len(separate.got) == 2 and is_idle(bus))
+        wait_until(lambda: len(separate.got) == 2 and bus.is_idle())
         first, second = separate.got
         assert second.body == first.body
         assert second.headers["ce-id"] == first.headers["ce-id"]
@@ -157,5 +157,5 @@ def test_results_starts_and_deliveries_are_replayed_to_where_they_were_going(bus
         wait_until(lambda: len(notify.got) == 6)
         ids = [request.headers["ce-id"] for request in notify.got]
         assert sorted(ids[:3]) == sorted(ids[3:])
-        wait_until(lambda: is_idle(bus, "STEMS", "results"))
+        wait_until(lambda: bus.is_idle("STEMS", "results"))
         assert buried(bus) == []

@@ -73,9 +73,9 @@ async def allowed(machine, user, do, subjects):
 
     client = Client()
     await client.connect(
-        machine.here.variables["NATS_URL"],
+        machine.environment.variables["NATS_URL"],
         user=user,
-        password=machine.here.variables[f"NATS_{user.upper()}_PASSWORD"],
+        password=machine.environment.variables[f"NATS_{user.upper()}_PASSWORD"],
         error_cb=heard,
     )
     try:
@@ -122,7 +122,7 @@ def test_nobody_comes_in_without_a_password(bus):
     async def main():
         client = Client()
         with pytest.raises((nats.errors.Error, OSError)):
-            await client.connect(bus.here.variables["NATS_URL"], allow_reconnect=False)
+            await client.connect(bus.environment.variables["NATS_URL"], allow_reconnect=False)
 
     asyncio.run(main())
 
@@ -169,9 +169,9 @@ DEEDS = {
 def test_a_user_of_the_store_does_what_it_needs(whole, user):
     for bucket in ("songs", "stems", "models"):
         whole.store.put_object(bucket, "a", io.BytesIO(b"x"), 1)
-    variables = whole.here.of(user)
+    variables = whole.environment.for_component(user)
     keys = variables["STORE_ACCESS_KEY"], variables["STORE_SECRET_KEY"]
-    there = store.connect(StoreSettings(whole.here.store, "", *keys))
+    there = store.connect(StoreSettings(whole.environment.store_url, "", *keys))
     done, refused = set(), set()
     for what, bucket in STORE:
         try:

@@ -15,33 +15,34 @@ from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 from minio.notificationconfig import NotificationConfig
 
-from local.environment import PORTS, ROOT, local
 from local.ports import free_port
 from microdemucs import store
+from microdemucs.paths import ROOT
 from microdemucs.settings import BusSettings, StoreSettings
 from minio_events import store_setup
-from testing.machine import Machine, wait_until
+from testing.stack import Stack
+from testing.waiting import wait_until
 from tests.integration.minio_events.functions import function
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A machine with NATS and MinIO, of this module alone; provisioned before it was up."""
-    one = Machine(local(tmp_path_factory.mktemp("machine"), ports=dict.fromkeys(PORTS, 0)))
+    one = Stack(tmp_path_factory.mktemp("machine"))
     try:
         with ThreadPoolExecutor() as beside:
             one.first = beside.submit(provisioned, one)
             one.start("nats", "minio")
         yield one
     finally:
-        one.end()
+        one.close()
 
 
 def command(one, **settings):
     return subprocess.run(
         [sys.executable, "-m", "minio_events", "provision"],
         cwd=ROOT,
-        env=os.environ | one.here.of("provision") | settings,
+        env=os.environ | one.environment.for_component("provision") | settings,
         capture_output=True,
         text=True,
         timeout=100,
@@ -113,13 +114,13 @@ def test_what_is_gone_or_changed_is_mended(two):
 
 def test_a_new_secret_of_a_part_is_taken(two):
     provisioned(two, STORE_NOTIFY_SECRET="another-secret")
-    there = store.connect(StoreSettings(two.here.store, "", "notify", "another-secret"))
+    there = store.connect(StoreSettings(two.environment.store_url, "", "notify", "another-secret"))
     assert list(there.list_objects("stems")) is not None
 
 
 def test_a_new_password_of_the_store_at_the_bus_is_noticed(two):
     two.kill("nats")
-    two.here.variables["NATS_MINIO_PASSWORD"] = "another-password"
+    two.environment.variables["NATS_MINIO_PASSWORD"] = "another-password"
     two.start("nats")
     assert provisioned(two) == [
         f"target notify_nats:{bucket}_{kind}"
@@ -157,7 +158,7 @@ def test_what_cannot_be_done_is_one_line_at_once(whole, settings, line):
 
 def test_a_user_who_is_not_the_stores_root_is_one_line(whole):
     keys = {"STORE_ACCESS_KEY": "events"}
-    secret = whole.here.variables["STORE_EVENTS_SECRET"]
+    secret = whole.environment.variables["STORE_EVENTS_SECRET"]
     done = command(whole, **keys, STORE_SECRET_KEY=secret)
     assert done.returncode == 1
     assert re.fullmatch("the store refuses STORE_ACCESS_KEY .*: AccessDenied\n", done.stderr)

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from local.environment import ROOT
 from local.ports import free_port
 from microdemucs.bus import STEMS_SUBJECT
 from microdemucs.jobs import JobRecord, job_id, options_hash
 from microdemucs.options import Options
+from microdemucs.paths import ROOT
 from minio_events.dead_letters import token
 from minio_events.routing import result_calls, song_calls
-from testing.machine import wait_until
+from testing.waiting import wait_until
 from tests.integration.minio_events.sweeping import NOTHING, Sweeping
 
 
@@ -226,7 +226,7 @@ def sweep(machine, *words, **settings):
     return subprocess.Popen(
         [sys.executable, "-m", "minio_events", "sweep", *words],
         cwd=ROOT,
-        env=os.environ | machine.here.of("events") | settings,
+        env=os.environ | machine.environment.for_component("events") | settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

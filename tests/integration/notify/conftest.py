@@ -1,6 +1,5 @@
 """A real store and a real bus, provisioned like every deployment, and receivers on loopback."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,35 +15,37 @@ from microdemucs import store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
-from microdemucs.settings import BusSettings, StoreSettings
-from testing.stack import as_user, stack
+from testing.stack import Stack, running_stack
 from tests.integration.notify.events import CALLBACK_SECRET
 from tests.integration.notify.webhook_receiver import Pending, StartReceiver, WebhookReceiver
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """NATS and MinIO, provisioned."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def settings(stack: Stack) -> dict[str, str]:
     """The function's environment, with a running store and bus."""
-    with stack(tmp_path_factory.mktemp("stack")) as addresses:
-        yield as_user(addresses, "notify") | {
-            "PUBLIC_URL": "https://separation.example",
-            "CALLBACK_SECRET": CALLBACK_SECRET,
-            "WEBHOOK_ALLOW_PRIVATE": "1",
-        }
+    return stack.connection("notify") | {
+        "PUBLIC_URL": "https://separation.example",
+        "CALLBACK_SECRET": CALLBACK_SECRET,
+        "WEBHOOK_ALLOW_PRIVATE": "1",
+    }
 
 
 @pytest.fixture(scope="session")
-def stems(settings: dict[str, str]) -> Bucket:
+def stems(stack: Stack) -> Bucket:
     """The output bucket, with the rights of the separate function."""
-    user = StoreSettings(
-        url=settings["STORE_URL"], access_key="separate", secret_key="separate-secret"
-    )
-    return Bucket(store.connect(user), "stems")
+    return Bucket(store.connect(stack.store_settings("separate")), "stems")
 
 
 @pytest.fixture(scope="session")
-def _registry(settings: dict[str, str]) -> Iterator[Bus]:
-    bus = Bus(BusSettings(settings["NATS_URL"], "upload", "upload-secret"), "tests")
+def _registry(stack: Stack) -> Iterator[Bus]:
+    bus = Bus(stack.bus_settings("upload"), "tests")
     yield bus
     bus.close()
 
@@ -62,29 +63,20 @@ def registry(_registry: Bus, pending: Pending) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def pending(settings: dict[str, str]) -> Pending:
+def pending(stack: Stack) -> Pending:
     """Take every delivery that waits on the bus, as the bridge does."""
 
-    async def take() -> list[dict[str, Any]]:
-        client = await nats.connect(
-            settings["NATS_URL"],
-            user="events",
-            password="events-secret",
-            inbox_prefix=b"_INBOX_events",
-        )
+    async def take(client: nats.NATS) -> list[dict[str, Any]]:
         js = client.jetstream()
         consumer = await js.pull_subscribe_bind("deliveries", "DELIVERIES")
         taken = []
-        try:
-            while waiting := (await js.consumer_info("DELIVERIES", "deliveries")).num_pending:
-                for message in await consumer.fetch(waiting):
-                    taken.append(json.loads(message.data))
-                    await message.ack_sync()
-            return taken
-        finally:
-            await client.close()
+        while waiting := (await js.consumer_info("DELIVERIES", "deliveries")).num_pending:
+            for message in await consumer.fetch(waiting):
+                taken.append(json.loads(message.data))
+                await message.ack_sync()
+        return taken
 
-    return lambda: asyncio.run(take())
+    return lambda: stack.on_bus("events", take)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from functions.notify.context import Context, build_context
-from testing.stack import wait_until
+from testing.waiting import wait_until
 
 
 @pytest.fixture

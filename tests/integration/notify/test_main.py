@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from microdemucs.bucket import Bucket
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.events import COMPLETED, FAILED, STARTED
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.notify.events import (
     delivery_due,
     delivery_message,

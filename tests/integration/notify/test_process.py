@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +11,8 @@ import urllib3
 from cloudevents.conversion import to_binary
 from standardwebhooks import Webhook
 
-from local.ports import free_port
 from microdemucs.bus import Bus
-from microdemucs.paths import ROOT
-from testing.stack import wait_until
+from testing.function_process import function_process
 from tests.integration.notify.events import (
     CALLBACK_SECRET,
     SECRET,
@@ -36,24 +32,9 @@ FRAMEWORK = [
 @contextlib.contextmanager
 def running(command: list[str], settings: dict[str, str], output: Path) -> Iterator[str]:
     """Run the function, which writes to `output`; yield its URL once it is ready."""
-    port = str(free_port())
-    env = os.environ | settings | {"HOST": "127.0.0.1", "PORT": port}
-    with output.open("wb") as written:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=written, stderr=written)
-    url = f"http://127.0.0.1:{port}"
-
-    def is_ready() -> bool:
-        assert process.poll() is None, output.read_text()
-        with contextlib.suppress(urllib3.exceptions.HTTPError):
-            return urllib3.request("GET", f"{url}/readyz", retries=False).status == 200
-        return False
-
-    try:
-        wait_until(is_ready)
-        yield url
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
+    with function_process(command, settings, output) as function:
+        yield function.url
+    assert function.process.returncode == 0
 
 
 def post_attempt(url: str, attempt: int) -> tuple[int, str | None]:

@@ -17,9 +17,8 @@ from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id
-from microdemucs.settings import BusSettings, StoreSettings
 from microdemucs.store import read_json
-from testing.stack import as_user, stack
+from testing.stack import Stack, running_stack
 from tests.integration.separate.asked import Put, unlike
 
 # Threads of torch that share a core with another test's wait for each other.
@@ -27,22 +26,28 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings of the separate function on a stack of this session's own."""
-    with stack(tmp_path_factory.mktemp("stack")) as addresses:
-        yield as_user(addresses, "separate") | {"MODEL": "htdemucs_tiny"}
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """NATS and MinIO, provisioned."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
-def root(settings: dict[str, str]) -> Minio:
+def settings(stack: Stack) -> dict[str, str]:
+    """The settings of the separate function."""
+    return stack.connection("separate") | {"MODEL": "htdemucs_tiny"}
+
+
+@pytest.fixture(scope="session")
+def root(stack: Stack) -> Minio:
     """The store, as the one who may do everything there."""
-    return store.connect(StoreSettings(settings["STORE_URL"], "", "root", "root-secret"))
+    return store.connect(stack.store_settings("provision"))
 
 
 @pytest.fixture(scope="session")
-def client(settings: dict[str, str]) -> Minio:
+def client(stack: Stack) -> Minio:
     """The store, with the function's own rights."""
-    return store.connect(StoreSettings(settings["STORE_URL"], "", "separate", "separate-secret"))
+    return store.connect(stack.store_settings("separate"))
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +66,9 @@ def models(
 
 
 @pytest.fixture(scope="session")
-def bus(settings: dict[str, str]) -> Iterator[Bus]:
+def bus(stack: Stack) -> Iterator[Bus]:
     """The bus, with the function's own rights."""
-    bus = Bus(BusSettings(settings["NATS_URL"], "separate", "separate-secret"), "tests")
+    bus = Bus(stack.bus_settings("separate"), "tests")
     yield bus
     bus.close()
 

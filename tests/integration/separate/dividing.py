@@ -1,7 +1,5 @@
 """What the bridge would bring of a job that is divided: its ranges, and the song again."""
 
-import asyncio
-
 import nats
 
 from functions.separate.context import Context
@@ -10,27 +8,22 @@ from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
 from microdemucs.bus import RANGE_SUBJECT, REQUEUE_SUBJECT
 from minio_events.routing import waiting_calls
+from testing.stack import Stack
 
 
 class Asked:
     """The events that jobs put into the stream of songs, each given once."""
 
-    def __init__(self, nats_url: str) -> None:
-        self._url = nats_url
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
         self._seen = 0
         self.news()
 
     def news(self) -> list[Job]:
         """What was asked for since the last time, as the function hears it."""
-        return asyncio.run(self._news())
+        return self._stack.on_bus("provision", self._news)
 
-    async def _news(self) -> list[Job]:
-        client = await nats.connect(
-            self._url,
-            user="provision",
-            password="provision-secret",
-            inbox_prefix="_INBOX_provision",
-        )
+    async def _news(self, client: nats.NATS) -> list[Job]:
         js, found = client.jetstream(), []
         state = (await js.stream_info("SONGS")).state
         for number in range(self._seen + 1, state.last_seq + 1):
@@ -38,7 +31,6 @@ class Asked:
             if message.subject in (RANGE_SUBJECT, REQUEUE_SUBJECT):
                 found += waiting_calls(message.subject, message.data or b"", "songs")
         self._seen = state.last_seq
-        await client.close()
         return [Job.of(call.event) for call in found]
 
     def serve(self, tools: Context) -> list[str]:

@@ -26,7 +26,7 @@ from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
 from microdemucs.store import read_json
 from minio_events.bus_setup import provision_bus
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.separate import sounds
 
 NONE = Entry("", b"", 0)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +15,12 @@ from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from minio import Minio
 
-from local.ports import free_port
 from microdemucs.bus import JOBS, LEASES, Bus, Entry
 from microdemucs.events import object_from_record
 from microdemucs.jobs import JobRecord, job_id, song_digest
 from microdemucs.store import read_json
-from testing.stack import ROOT, wait_until
+from testing.function_process import function_process
+from testing.waiting import wait_until
 from tests.integration.separate import sounds
 
 FRAMEWORK = [
@@ -36,24 +35,8 @@ def running(
     command: list[str], settings: dict[str, str], output: Path
 ) -> Iterator[tuple[str, subprocess.Popen]]:
     """Run the function until the end of the block; its address, once it is ready."""
-    port = free_port()
-    env = os.environ | settings | {"HOST": "127.0.0.1", "PORT": str(port)}
-    with output.open("wb") as written:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=written, stderr=written)
-    address = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        assert process.poll() is None, output.read_text()
-        with contextlib.suppress(urllib3.exceptions.HTTPError):
-            return urllib3.request("GET", f"{address}/readyz", retries=False).status == 200
-        return False
-
-    try:
-        wait_until(ready, 60)
-        yield address, process
-    finally:
-        process.terminate()
-        process.wait(20)
+    with function_process(command, settings, output) as function:
+        yield function.url, function.process
 
 
 def send(address: str, event: CloudEvent) -> urllib3.BaseHTTPResponse:

@@ -14,8 +14,7 @@ from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.manifest import manifest_key
-from microdemucs.settings import BusSettings, StoreSettings
-from testing.stack import as_user
+from testing.stack import Stack
 
 STEMS = ("drums", "bass", "other", "vocals")
 
@@ -28,17 +27,10 @@ class Separation:
     store: Minio
 
     @staticmethod
-    def at(addresses: Mapping[str, str]) -> "Separation":
-        env = as_user(dict(addresses), "separate")
+    def at(stack: Stack) -> "Separation":
         return Separation(
-            Bus(BusSettings(env["NATS_URL"], env["NATS_USER"], env["NATS_PASSWORD"]), "tests"),
-            store.connect(
-                StoreSettings(
-                    url=env["STORE_URL"],
-                    access_key=env["STORE_ACCESS_KEY"],
-                    secret_key=env["STORE_SECRET_KEY"],
-                )
-            ),
+            Bus(stack.bus_settings("separate"), "tests"),
+            store.connect(stack.store_settings("separate")),
         )
 
     def tells(self, record: JobRecord, **now: Any) -> JobRecord:

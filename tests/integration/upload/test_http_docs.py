@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from functions.upload.app import web
-from testing.stack import ROOT
+from microdemucs.paths import ROOT
 
 DOCS = (ROOT / "docs" / "http.md").read_text()
 RAISERS = {"Problem", "Rejected", "RetryLater", "_Refused", "__init__"}

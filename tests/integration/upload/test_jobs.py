@@ -6,7 +6,7 @@ import urllib3
 
 from microdemucs.bus import CANCELS, JOBS
 from microdemucs.jobs import JobState
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.upload.separated import a_job
 
 

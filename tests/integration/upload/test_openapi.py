@@ -7,7 +7,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from functions.upload.app import web
 from microdemucs.jobs import JobRecord
 from microdemucs.options import Options
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.upload.separated import a_job
 
 

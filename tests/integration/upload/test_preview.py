@@ -7,7 +7,7 @@ import pytest
 import urllib3
 
 from microdemucs.jobs import JobState, preview_key
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.upload.separated import a_job
 
 WHOLE = bytes(range(256)) * 1000

@@ -16,7 +16,8 @@ import pytest
 import urllib3
 
 from local.ports import free_port
-from testing.stack import ROOT, as_user, wait_until
+from microdemucs.paths import ROOT
+from testing.waiting import wait_until
 from tests.integration.upload.listening import lines
 
 JSON = {"Content-Type": "application/json"}
@@ -122,9 +123,9 @@ def test_what_is_no_route_is_a_problem_too(process, method, path, status):
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-def test_sigterm_ends_open_streams_and_then_the_process(addresses):
+def test_sigterm_ends_open_streams_and_then_the_process(stack):
     port = free_port()
-    env = as_user(addresses, "upload") | {"HOST": "127.0.0.1", "PORT": str(port)}
+    env = stack.connection("upload") | {"HOST": "127.0.0.1", "PORT": str(port)}
     command = [sys.executable, "-m", "microdemucs.service", "upload"]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | env) as function:
         url = f"http://127.0.0.1:{port}/apiv1/jobs/{uuid.uuid4().hex}/events"

@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.upload.separated import a_job
 
 DRUMS = bytes(range(256)) * 400

@@ -5,36 +5,33 @@ from contextlib import ExitStack
 
 import pytest
 
-from testing.stack import as_user, served, stack
+from testing.stack import Stack, running_stack
 from tests.integration.upload.separated import Separation
 
 
 @pytest.fixture(scope="session")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """STORE_URL and NATS_URL of a store and a bus that run."""
-    with stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """NATS and MinIO, provisioned."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
-def separation(addresses: dict[str, str]) -> Iterator[Separation]:
+def separation(stack: Stack) -> Iterator[Separation]:
     """Who writes jobs and stems."""
-    one = Separation.at(addresses)
+    one = Separation.at(stack)
     yield one
     one.bus.close()
 
 
 @pytest.fixture(scope="session")
-def serve(
-    addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., str]]:
+def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Serve the function with some settings; its address."""
     with ExitStack() as running:
 
         def start(**settings: str) -> str:
-            env = as_user(addresses, "upload") | settings
             output = tmp_path_factory.mktemp("function") / "output"
-            return running.enter_context(served("upload", env, output))
+            return running.enter_context(stack.serve("upload", output, **settings))
 
         yield start
 

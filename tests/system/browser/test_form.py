@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.problems import now
-from testing.stack import wait_until
+from testing.waiting import wait_until
 from tests.integration.upload.separated import STEMS, a_job
 
 SECONDS, RATE = 4, 8000

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from testing.machine import WHOLE, Machine, machine
+from testing.stack import COMPONENTS, Stack, running_stack
 
 
 @pytest.fixture
-def whole(tmp_path) -> Iterator[Machine]:
+def stack(tmp_path) -> Iterator[Stack]:
     """A machine with every part of the Procfile up but the sweep."""
-    with machine(tmp_path / "machine", *WHOLE, WEBHOOK_RETRY_SECONDS="1,1,1,1,2,2,5,5") as one:
-        yield one
+    with running_stack(
+        tmp_path / "stack", *COMPONENTS, WEBHOOK_RETRY_SECONDS="1,1,1,1,2,2,5,5"
+    ) as stack:
+        yield stack

@@ -1,14 +1,13 @@
 """A webhook's receiver that is down for a while still gets each event, once, signed."""
 
-import io
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from standardwebhooks import Webhook
 
 from local.ports import free_port
-from testing.machine import wait_until
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 class Receiver:
@@ -34,9 +33,9 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-def test_the_event_comes_once_it_is_back_with_the_same_id_and_a_true_signature(whole):
+def test_the_event_comes_once_it_is_back_with_the_same_id_and_a_true_signature(stack):
     port = free_port()
-    webhook = whole.api(
+    webhook = stack.api(
         "POST",
         "/apiv1/webhooks",
         {
@@ -44,16 +43,15 @@ def test_the_event_comes_once_it_is_back_with_the_same_id_and_a_true_signature(w
             "events": ["dev.microdemucs.separation.completed"],
         },
     )
-    body = mp3(2.0)
-    whole.store.put_object("songs", "told.mp3", io.BytesIO(body), len(body))
-    manifest = whole.done("told.mp3")
-    wait_until(lambda: whole.said("again later", route="deliveries"), 30, "a refused connection")
+    stack.put_song("song.mp3", mp3(2.0))
+    manifest = stack.wait_for_manifest("song.mp3")
+    wait_until(lambda: stack.logged("again later", route="deliveries"), 30, "a refused connection")
     receiver = Receiver(port)
     try:
         wait_until(lambda: receiver.refused, 30, "an attempt while it answers 500")
         receiver.down = False
         wait_until(lambda: receiver.got, 30, "the delivery")
-        wait_until(lambda: whole.said("delivered", route="deliveries"), 30)
+        wait_until(lambda: stack.logged("delivered", route="deliveries"), 30)
         [(headers, text)] = receiver.got
         assert {h["webhook-id"] for h, _ in receiver.refused} == {headers["webhook-id"]}
         event = Webhook(webhook["secret"]).verify(text, headers)

@@ -1,14 +1,14 @@
 """`make logs`: what every part says, readable, of one job where asked."""
 
-import io
 import os
 import subprocess
 import sys
 
-from local.binaries import ROOT
 from local.follow import readable
-from testing.machine import machine, wait_until
+from microdemucs.paths import ROOT
 from testing.songs import mp3
+from testing.stack import running_stack
+from testing.waiting import wait_until
 
 
 def test_a_line_is_time_part_event_and_the_rest():
@@ -25,14 +25,13 @@ def test_an_error_is_red_on_a_terminal_only():
 
 
 def test_it_follows_all_parts_and_one_job_where_asked(tmp_path):
-    with machine(tmp_path / "machine", "nats", "minio", "bridge", "intake", "separate") as one:
-        env = "".join(f"{name}={value}\n" for name, value in one.here.variables.items())
-        (one.here.state / "env").write_text(env)
+    with running_stack(tmp_path / "stack", "bridge", "intake", "separate") as stack:
+        stack.environment.save()
         with (tmp_path / "said").open("w") as into:
             following = subprocess.Popen(
                 [sys.executable, "-m", "local.follow", "--job", "wanted"],
                 cwd=ROOT,
-                env=os.environ | {"MICRO_DEMUCS_STATE": str(one.here.state)},
+                env=os.environ | {"MICRO_DEMUCS_STATE": str(stack.environment.folder)},
                 stdout=into,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -40,9 +39,8 @@ def test_it_follows_all_parts_and_one_job_where_asked(tmp_path):
         try:
             assert "following" in following.stderr.readline()
             for key in ("other.mp3", "wanted.mp3"):
-                body = mp3(2.0)
-                one.store.put_object("songs", key, io.BytesIO(body), len(body))
-                one.done(key)
+                stack.put_song(key, mp3(2.0))
+                stack.wait_for_manifest(key)
             said = wait_until(
                 lambda: "delivered" in (t := (tmp_path / "said").read_text()) and t, 30
             )

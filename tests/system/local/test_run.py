@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from local.binaries import ROOT
 from local.environment import PORTS
 from local.ports import free_port
-from testing.machine import wait_until
+from microdemucs.paths import ROOT
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from local import binaries, setup
 from local.bar import Bar
-from local.environment import PORTS, local
+from local.environment import PORTS, Environment
 
 
 def test_a_taken_port_moves_aside_and_a_line_says_so(tmp_path, capsys):
@@ -16,7 +16,7 @@ def test_a_taken_port_moves_aside_and_a_line_says_so(tmp_path, capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        here = local(
+        environment = Environment.create(
             tmp_path,
             ports={
                 "UPLOAD_PORT": port,
@@ -26,14 +26,17 @@ def test_a_taken_port_moves_aside_and_a_line_says_so(tmp_path, capsys):
                 "NATS_PORT": 0,
             },
         )
-    moved = here.variables["UPLOAD_PORT"]
+    moved = environment.variables["UPLOAD_PORT"]
     assert moved != str(port)
-    assert f"port {port} is taken: UPLOAD_PORT is {moved} this time" in capsys.readouterr().out
-    assert here.page == f"http://127.0.0.1:{moved}"
+    assert f"port {port} is in use: UPLOAD_PORT is {moved} this time" in capsys.readouterr().out
+    assert environment.upload_url == f"http://127.0.0.1:{moved}"
 
 
 def test_secrets_are_drawn_once_and_only_the_owner_may_read_them(tmp_path):
-    first, second = local(tmp_path, ports=FREE), local(tmp_path, ports=FREE)
+    first, second = (
+        Environment.create(tmp_path, ports=FREE),
+        Environment.create(tmp_path, ports=FREE),
+    )
     assert first.variables["NATS_SEPARATE_PASSWORD"] == second.variables["NATS_SEPARATE_PASSWORD"]
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o600
     drawn = [v for k, v in first.variables.items() if k.endswith(("_PASSWORD", "_SECRET"))]

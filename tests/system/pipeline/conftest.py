@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from testing.machine import WHOLE, Machine, machine
+from testing.stack import COMPONENTS, Stack, running_stack
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A machine with every part of the Procfile up but the sweep."""
-    with machine(tmp_path_factory.mktemp("machine"), *WHOLE) as one:
-        yield one
+    with running_stack(tmp_path_factory.mktemp("stack"), *COMPONENTS) as stack:
+        yield stack

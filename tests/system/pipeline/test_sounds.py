@@ -9,13 +9,9 @@ import soundfile
 from testing.songs import mp3, samples, song
 
 
-def put(whole, key, body, **metadata):
-    whole.store.put_object("songs", key, io.BytesIO(body), len(body), metadata=metadata)
-
-
-def stem(whole, manifest, name):
+def stem(stack, manifest, name):
     [key] = [s["key"] for s in manifest["stems"] if s["name"] == name]
-    return soundfile.read(io.BytesIO(whole.store.get_object("stems", key).read()))[0]
+    return soundfile.read(io.BytesIO(stack.store.get_object("stems", key).read()))[0]
 
 
 WAV = {"format": "wav", "bits": "32"}
@@ -32,24 +28,24 @@ WAV = {"format": "wav", "bits": "32"}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_is_separated(whole, key, body, seconds):
-    put(whole, key, body, **WAV)
-    manifest = whole.done(key)
+def test_is_separated(stack, key, body, seconds):
+    stack.put_song(key, body, **WAV)
+    manifest = stack.wait_for_manifest(key)
     assert manifest["song"]["seconds"] == pytest.approx(seconds, abs=0.01)
-    drums = stem(whole, manifest, "drums")
+    drums = stem(stack, manifest, "drums")
     assert drums.shape[1] == 2
     assert len(drums) == pytest.approx(seconds * 44100, abs=2)
-    total = sum(stem(whole, manifest, s["name"]) for s in manifest["stems"])
+    total = sum(stem(stack, manifest, s["name"]) for s in manifest["stems"])
     assert np.sqrt(np.mean(total**2)) > 0.01
 
 
-def test_silence_stays_silence(whole):
+def test_silence_stays_silence(stack):
     file = io.BytesIO()
     soundfile.write(file, np.zeros((3 * 44100, 2)), 44100, format="WAV")
-    put(whole, "silence.wav", file.getvalue(), **WAV)
-    manifest = whole.done("silence.wav")
+    stack.put_song("silence.wav", file.getvalue(), **WAV)
+    manifest = stack.wait_for_manifest("silence.wav")
     for one in manifest["stems"]:
-        assert np.abs(stem(whole, manifest, one["name"])).max() < 1e-3
+        assert np.abs(stem(stack, manifest, one["name"])).max() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -65,19 +61,19 @@ def test_silence_stays_silence(whole):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_is_refused_once_and_says_why(whole, key, body, metadata, kind):
-    put(whole, key, body, **metadata)
-    failure = whole.failed(key)
+def test_is_refused_once_and_says_why(stack, key, body, metadata, kind):
+    stack.put_song(key, body, **metadata)
+    failure = stack.wait_for_failure(key)
     assert failure["type"] == f"urn:micro-demucs:problem:{kind}"
     assert failure["title"]
     assert failure["song"]["key"] == key
     for value in metadata.values():
         assert value.split(",")[-1] in failure["detail"]
-    assert not whole.manifest(key)
-    assert not whole.said("again later", subject=key)
+    assert not stack.manifest(key)
+    assert not stack.logged("again later", subject=key)
 
 
-def test_the_stems_are_those_of_demucs(whole):
+def test_the_stems_are_those_of_demucs(stack):
     """Through every part, the numbers are those of demucs.api's Separator, as bf16 has them.
 
     In f32 they are closer by far: tests/integration/separate/engine/test_engines.py.
@@ -89,8 +85,8 @@ def test_the_stems_are_those_of_demucs(whole):
     sound = samples(9.0)
     file = io.BytesIO()
     soundfile.write(file, sound, 44100, format="WAV", subtype="FLOAT")
-    put(whole, "as demucs.wav", file.getvalue(), **WAV, **{"clip-mode": "none"})
-    manifest = whole.done("as demucs.wav")
+    stack.put_song("as demucs.wav", file.getvalue(), **WAV, clip_mode="none")
+    manifest = stack.wait_for_manifest("as demucs.wav")
 
     model = load_safetensors_model("models/htdemucs_tiny/htdemucs_tiny.safetensors").eval()
     wav = torch.from_numpy(sound.T.copy())
@@ -99,6 +95,6 @@ def test_the_stems_are_those_of_demucs(whole):
     expected = apply_model(model, ((wav - mean) / deviation)[None], shifts=0, overlap=0.25)[0]
     expected = (expected * deviation + mean).numpy()
     for name, wanted in zip(model.sources, expected, strict=True):
-        got = stem(whole, manifest, name).T
+        got = stem(stack, manifest, name).T
         error = 10 * np.log10(np.sum((got - wanted) ** 2) / np.sum(sound**2))
         assert error < -40, f"{name}: {error:.1f} dB relative to the song"

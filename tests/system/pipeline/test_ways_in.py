@@ -15,35 +15,35 @@ import urllib3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-from testing.machine import wait_until
 from testing.songs import mp3, samples, song
+from testing.waiting import wait_until
 
 STEMS = ["drums", "bass", "other", "vocals"]
 
 
-def assert_stems(whole, key, manifest, seconds=3.0, form="mp3"):
+def assert_stems(stack, key, manifest, seconds=3.0, form="mp3"):
     """Four stems of the song's length that sum to about the song, and a job that says so."""
     assert [stem["name"] for stem in manifest["stems"]] == STEMS
     total = 0
     for stem in manifest["stems"]:
         assert stem["key"] == f"{key}/{stem['name']}.{form}"
         sound, rate = soundfile.read(
-            io.BytesIO(whole.store.get_object("stems", stem["key"]).read())
+            io.BytesIO(stack.store.get_object("stems", stem["key"]).read())
         )
         assert rate == 44100
         assert len(sound) / rate == pytest.approx(seconds, abs=0.1)
         total = total + sound
     assert 0.5 < np.sqrt(np.mean(total**2)) / np.sqrt(np.mean(samples(seconds) ** 2)) < 2
-    job = wait_until(lambda: (j := whole.job(key)) and j["state"] == "done" and j, what="job done")
+    job = wait_until(lambda: (j := stack.job(key)) and j["state"] == "done" and j, what="job done")
     assert job["id"] == manifest["job"]
     assert job["progress"] == 1
 
 
-def s3(whole):
-    variables = whole.here.variables
+def s3(stack):
+    variables = stack.environment.variables
     return boto3.client(
         "s3",
-        endpoint_url=whole.here.store,
+        endpoint_url=stack.environment.store_url,
         aws_access_key_id=variables["MINIO_ROOT_USER"],
         aws_secret_access_key=variables["MINIO_ROOT_PASSWORD"],
         region_name="us-east-1",
@@ -51,10 +51,10 @@ def s3(whole):
     )
 
 
-def test_mc(whole, tmp_path):
+def test_mc(stack, tmp_path):
     (tmp_path / "by mc.mp3").write_bytes(mp3())
-    variables = whole.here.variables
-    address = whole.here.store.replace(
+    variables = stack.environment.variables
+    address = stack.environment.store_url.replace(
         "//", f"//{variables['MINIO_ROOT_USER']}:{variables['MINIO_ROOT_PASSWORD']}@"
     )
     subprocess.run(
@@ -67,7 +67,7 @@ def test_mc(whole, tmp_path):
         check=True,
         capture_output=True,
     )
-    manifest = whole.done("by mc.mp3")
+    manifest = stack.wait_for_manifest("by mc.mp3")
     assert [s["key"] for s in manifest["stems"]] == [
         "by mc.mp3/vocals.flac",
         "by mc.mp3/no_vocals.flac",
@@ -75,53 +75,55 @@ def test_mc(whole, tmp_path):
     assert manifest["options"] == {"format": "flac", "two_stems": "vocals"}
 
 
-def test_boto3_put(whole):
-    s3(whole).put_object(Bucket="songs", Key="boto3/put.mp3", Body=mp3(3.01))
-    assert_stems(whole, "boto3/put.mp3", whole.done("boto3/put.mp3"))
+def test_boto3_put(stack):
+    s3(stack).put_object(Bucket="songs", Key="boto3/put.mp3", Body=mp3(3.01))
+    assert_stems(stack, "boto3/put.mp3", stack.wait_for_manifest("boto3/put.mp3"))
 
 
-def test_boto3_multipart(whole):
+def test_boto3_multipart(stack):
     body = song(3.0, form="WAV", subtype="FLOAT") + bytes(6 * 2**20)  # parts are of 5 MiB
     config = TransferConfig(multipart_threshold=5 * 2**20, multipart_chunksize=5 * 2**20)
-    s3(whole).upload_fileobj(io.BytesIO(body), "songs", "multi part.wav", Config=config)
-    manifest = whole.done("multi part.wav")
+    s3(stack).upload_fileobj(io.BytesIO(body), "songs", "multi part.wav", Config=config)
+    manifest = stack.wait_for_manifest("multi part.wav")
     assert manifest["song"]["etag"].endswith("-2")
-    assert_stems(whole, "multi part.wav", manifest)
+    assert_stems(stack, "multi part.wav", manifest)
 
 
-def test_presigned_post(whole):
+def test_presigned_post(stack):
     asked = {"filename": "a form's söng.mp3", "options": {"format": "wav", "bits": 32}}
-    upload = whole.api("POST", "/apiv1/uploads", asked)
+    upload = stack.api("POST", "/apiv1/uploads", asked)
     fields = upload["fields"] | {"file": ("a form's söng.mp3", mp3(3.02), "audio/mpeg")}
     answer = urllib3.request("POST", upload["url"], fields=fields)
     assert answer.status in (200, 204), answer.data
     job = wait_until(
-        lambda: (j := _get(whole, upload["job"])) and j["state"] == "done" and j, 90, "job done"
+        lambda: (j := _get(stack, upload["job"])) and j["state"] == "done" and j, 90, "job done"
     )
     assert job["key"].endswith("/a form's söng.mp3")
-    assert_stems(whole, job["key"], whole.done(job["key"]), form="wav")
+    assert_stems(stack, job["key"], stack.wait_for_manifest(job["key"]), form="wav")
 
 
-def _get(whole, path):
+def _get(stack, path):
     try:
-        return whole.api("GET", path)
+        return stack.api("GET", path)
     except urllib.error.HTTPError as error:
         if error.code == 404:  # the song has not arrived yet
             return None
         raise
 
 
-def test_rest(whole):
+def test_rest(stack):
     body = mp3(3.03)
     asked = {"mp3": base64.b64encode(body).decode(), "options": {"format": "flac"}}
-    answer = whole.api("POST", "/apiv1/separate", asked)
+    answer = stack.api("POST", "/apiv1/separate", asked)
     assert answer["hash"] == hashlib.sha256(body).hexdigest()
     key = f"{answer['hash']}.mp3"
-    assert_stems(whole, key, whole.done(key), form="flac")
-    with urllib.request.urlopen(f"{whole.here.page}/apiv1/track/{answer['hash']}/base") as track:
-        stem = whole.store.get_object("stems", f"{key}/bass.flac").read()
+    assert_stems(stack, key, stack.wait_for_manifest(key), form="flac")
+    with urllib.request.urlopen(
+        f"{stack.environment.upload_url}/apiv1/track/{answer['hash']}/base"
+    ) as track:
+        stem = stack.store.get_object("stems", f"{key}/bass.flac").read()
         assert track.read() == stem
-    assert answer["hash"] not in whole.api("GET", "/apiv1/queue")["queue"]
+    assert answer["hash"] not in stack.api("GET", "/apiv1/queue")["queue"]
 
 
 @pytest.mark.parametrize(
@@ -137,24 +139,20 @@ def test_rest(whole):
     ],
     ids=["spaces", "plus", "percent", "unicode", "upper case", "1000 bytes", "quotes"],
 )
-def test_any_key(whole, key):
+def test_any_key(stack, key):
     """S3 allows 1,024 bytes, of which ours need 14: /manifest.json."""
-    body = mp3(3.0)
-    whole.store.put_object("songs", key, io.BytesIO(body), len(body))
-    manifest = whole.done(key)
+    stack.put_song(key, mp3(3.0), content_type="application/octet-stream")
+    manifest = stack.wait_for_manifest(key)
     assert manifest["song"]["key"] == key
-    assert_stems(whole, key, manifest)
+    assert_stems(stack, key, manifest)
 
 
-def test_the_content_type_makes_a_song_where_the_name_does_not(whole):
-    body = mp3(3.0)
-    whole.store.put_object(
-        "songs", "no suffix", io.BytesIO(body), len(body), content_type="audio/mpeg"
-    )
-    assert_stems(whole, "no suffix", whole.done("no suffix"))
-    whole.store.put_object("songs", "not a song", io.BytesIO(body), len(body))
-    whole.store.put_object("songs", "after it.mp3", io.BytesIO(body), len(body))
-    whole.done("after it.mp3")
-    assert not whole.manifest("not a song")
-    assert not whole.said("delivered", subject="not a song")
-    assert json.dumps(whole.api("GET", "/apiv1/jobs?key=not%20a%20song")["jobs"]) == "[]"
+def test_the_content_type_makes_a_song_where_the_name_does_not(stack):
+    stack.put_song("no suffix", mp3(3.0), content_type="audio/mpeg")
+    assert_stems(stack, "no suffix", stack.wait_for_manifest("no suffix"))
+    stack.put_song("not a song", mp3(3.0), content_type="application/octet-stream")
+    stack.put_song("after it.mp3", mp3(3.0))
+    stack.wait_for_manifest("after it.mp3")
+    assert not stack.manifest("not a song")
+    assert not stack.logged("delivered", subject="not a song")
+    assert json.dumps(stack.api("GET", "/apiv1/jobs?key=not%20a%20song")["jobs"]) == "[]"

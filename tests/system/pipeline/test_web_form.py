@@ -2,14 +2,14 @@
 
 from playwright.sync_api import expect
 
-from testing.machine import wait_until
 from testing.songs import SAMPLE, mp3
+from testing.waiting import wait_until
 
 
-def test_a_song_given_to_the_form_comes_back_as_stems_that_play(whole, page, picture, tmp_path):
+def test_a_song_given_to_the_form_comes_back_as_stems_that_play(stack, page, picture, tmp_path):
     song = tmp_path / "Black Mountain.mp3"
     song.write_bytes(mp3(6.0))
-    page.goto(whole.here.page)
+    page.goto(stack.environment.upload_url)
     page.locator("#files").set_input_files(song)
     card = page.locator("#songs .song")
     expect(card).to_have_attribute("data-state", "done", timeout=120_000)
@@ -26,24 +26,24 @@ def test_a_song_given_to_the_form_comes_back_as_stems_that_play(whole, page, pic
     picture("page")
     with page.expect_download() as download:
         card.get_by_role("link", name="Download vocals").click()
-    [job] = [j for j in whole.api("GET", "/apiv1/jobs")["jobs"] if j["key"].endswith(song.name)]
-    stem = whole.store.get_object("stems", f"{job['key']}/vocals.mp3").read()
+    [job] = [j for j in stack.api("GET", "/apiv1/jobs")["jobs"] if j["key"].endswith(song.name)]
+    stem = stack.store.get_object("stems", f"{job['key']}/vocals.mp3").read()
     with open(download.value.path(), "rb") as file:
         assert file.read() == stem
 
 
-def test_what_is_no_song_is_told_on_the_page(whole, page, tmp_path):
+def test_what_is_no_song_is_told_on_the_page(stack, page, tmp_path):
     letter = tmp_path / "letter.mp3"
     letter.write_text("dear listener")
-    page.goto(whole.here.page)
+    page.goto(stack.environment.upload_url)
     page.locator("#files").set_input_files(letter)
     card = page.locator("#songs .song")
     expect(card).to_have_attribute("data-state", "failed", timeout=60_000)
     expect(card.locator(".problem")).not_to_be_empty()
 
 
-def test_a_song_can_be_cancelled_on_the_page(whole, page):
-    page.goto(whole.here.page)
+def test_a_song_can_be_cancelled_on_the_page(stack, page):
+    page.goto(stack.environment.upload_url)
     page.locator("#files").set_input_files(SAMPLE)
     card = page.locator("#songs .song")
     expect(card).to_have_attribute("data-state", "running", timeout=60_000)

@@ -21,8 +21,8 @@ LONG = 13.0
 
 
 @pytest.fixture
-def asked(settings):
-    return Asked(settings["NATS_URL"])
+def asked(stack):
+    return Asked(stack)
 
 
 @pytest.fixture
