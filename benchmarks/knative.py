@@ -116,25 +116,27 @@ def beside(service: Service, rounds: int) -> None:
     """A song in a warm pod, and in the same function as a process of this machine."""
     inside, outside = [], []
     variables = {"MODEL": str(installation.full_model()), "OMP_NUM_THREADS": "2"}
-    with tempfile.TemporaryDirectory() as folder:
-        with running_stack(Path(folder) / "stack", "bridge", _FUNCTION, **variables) as stack:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), "bridge", _FUNCTION, **variables) as stack,
+    ):
 
-            def there(body: bytes) -> float:
-                key, begin = f"{next(_unlike)}.mp3", time.time()
-                stack.put_song(key, body)
-                stack.wait_for_manifest(key)
-                return time.time() - begin
+        def there(body: bytes) -> float:
+            key, begin = f"{next(_unlike)}.mp3", time.time()
+            stack.put_song(key, body)
+            stack.wait_for_manifest(key)
+            return time.time() - begin
 
-            def here(body: bytes) -> float:
-                begin = time.time()
-                service.done(service.put(body))
-                return time.time() - begin
+        def here(body: bytes) -> float:
+            begin = time.time()
+            service.done(service.put(body))
+            return time.time() - begin
 
-            there(_fresh(3))
-            for _ in range(rounds):
-                here(_fresh(3))  # so that a pod is there
-                inside.append(here(_fresh(_SONG_S)))
-                outside.append(there(_fresh(_SONG_S)))
+        there(_fresh(3))
+        for _ in range(rounds):
+            here(_fresh(3))  # so that a pod is there
+            inside.append(here(_fresh(_SONG_S)))
+            outside.append(there(_fresh(_SONG_S)))
     print(f"\na song of {_SONG_S} s from PUT to manifest, both warm, in turn")
     _row("in a pod", inside)
     _row("outside", outside)
