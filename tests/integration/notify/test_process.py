@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from cloudevents.conversion import to_binary
 from standardwebhooks import Webhook
 
 from microdemucs.bus import Bus
+from microdemucs.paths import ROOT
 from testing.function_process import function_process
 from tests.integration.notify.events import (
     CALLBACK_SECRET,
