@@ -19,12 +19,12 @@ import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
 
-from functions.separate.audio.decoder import DecodedSong, decoded
+from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.engine import Floats
 from functions.separate.engine.openvino_backend.engine import precisions
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.settings import ModelSettings
-from functions.separate.stems import estimates, planned
+from functions.separate.stems import make_plan, separate_song
 from microdemucs.options import Options
 
 
@@ -60,13 +60,15 @@ def _ours(path: Path, folder: Path) -> Floats:
     models = ModelRegistry(ModelSettings(default=str(folder.resolve())))
     model = models.load(models.choose(""))
     with _song(path) as song:
-        blocks = estimates(song, planned(model, song.length, Options(), ""), lambda share: None)
+        blocks = separate_song(
+            song, make_plan(model, song.length, Options(), ""), lambda share: None
+        )
         return np.concatenate(list(blocks), axis=-1)
 
 
 @contextmanager
 def _song(path: Path) -> Iterator[DecodedSong]:
-    with path.open("rb") as file, decoded(file, 600.0, lambda share: None) as song:
+    with path.open("rb") as file, decode(file, 600.0, lambda share: None) as song:
         yield song
 
 

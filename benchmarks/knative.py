@@ -61,8 +61,8 @@ def cold(service: Service, rounds: int) -> None:
             manifest = service.done(key)
             pod, lines = _pod_of(manifest["job"], watch.seen)
             seen = watch.seen[pod]
-            at = {line["event"]: line["at"] for line in lines if line["event"] != "started"}
-            begun = next(line["at"] for line in lines if line["event"] == "started")
+            at = {line["event"]: line["at"] for line in lines if line["event"] != "job started"}
+            begun = next(line["at"] for line in lines if line["event"] == "job started")
             first_block = begun + manifest["timings"]["first_block"]
             moments = [
                 ("PUT", begin, put),
@@ -91,7 +91,7 @@ def warm(service: Service, rounds: int) -> None:
         manifest = service.done(key)
         _, lines = _pod_of(manifest["job"], pods(_FUNCTION))
         mine = [line for line in lines if line.get("job") == manifest["job"]]
-        took.append(next(line["at"] for line in mine if line["event"] == "started") - put)
+        took.append(next(line["at"] for line in mine if line["event"] == "job started") - put)
     print(f"\nfrom a finished PUT to the song's begin, warm, {len(took)} songs")
     _row("PUT to call", took)
 

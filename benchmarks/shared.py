@@ -70,7 +70,7 @@ def long(service: Service, _: int) -> None:
     began = {line["range"]: line["at"] for line in ours if line["event"] == "range started"}
     requests = [line["at"] - began[line["range"]] for line in ours if line["event"] == "range done"]
     last = max(line["at"] for line in ours if line["event"] == "range done")
-    joining = next(line["at"] for line in ours if line["event"] == "done") - last
+    joining = next(line["at"] for line in ours if line["event"] == "job done") - last
     print(f"\n{_MIX_S} s of audio with htdemucs_tiny, a range at a time, a request at most 600 s")
     print(
         f"  all of it {took:.0f} s: {len(requests)} ranges, {statistics.median(requests):.0f} s "
@@ -108,12 +108,12 @@ def _costs(job: str, put: float, seconds: float) -> Costs:
     lines = [
         line for pod in pods("separate") for line in said(pod, "separate") if line.get("job") == job
     ]
-    asked = next(line["at"] for line in lines if line["event"] == "divided")
+    asked = next(line["at"] for line in lines if line["event"] == "ranges requested")
     began = {line["range"]: line["at"] for line in lines if line["event"] == "range started"}
     done = {line["range"]: line for line in lines if line["event"] == "range done"}
     separating = [line["timings"]["separating"] for line in done.values()]
     windows = seconds / _WINDOW_S / len(done)
-    end = next(line["at"] for line in lines if line["event"] == "done")
+    end = next(line["at"] for line in lines if line["event"] == "job done")
     return Costs(
         window=statistics.median(separating) / windows,
         request=statistics.median(

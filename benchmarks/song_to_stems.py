@@ -9,17 +9,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from functions.separate.audio.decoder import decoded
+from functions.separate.audio.decoder import decode
 from functions.separate.engine import Engine, Floats, Model
 from functions.separate.engine.registry import ModelRegistry
-from functions.separate.output.stems_writer import writing
-from functions.separate.stems import estimates, planned, wanted
+from functions.separate.output.stems_writer import open_stems
+from functions.separate.stems import choose_stems, make_plan, separate_song
 from microdemucs.options import Options
-
-if TYPE_CHECKING:
-    from functions.separate.output.stem_store import StemStore
 
 _LONGEST_S = 7200.0
 
@@ -88,19 +85,19 @@ def separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
     """As functions.separate.job_runner does it; what it took."""
     began, cpu = time.monotonic(), _cpu()
     first_block, options, go_on = 0.0, Options(), _nothing
-    with path.open("rb") as file, decoded(file, _LONGEST_S, go_on) as song:
+    with path.open("rb") as file, decode(file, _LONGEST_S, go_on) as song:
         loaded = loading.result()
         model, used = loaded.model, loaded.used
         network, windows = used.seconds, used.windows
-        shelf = cast("StemStore", _Folder(into))
-        with writing(shelf, wanted(model, options), options, song.length) as files:
-            plan = planned(model, song.length, options, "")
-            for block in estimates(song, plan, go_on):
+        stems = choose_stems(model, options)
+        with open_stems(_Folder(into), stems, options, song.length) as writer:
+            plan = make_plan(model, song.length, options, "")
+            for block in separate_song(song, plan, go_on):
                 first_block = first_block or time.monotonic()
-                files.write(block)
-            files.wait()
-            files.finish_loud(go_on)
-            files.finish()
+                writer.write(block)
+            writer.wait()
+            writer.reencode(go_on)
+            writer.finish()
     return {
         "began": began,
         "first_block": first_block,
@@ -122,34 +119,34 @@ def _cpu() -> float:
 
 
 class _Folder:
-    """In the place of functions.separate.output.stem_store's bucket."""
+    """A folder that stems are written to: a functions.separate.output.destination.Destination."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._path = path
 
-    def stem_key(self, name: str) -> str:
-        return name
+    def stem_key(self, file_name: str) -> str:
+        return file_name
 
     def upload(self, key: str, content_type: str, file: BinaryIO) -> "_Copied":
         return _Copied(self._path / key, file)
 
-    def pieces(self, name: str, file: BinaryIO) -> "_Unheard":
-        return _Unheard()
+    def preview(self, file_name: str, file: BinaryIO) -> "_NoPreview":
+        return _NoPreview()
 
 
 class _Copied:
-    """In the place of an upload: a stem is copied when it is done."""
+    """A stem that is copied into the folder when it is finished."""
 
     def __init__(self, into: Path, file: BinaryIO) -> None:
         self._into = into
         self._file = file
 
     def grown(self, size: int) -> None:
-        """It is copied at its end."""
+        """Do nothing: the stem is copied at the end."""
 
     def abort(self) -> None:
-        """Nothing is there yet."""
+        """Do nothing: nothing is copied yet."""
 
     def finish(self) -> int:
         self._file.seek(0)
@@ -158,8 +155,8 @@ class _Copied:
         return self._into.stat().st_size
 
 
-class _Unheard:
-    """In the place of the pieces of a stem that is not done: nobody listens."""
+class _NoPreview:
+    """No preview: nobody listens."""
 
     def grown(self, size: int, encoded: int) -> None:
-        """Nobody does."""
+        """Do nothing."""

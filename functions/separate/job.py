@@ -1,62 +1,86 @@
-"""What one event asks for. Pure: nothing is read or written here."""
+"""What one event requests. Pure: nothing is read or written here."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from cloudevents.http import CloudEvent
 
+from functions.separate.keys import LONGEST_SONG_KEY
 from microdemucs.events import RANGE, MalformedMessage, ObjectCreated, object_from_record
 from microdemucs.jobs import job_id
+from microdemucs.manifest import BadDocument, StoredSong
+from microdemucs.messages import RangeRequest
 from microdemucs.options import Options
 from microdemucs.problems import Problem, Rejected
 
-# S3 allows keys of 1024 bytes, and a stem's name comes after the song's.
-_LONGEST_KEY = 1000
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRange:
+    """A range of the song is requested in a form that this version cannot read.
+
+    Another version of this program wrote the message. `reason` says what cannot be read.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One separation. `trace` is the 32 hex digits of the event's W3C trace, or "".
 
-    `part` is what the event says where it asks for a range of the song only.
+    `range_request` is set if the event requests one range of the song, not all of it.
     """
 
     id: str
     song: ObjectCreated
     trace: str
     callback: str
-    part: dict[str, Any] | None = None
+    range_request: RangeRequest | UnreadableRange | None = None
 
     @staticmethod
     def of(event: CloudEvent) -> "Job":
-        """Raises Problem where the event does not speak of a new object."""
-        said: Any = event.get_data()
+        """Return the job that an event requests.
+
+        Raises Problem (no-song) if the event does not describe a newly created object.
+        """
+        data: Any = event.get_data()
+        is_range = event["type"] == RANGE
         try:
-            part = said if event["type"] == RANGE else None
-            song = object_from_record(said["song"] if part else said)
+            song = object_from_record(data["song"] if is_range else data)
         except (MalformedMessage, TypeError, KeyError) as error:
-            raise Problem(400, "no-song", "The event speaks of no new object") from error
-        parts = str(event.get_attributes().get("traceparent", "")).split("-")
-        trace = parts[1] if len(parts) >= 4 else ""
-        return Job(job_id(song), song, trace, song.metadata.get("callback", ""), part)
+            raise Problem(
+                400, "no-song", "The event does not describe a newly created object"
+            ) from error
+        traceparent = str(event.get_attributes().get("traceparent", "")).split("-")
+        trace = traceparent[1] if len(traceparent) >= 4 else ""
+        request = _read_range_request(data) if is_range else None
+        return Job(job_id(song), song, trace, song.metadata.get("callback", ""), request)
 
     def options(self) -> Options:
-        """Raises Rejected, of which BadOption is one."""
-        if len(self.song.key.encode()) > _LONGEST_KEY:
+        """Return the song's options. Raises Rejected (key-too-long, bad-option)."""
+        size = len(self.song.key.encode())
+        if size > LONGEST_SONG_KEY:
             raise Rejected(
                 "key-too-long",
-                "The song's key leaves no room for its stems' names",
-                f"it has {len(self.song.key.encode())} bytes; {_LONGEST_KEY} are accepted",
+                "The song's key is too long: the names of its stems come after it",
+                f"it has {size} bytes; up to {LONGEST_SONG_KEY} are accepted",
             )
         return Options.of_metadata(self.song.metadata)
 
-    def described(self) -> dict[str, Any]:
-        """The song as manifest.json and failure.json name it."""
+    def stored_song(self) -> StoredSong:
+        """Return the song as result documents and messages describe it."""
         song = self.song
-        return {
-            "bucket": song.bucket,
-            "key": song.key,
-            "etag": song.etag,
-            "version": song.version,
-            "size": song.size,
-        }
+        return StoredSong(
+            bucket=song.bucket,
+            key=song.key,
+            etag=song.etag,
+            version=song.version,
+            size=song.size,
+        )
+
+
+def _read_range_request(data: Any) -> RangeRequest | UnreadableRange:
+    try:
+        return RangeRequest.from_data(data)
+    except BadDocument as error:
+        return UnreadableRange(str(error))

@@ -1,256 +1,369 @@
-"""The life of one job, from the event to its mark beside the song."""
+"""Run one job, from its event to its result document."""
 
 import contextvars
-import json
 import logging
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import BinaryIO
 
-from functions.separate.audio import download
-from functions.separate.audio.decoder import decoded
-from functions.separate.context import Context, retry_when_out_of_resources
-from functions.separate.engine import Model
+from msgspec import UNSET, UnsetType, structs
+
+from functions.separate import reuse
+from functions.separate.audio.decoder import DecodedSong, decode
+from functions.separate.audio.download import ensure_unchanged, fetch
+from functions.separate.context import Context
+from functions.separate.engine import Floats, Model
+from functions.separate.engine.overlap_add import Plan
 from functions.separate.engine.registry import ModelRegistry, Weights
 from functions.separate.job import Job
+from functions.separate.keys import fits
 from functions.separate.lease import Lease
-from functions.separate.output.stem_store import Document, StemStore
-from functions.separate.output.stems_writer import writing
+from functions.separate.on_progress import OnProgress
+from functions.separate.output.stem_store import StemStore
+from functions.separate.output.stems_writer import open_stems
 from functions.separate.progress import Cancelled, ProgressReporter
-from functions.separate.ranges.coordinator import Divided
-from functions.separate.stems import estimates, planned, wanted
-from microdemucs.bus import CANCELS, JOBS, RESULTS, STARTED_SUBJECT
-from microdemucs.jobs import JobRecord, JobState, options_hash
-from microdemucs.manifest import failure_key
+from functions.separate.ranges.coordinator import RangeCoordinator
+from functions.separate.resources import retry_when_out_of_resources
+from functions.separate.stems import choose_stems, make_plan, separate_song
+from microdemucs.bus import CANCELS, JOBS, STARTED_SUBJECT
+from microdemucs.jobs import JobRecord, JobState
+from microdemucs.manifest import (
+    Failure,
+    Manifest,
+    ModelInfo,
+    SeparatedSong,
+    StemEntry,
+    failure_key,
+)
+from microdemucs.messages import Started
 from microdemucs.options import Options
 from microdemucs.problems import Rejected, RetryLater, now
 from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
 
-_LONGEST_KEY = 1024  # bytes, in S3
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stems and the manifest are in the output bucket."""
+
+    manifest: Manifest
 
 
-def run_job(job: Job, tools: Context) -> None:
-    """Do what is left to do for `job`; when this returns, the event is dealt with.
+@dataclass(frozen=True, slots=True)
+class JobRejected:
+    """The job can never succeed, or was cancelled."""
 
-    Raises RetryLater where it must come again.
+    problem: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The song was removed, or replaced by another version, while the job was running."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForRanges:
+    """The song is divided, and ranges without a result have been requested."""
+
+
+Outcome = Done | JobRejected | Superseded | WaitingForRanges
+
+
+def run_job(job: Job, context: Context) -> None:
+    """Do what is left to do for `job`. If this returns, the event has been handled.
+
+    Raises RetryLater if the event must come again.
     """
-    lease = Lease(tools.bus, job.song.key, owner=job.id)
+    lease = Lease(context.bus, job.song.key, owner=job.id)
     lease.take()
     try:
         with retry_when_out_of_resources():
-            JobRunner(job, tools, lease).run()
+            JobRunner(job, context, lease).run()
     finally:
         lease.release()
 
 
-def _meanwhile(models: ModelRegistry, weights: Weights) -> Future[Model]:
-    """Load a model while its song is fetched and decoded."""
-    thread = ThreadPoolExecutor(1)
-    # so that its lines too say which job
-    loading = thread.submit(contextvars.copy_context().run, models.load, weights)
-    thread.shutdown(wait=False)
-    return loading
-
-
 class JobRunner:
-    def __init__(self, job: Job, tools: Context, lease: Lease) -> None:
+    """One run of a job, by the process that has the song's lease."""
+
+    def __init__(self, job: Job, context: Context, lease: Lease) -> None:
         self.job = job
-        self.tools = tools
+        self.context = context
         self.lease = lease
-        self.shelf = StemStore(tools.store, tools.stems, job)
-        self.division = tools.division(job)
-        self.record = self._last_record()
-        self.report = ProgressReporter(tools.bus, lease, self.record, tools.grace)
+        self.songs = context.songs(job.song.bucket)
+        self.stem_store = StemStore(context.stems, job)
+        self.coordinator = RangeCoordinator(
+            job, context.stems, context.bus, context.range_seconds, context.song_concurrency
+        )
+        self.record = self._read_record()
+        self.progress = ProgressReporter(context.bus, lease, self.record, context.grace_seconds)
 
     def run(self) -> None:
+        """Bring the job to an outcome and record it. Raises RetryLater."""
         try:
-            if done := self.shelf.done():
-                self._already_done(done)
-            elif failure := self.shelf.refused():
-                self._already_refused(failure)
+            if manifest := self.stem_store.read_own_manifest():
+                self._record_done_before(manifest)
+            elif failure := self.stem_store.read_own_failure():
+                self._record_failed_before(failure)
             else:
-                self._work()
-            self.division.end()
-        except Divided:
-            self.report.state(JobState.RUNNING)
+                self._separate_and_record()
         finally:
-            if not self.lease.lost.is_set():  # then they are another's
+            if not self.lease.lost.is_set():  # otherwise the previews are another process's
                 with suppress(RetryLater, ObjectChanged):
-                    self.shelf.clear_pieces()
+                    self.stem_store.remove_previews()
 
-    def _last_record(self) -> JobRecord:
+    def _read_record(self) -> JobRecord:
+        """Return the record of this run, with what an earlier run knew."""
         record = JobRecord.of(self.job.song, trace=self.job.trace)
-        found = self.tools.bus.get(JOBS, self.job.id)
-        if found and found.value:
-            last = JobRecord.read(found.value)
-            record.created, record.started = last.created, last.started
-            record.trace = record.trace or last.trace
+        entry = self.context.bus.get(JOBS, self.job.id)
+        if entry and entry.value:
+            earlier = JobRecord.read(entry.value)
+            record.created, record.started = earlier.created, earlier.started
+            record.trace = record.trace or earlier.trace
         return record
 
-    def _work(self) -> None:
+    def _separate_and_record(self) -> None:
         try:
-            try:
-                with self.report.running():
-                    manifest = self._separate()
-                self._tell_done(manifest)
-            except Rejected as refused:
-                self._refuse(refused)
-        except ObjectChanged:
-            log.info("superseded")
-            self.report.state(JobState.SUPERSEDED)
-        except Divided:
-            raise
+            match self._outcome():
+                case Done(manifest):
+                    self._record_done(manifest)
+                case JobRejected(problem):
+                    self._record_rejected(problem)
+                case Superseded():
+                    log.info("job superseded: its song was removed or replaced")
+                    self._end(JobState.SUPERSEDED)
+                case WaitingForRanges():
+                    self.progress.set_state(JobState.RUNNING)
         except Exception:  # the event comes again
             self.record.progress = 0.0
-            self.report.state(JobState.WAITING)
+            self.progress.set_state(JobState.WAITING)
             raise
 
-    def _separate(self) -> Document:
-        """The manifest, once it is in the store. Raises Divided."""
+    def _outcome(self) -> Outcome:
+        try:
+            with self.progress.running():
+                manifest = self._separate()
+        except Rejected as problem:
+            return Superseded() if self._song_was_replaced() else JobRejected(problem)
+        except ObjectChanged:
+            return Superseded()
+        return Done(manifest) if manifest else WaitingForRanges()
+
+    def _song_was_replaced(self) -> bool:
+        """Whether the song was removed or overwritten since its event. Raises RetryLater."""
+        try:
+            ensure_unchanged(self.songs, self.job.song)
+        except ObjectChanged:
+            return True
+        return False
+
+    def _separate(self) -> Manifest | None:
+        """Return the manifest, which is in the store then; None if ranges have been requested.
+
+        Raises ObjectChanged if the song was removed or overwritten, Rejected, RetryLater.
+        """
         options = self.job.options()
-        weights = self.tools.models.choose(options.model)
-        loading = _meanwhile(self.tools.models, weights)
+        weights = self.context.models.choose(options.model)
+        loading = _load_in_background(self.context.models, weights)
         self._start(weights)
-        # nameless: nothing is left of it however the process ends
+        # the file has no name: nothing is left of it, however the process ends
         with tempfile.TemporaryFile() as file:
-            with self.report.phase("downloading") as step:
-                song, limit = self.job.song, self.tools.max_bytes
-                sha256 = download.fetch(self.tools.store, song, file, limit, step)
+            with self.progress.phase("downloading") as on_progress:
+                limit = self.context.max_song_bytes
+                sha256 = fetch(self.songs, self.job.song, file, limit, on_progress)
             self.record.song = {"sha256": sha256}
-            result = f"{sha256}.{options_hash(options)}"
-            reused = self._reuse(result, options, weights)
-            made = reused or self._make(file, options, loading)
-        song_known = self.job.described() | self.record.song
-        model = {"name": weights.name} | ({"note": weights.note} if weights.note else {})
-        manifest = self._document() | made | {"song": song_known, "model": model}
-        manifest |= {"warnings": self.record.warnings, "timings": self.report.timings}
-        manifest["finished"] = now()
-        self.shelf.finish(manifest)
-        if self.tools.bus.is_up:
-            with suppress(RetryLater):  # the next one with this song does the work again
-                where = {"key": self.job.song.key, "job": self.job.id}
-                self.tools.bus.put(RESULTS, result, json.dumps(where).encode())
+            stems = self._reuse(sha256, options, weights) or self._write(file, options, loading)
+        if not stems:
+            return None
+        manifest = self._manifest(sha256, stems, weights)
+        self.stem_store.finish(manifest)
+        finished = reuse.FinishedJob(key=self.job.song.key, job=self.job.id)
+        reuse.remember(self.context.bus, sha256, options, finished)
         return manifest
 
     def _start(self, weights: Weights) -> None:
+        """Record that the job runs; publish that too if it has not run before."""
         record = self.record
-        told_before, record.started = bool(record.started), now()
+        is_first_run, record.started = not record.started, now()
         record.state, record.model = JobState.RUNNING, weights.name
         if weights.note:
             record.warnings = [f"{weights.name}: {weights.note}"]
             log.warning("limited quality", extra={"model": weights.name, "note": weights.note})
-        if not told_before:
-            members = ("job", "song", "options", "started", "trace")
-            said = {name: self._document()[name] for name in members} | {"model": weights.name}
-            message = json.dumps(said, ensure_ascii=False).encode()
-            self.tools.bus.publish(STARTED_SUBJECT, message, f"{self.job.id}:started")
-        log.info("started", extra={"key": self.job.song.key, "options": record.options})
+        if is_first_run:
+            message = Started(
+                job=self.job.id,
+                song=self.job.stored_song(),
+                options=record.options,
+                model=weights.name,
+                started=record.started,
+                trace=record.trace,
+            )
+            self.context.bus.publish(STARTED_SUBJECT, message.write(), f"{self.job.id}:started")
+        log.info("job started", extra={"key": self.job.song.key, "options": record.options})
 
-    def _reuse(self, result: str, options: Options, weights: Weights) -> dict[str, Any] | None:
-        """What another job made of the same audio with the same options, copied; or None."""
-        found = self.tools.bus.get(RESULTS, result)
-        if not found or not found.value:
+    def _reuse(self, sha256: str, options: Options, weights: Weights) -> "_Stems | None":
+        """Copy what another job made of the same audio with the same options and model, if any.
+
+        Raises ObjectChanged if the song itself was removed or overwritten.
+        """
+        earlier = reuse.find(self.context.bus, sha256, options)
+        manifest = self.stem_store.read_manifest(earlier.key) if earlier else None
+        if not earlier or not manifest:
             return None
-        where = json.loads(found.value)
-        there = self.shelf.manifest(where["key"])
-        if not there or not self._is_same(there, where["job"], options, weights):
+        expected = (earlier.job, sha256, options.changed(), weights.name)
+        if expected != (
+            manifest.job,
+            manifest.song.sha256,
+            manifest.options,
+            manifest.model.name,
+        ):
             return None
-        with self.report.phase("uploading"):
+        with self.progress.phase("uploading"):
             try:
-                download.ensure_current(self.tools.store, self.job.song)
-                stems = self.shelf.copy(there["stems"])
-            except ObjectChanged:  # the song itself, or the stems since they were looked at
-                download.ensure_current(self.tools.store, self.job.song)
+                ensure_unchanged(self.songs, self.job.song)
+                copies = self.stem_store.copy(manifest.stems)
+            except ObjectChanged:  # of the song itself, or of the other job's stems
+                ensure_unchanged(self.songs, self.job.song)
                 return None
-        again = self.shelf.manifest(where["key"])
-        if not again or again["job"] != where["job"]:  # overwritten while it was copied
+        after_copying = self.stem_store.read_manifest(earlier.key)
+        if not after_copying or after_copying.job != earlier.job:  # overwritten meanwhile
             return None
-        self.record.song = self.record.song | {"seconds": there["song"]["seconds"]}
-        log.info("reused", extra={"from": where["key"]})
-        return {"stems": stems, "reused_from": where["key"]}
+        log.info("stems reused", extra={"from": earlier.key})
+        return _Stems(copies, manifest.song.seconds, reused_from=earlier.key)
 
-    def _is_same(self, manifest: Document, job: str, options: Options, weights: Weights) -> bool:
-        """Whether a manifest is what it was when it was noted, and by today's default model."""
-        said = manifest["job"], manifest["options"], manifest["model"]["name"]
-        heard = manifest["song"].get("sha256")
-        return (*said, heard) == (job, options.changed(), weights.name, self.record.song["sha256"])
-
-    def _make(self, file: BinaryIO, options: Options, loading: Future[Model]) -> dict[str, Any]:
-        report = self.report
-        with ExitStack() as opened:
-            with report.phase("decoding") as step:
-                song = opened.enter_context(decoded(file, self.tools.max_seconds, step))
+    def _write(self, file: BinaryIO, options: Options, loading: Future[Model]) -> "_Stems | None":
+        """Separate the song and write its stems; None if ranges have been requested."""
+        progress = self.progress
+        with ExitStack() as stack:
+            with progress.phase("decoding") as on_progress:
+                limit = self.context.max_song_seconds
+                song = stack.enter_context(decode(file, limit, on_progress))
             self.record.song = self.record.song | {"seconds": round(song.seconds, 3)}
             self.record.warnings = [*self.record.warnings, *song.warnings]
-            self.shelf.clear_pieces()  # of one that was killed
-            with report.phase("separating") as step:
+            self.stem_store.remove_previews()  # of a run that was killed
+            with progress.phase("separating") as on_progress:
                 model = loading.result()
-                stems = wanted(model, options)
-                plan = planned(model, song.length, options, self.job.id)
-                blocks = self.division.blocks(song, plan) or estimates(song, plan, step)
-                files = opened.enter_context(
-                    writing(self.shelf, stems, options, song.length, self.tools.mp3_quality)
+                stems = choose_stems(model, options)
+                plan = make_plan(model, song.length, options, self.job.id)
+                blocks = self._blocks(song, plan, on_progress)
+                if blocks is None:
+                    return None
+                quality = self.context.mp3_quality
+                writer = stack.enter_context(
+                    open_stems(self.stem_store, stems, options, song.length, quality)
                 )
                 for block in blocks:
-                    report.block()
-                    files.write(block)
-                    report.again = song.seconds * len(files.loud)
-                files.wait()
-            with report.phase("uploading") as step:
-                files.finish_loud(step)
-                download.ensure_current(self.tools.store, self.job.song)
-                return {"stems": files.finish()}
+                    progress.block_separated()
+                    writer.write(block)
+                    progress.set_reencode_seconds(song.seconds * len(writer.needing_reencoding))
+                writer.wait()
+            with progress.phase("uploading") as on_progress:
+                writer.reencode(on_progress)
+                ensure_unchanged(self.songs, self.job.song)
+                return _Stems(writer.finish(), round(song.seconds, 3))
 
-    def _document(self) -> Document:
-        """What manifest.json and failure.json both say."""
-        return {
-            "job": self.job.id,
-            "trace": self.record.trace,
-            "song": self.job.described(),
-            "options": self.record.options,
-            "callback": self.job.callback,
-            "created": self.record.created,
-            "started": self.record.started,
-        }
+    def _blocks(
+        self, song: DecodedSong, plan: Plan, on_progress: OnProgress
+    ) -> Iterator[Floats] | None:
+        """Return the song's sources, block by block; None if ranges have been requested."""
+        ranges = self.coordinator.divide(plan)
+        if len(ranges) == 1:
+            return separate_song(song, plan, on_progress)
+        if self.coordinator.request_missing(ranges, song.audio):
+            return None
+        return self.coordinator.join(ranges, plan, song.normalization)
 
-    def _refuse(self, refused: Rejected) -> None:
-        cancelled = isinstance(refused, Cancelled)
-        document = self._document() | {"finished": now()}
-        if len(failure_key(self.job.song.key).encode()) <= _LONGEST_KEY:
-            download.ensure_current(self.tools.store, self.job.song)
-            self.shelf.refuse(refused, document)
-        self.record.problem, self.record.finished = refused.body(), document["finished"]
-        self.report.state(JobState.CANCELLED if cancelled else JobState.FAILED)
-        log.info("refused", extra={"kind": refused.kind, "why": refused.detail})
-        if cancelled:  # it is told; the same song may be sent again
-            with suppress(RetryLater):
-                self.tools.bus.delete(CANCELS, self.job.id)
+    def _manifest(self, sha256: str, stems: "_Stems", weights: Weights) -> Manifest:
+        song = structs.asdict(self.job.stored_song())
+        return Manifest(
+            job=self.job.id,
+            trace=self.record.trace,
+            song=SeparatedSong(**song, sha256=sha256, seconds=stems.seconds),
+            options=self.record.options,
+            callback=self.job.callback,
+            created=self.record.created,
+            started=self.record.started,
+            stems=stems.entries,
+            reused_from=stems.reused_from,
+            model=ModelInfo(weights.name, weights.note or UNSET),
+            warnings=self.record.warnings,
+            timings=self.progress.timings,
+            finished=now(),
+        )
 
-    def _already_done(self, manifest: Document) -> None:
-        if self.job.callback and self.job.callback != manifest["callback"]:
-            manifest |= {"callback": self.job.callback, "finished": now()}
-            self.shelf.mark(manifest)  # so that its owner is told
-        log.info("done before", extra={"key": self.job.song.key})
-        self._tell_done(manifest)
+    def _failure(self, problem: Rejected) -> Failure:
+        return Failure(
+            problem=problem.body(),
+            job=self.job.id,
+            trace=self.record.trace,
+            song=self.job.stored_song(),
+            options=self.record.options,
+            callback=self.job.callback,
+            created=self.record.created,
+            started=self.record.started,
+            finished=now(),
+        )
 
-    def _already_refused(self, failure: Document) -> None:
-        log.info("refused before", extra={"key": self.job.song.key})
-        self.record.problem = {
-            name: failure[name] for name in ("type", "title", "status", "detail") if name in failure
-        }
-        self.record.started, self.record.finished = failure["started"], failure["finished"]
-        cancelled = failure["type"].endswith(":cancelled")
-        self.report.state(JobState.CANCELLED if cancelled else JobState.FAILED)
-
-    def _tell_done(self, manifest: Document) -> None:
-        record, song = self.record, manifest["song"]
+    def _record_done(self, manifest: Manifest) -> None:
+        record, song = self.record, manifest.song
         record.progress = 1.0
-        record.started, record.finished = manifest["started"], manifest["finished"]
-        record.model, record.warnings = manifest["model"]["name"], manifest["warnings"]
-        record.song = {name: song[name] for name in ("sha256", "seconds")}
-        record.stems = [stem["key"].rsplit("/", 1)[1] for stem in manifest["stems"]]
-        self.report.state(JobState.DONE)
-        log.info("done", extra={"timings": manifest["timings"]})
+        record.started, record.finished = manifest.started, manifest.finished
+        record.model, record.warnings = manifest.model.name, manifest.warnings
+        record.song = {"sha256": song.sha256, "seconds": song.seconds}
+        record.stems = [stem.file for stem in manifest.stems]
+        self._end(JobState.DONE)
+        log.info("job done", extra={"timings": manifest.timings})
+
+    def _record_done_before(self, manifest: Manifest) -> None:
+        callback = self.job.callback
+        if callback and callback != manifest.callback:  # the new callback must be called too
+            manifest = structs.replace(manifest, callback=callback, finished=now())
+            self.stem_store.write_manifest(manifest)
+        log.info("job was done before", extra={"key": self.job.song.key})
+        self._record_done(manifest)
+
+    def _record_rejected(self, problem: Rejected) -> None:
+        failure = self._failure(problem)
+        if fits(failure_key(self.job.song.key)):
+            self.stem_store.fail(failure)
+        self.record.problem, self.record.finished = failure.problem, failure.finished
+        is_cancelled = isinstance(problem, Cancelled)
+        self._end(JobState.CANCELLED if is_cancelled else JobState.FAILED)
+        event = "job cancelled" if is_cancelled else "job rejected"
+        log.info(event, extra={"kind": problem.kind, "why": problem.detail})
+        if is_cancelled:  # the same song may be sent again, and is separated then
+            with suppress(RetryLater):
+                self.context.bus.delete(CANCELS, self.job.id)
+
+    def _record_failed_before(self, failure: Failure) -> None:
+        log.info("job had failed before", extra={"key": self.job.song.key})
+        self.record.problem = failure.problem
+        self.record.started, self.record.finished = failure.started, failure.finished
+        self._end(JobState.CANCELLED if failure.is_cancelled else JobState.FAILED)
+
+    def _end(self, state: JobState) -> None:
+        """Publish the job's last state, and delete the results of its ranges."""
+        self.progress.set_state(state)
+        self.coordinator.clean_up()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stems:
+    """The stems in the output bucket, and the length of the song in seconds."""
+
+    entries: list[StemEntry]
+    seconds: float
+    reused_from: str | UnsetType = UNSET
+
+
+def _load_in_background(models: ModelRegistry, weights: Weights) -> Future[Model]:
+    """Load a model while its song is downloaded and decoded."""
+    thread = ThreadPoolExecutor(1)
+    context = contextvars.copy_context()  # so that the thread's log lines name the job too
+    loading = thread.submit(context.run, models.load, weights)
+    thread.shutdown(wait=False)
+    return loading

@@ -1,6 +1,7 @@
-"""The right to write beside a song: one holder at a time, who says every few seconds that it lives.
+"""The exclusive lease on writing a song's results: renewed every 4 s, expires after 15 s.
 
-The key-value bucket `leases` forgets an entry after 15 s, so a killed process frees its song.
+Leases are entries of the key-value bucket `leases`, which deletes an entry that is not renewed: a
+process that is killed frees its song.
 """
 
 import threading
@@ -11,13 +12,13 @@ from microdemucs.bus import LEASES, Bus, RevisionConflict
 from microdemucs.jobs import song_digest
 from microdemucs.problems import RetryLater
 
-REFRESH_S = 4.0
-_WAIT_S = 5.0
-_ASK_AGAIN_S = 0.25
+RENEW_S = 4.0
+_MAX_WAIT_S = 5.0
+_RETRY_S = 0.25
 
 
 class Lease:
-    """Held from `take` to `release`; `lost` is set where another has it since."""
+    """Held from `take` to `release`; `lost` is set if another process has taken it since."""
 
     def __init__(self, bus: Bus, song_key: str, owner: str) -> None:
         self._bus = bus
@@ -27,32 +28,38 @@ class Lease:
         self.lost = threading.Event()
 
     def take(self) -> None:
-        """Wait a little for it. Raises RetryLater where another keeps it, or the bus is away."""
-        until = time.monotonic() + _WAIT_S
+        """Take the lease, and wait up to 5 s for it.
+
+        Raises RetryLater if another process keeps it, or the bus is away.
+        """
+        deadline = time.monotonic() + _MAX_WAIT_S
         while True:
             try:
                 self._revision = self._bus.create(LEASES, self._key, self._owner)
             except RevisionConflict:
-                if time.monotonic() > until:
-                    raise RetryLater(
-                        "song-busy", "Another process works on this song", busy=True
-                    ) from None
-                time.sleep(_ASK_AGAIN_S)
+                if time.monotonic() > deadline:
+                    raise song_busy() from None
+                time.sleep(_RETRY_S)
             else:
                 return
 
-    def refresh(self) -> None:
-        """Say that the holder lives. Raises RetryLater where the bus is away."""
+    def renew(self) -> None:
+        """Renew the lease, or set `lost`. Raises RetryLater if the bus is away."""
         try:
             self._revision = self._bus.update(LEASES, self._key, self._owner, self._revision)
-        except RevisionConflict:  # it ran out, while the bus or this process stood still
+        except RevisionConflict:  # it expired while the bus or this process stood still
             try:
                 self._revision = self._bus.create(LEASES, self._key, self._owner)
             except RevisionConflict:
                 self.lost.set()
 
     def release(self) -> None:
-        """Let the next one in at once; where the bus is away the entry runs out by itself."""
+        """Release the lease at once. If the bus is away, the lease expires by itself."""
         if self._bus.is_up and not self.lost.is_set():
             with suppress(RetryLater):
                 self._bus.delete(LEASES, self._key)
+
+
+def song_busy() -> RetryLater:
+    """Return the problem that another process has the song's lease."""
+    return RetryLater("song-busy", "Another process is separating this song", busy=True)

@@ -1,7 +1,7 @@
 """The separate function: a song in the input bucket becomes stems in the output bucket.
 
-A process separates one song at a time, since two at once would take longer than one after the
-other. While it is busy it answers 429.
+A process separates one song at a time: two at once would take longer than one after the other.
+While it is busy it answers 429.
 """
 
 import threading
@@ -29,9 +29,11 @@ def separate(event: CloudEvent) -> None:
     """Separate the song that the event names, or one range of a long song."""
     service.answer_without_content()
     job = Job.of(event)
-    run = run_range if job.part else run_job
     with one_song_at_a_time(), logs.context(job=job.id, trace=job.trace):
-        run(job, context())
+        if job.range_request:
+            run_range(job, job.range_request, context())
+        else:
+            run_job(job, context())
 
 
 @contextmanager

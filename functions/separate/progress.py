@@ -1,8 +1,7 @@
-"""What a job tells while it runs, and what it must hear: a thread of its own for both.
+"""Background thread: publishes a job's progress every second, renews the lease, and watches for
+cancellation, a lost lease and shutdown.
 
-The job's line in the key-value bucket is a view, so a bus that is away holds up nothing. In the
-other direction `check` ends the work where it was cancelled, where another process holds the song
-now, and where this one must stop before it could finish.
+The job record is only a view, so a bus that is away does not stop the work.
 """
 
 import contextvars
@@ -12,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from functions.separate.lease import REFRESH_S, Lease
+from functions.separate.lease import RENEW_S, Lease, song_busy
+from functions.separate.on_progress import OnProgress
 from microdemucs.bus import CANCELS, JOBS, Bus
 from microdemucs.jobs import PHASES, JobRecord, JobState
 from microdemucs.problems import Rejected, RetryLater, now
@@ -20,134 +20,168 @@ from microdemucs.shutdown import stopping
 
 log = logging.getLogger(__name__)
 
-_ENCODING_SHARE = 0.01  # s per s of one stem, on one core
-_MARGIN_S = 3.0  # of the grace, for what comes after the last check
-_EVERY_S = 1.0
+_ENCODING_SHARE = 0.01  # seconds to encode one second of one stem, on one core
+_MARGIN_S = 3.0  # of the grace period, for what follows the last check
+_INTERVAL_S = 1.0
+_BUS_TIMEOUT_S = 6.0  # one request to a bus that is away, and a little more
+
+Publish = Callable[[Bus, JobRecord], None]
+"""Writes a job record to the bus. Raises RetryLater."""
 
 
 class Cancelled(Rejected):
-    """Its owner wants it no more."""
+    """Somebody cancelled the job."""
 
     def __init__(self) -> None:
         super().__init__("cancelled", "The job was cancelled")
 
 
-class ProgressReporter:
-    """One job's record, told once a second and with each phase.
+def publish_record(bus: Bus, record: JobRecord) -> None:
+    """Write the record, whatever it was before: one process works on the job. Raises RetryLater."""
+    bus.put(JOBS, record.id, record.write())
 
-    `again` is how many s of stems are yet to be encoded once more when all is separated, `span`
-    what shares of the job lie before and after this work.
+
+class ProgressReporter:
+    """The job record of one piece of work, and how long each of its phases took.
+
+    `grace_seconds` is how long the work may go on after SIGTERM. `publish` is how the record is
+    written.
     """
 
-    def __init__(self, bus: Bus, lease: Lease, record: JobRecord, grace: float) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        lease: Lease,
+        record: JobRecord,
+        grace_seconds: float,
+        publish: Publish = publish_record,
+    ) -> None:
         self.record = record
+        self.lease = lease
         self.timings: dict[str, float] = {}
-        self.again = 0.0
-        self.span = 0.0, 1.0
         self._bus = bus
-        self._lease = lease
-        self._grace = grace
-        self._began = 0.0
-        self._stop_by = 0.0
-        self._since = 0.0
-        self._share = 0.0
-        self._changed = threading.Event()
+        self._grace_seconds = grace_seconds
+        self._publish_record = publish
+        self._range = 0.0, 1.0
+        self._reencode_seconds = 0.0
+        self._work_started = 0.0
+        self._phase_started = 0.0
+        self._phase_progress = 0.0
+        self._stop_deadline = 0.0
+        self._phase_changed = threading.Event()
         self._ended = threading.Event()
         self._cancelled = threading.Event()
-        context = contextvars.copy_context()  # so that its lines too say which job
-        self._thread = threading.Thread(target=context.run, args=(self._tell,), daemon=True)
+        context = contextvars.copy_context()  # so that the thread's log lines name the job too
+        self._thread = threading.Thread(target=context.run, args=(self._watch,), daemon=True)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Tell and listen while the job is worked on."""
-        self._began = time.monotonic()
-        self._hear_cancel()
+        """Publish and watch while the context is open."""
+        self._work_started = time.monotonic()
+        self._read_cancellation()
         self._thread.start()
         try:
             yield
         finally:
             self._ended.set()
-            self._changed.set()
-            self._thread.join(6.0)  # as long as one question to a bus that is away
+            self._phase_changed.set()
+            self._thread.join(_BUS_TIMEOUT_S)
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Time this phase; call what it yields with the share of it that is done."""
-        self.record.phase = name
-        self._since, self._share = time.monotonic(), 0.0
-        self._changed.set()
+    def phase(self, name: str) -> Iterator[OnProgress]:
+        """Measure this phase. Yields the callback for its progress.
 
-        def step(share: float) -> None:
-            self._share = share
-            begin, end = PHASES[name]
-            before, after = self.span
-            done = before + (begin + share * (end - begin)) * (after - before)
-            self.record.progress = max(self.record.progress, round(done, 4))
-            self.check()
+        The callback raises Cancelled or RetryLater if the work must end.
+        """
+        self.record.phase = name
+        self._phase_started, self._phase_progress = time.monotonic(), 0.0
+        self._phase_changed.set()
+
+        def on_progress(share: float) -> None:
+            self._phase_progress = share
+            phase_start, phase_end = PHASES[name]
+            start, end = self._range
+            progress = start + (phase_start + share * (phase_end - phase_start)) * (end - start)
+            self.record.progress = max(self.record.progress, round(progress, 4))
+            self.raise_if_interrupted()
 
         try:
-            step(0.0)
-            yield step
+            on_progress(0.0)
+            yield on_progress
         finally:
-            took = time.monotonic() - self._since
-            self.timings[name] = round(self.timings.get(name, 0.0) + took, 3)
+            seconds = time.monotonic() - self._phase_started
+            self.timings[name] = round(self.timings.get(name, 0.0) + seconds, 3)
 
-    def block(self) -> None:
-        """A block of the song is separated: time the first."""
+    def set_range(self, start: float, end: float) -> None:
+        """Say that this work is a part of the job: its progress is from `start` to `end`."""
+        self._range = start, end
+
+    def set_reencode_seconds(self, seconds: float) -> None:
+        """Say how many seconds of audio must be encoded again after the separation."""
+        self._reencode_seconds = seconds
+
+    def block_separated(self) -> None:
+        """Record when the first block was separated."""
         if "first_block" not in self.timings:
-            self.timings["first_block"] = round(time.monotonic() - self._began, 3)
+            self.timings["first_block"] = round(time.monotonic() - self._work_started, 3)
 
-    def check(self) -> None:
-        """Raise where the work must end: Cancelled, or RetryLater."""
+    def raise_if_interrupted(self) -> None:
+        """Raise Cancelled or RetryLater if the work must end."""
         if self._cancelled.is_set():
             raise Cancelled
-        if self._lease.lost.is_set():
-            raise RetryLater("song-busy", "Another process works on this song", busy=True)
-        if stopping.is_set() and self._remaining() > self._left():
-            raise RetryLater("stopping", "This process is about to end", after=1, busy=True)
+        if self.lease.lost.is_set():
+            raise song_busy()
+        if stopping.is_set() and self._remaining_seconds() > self._grace_left():
+            raise RetryLater("stopping", "This process is stopping", after=1, busy=True)
 
-    def state(self, state: JobState) -> None:
-        """Tell the last state, once the thread has ended. The bus may be away."""
+    def complete(self) -> None:
+        """Publish that all of this work is done. Call it after `running`."""
+        self.record.progress = max(self.record.progress, self._range[1])
+        self._publish()
+
+    def set_state(self, state: JobState) -> None:
+        """Publish the job's state. Call it after `running`."""
         self.record.state = state
         self.record.phase = ""
-        self._put()
+        self._publish()
 
-    def _left(self) -> float:
-        """Seconds of grace from when the stop was first seen."""
-        self._stop_by = self._stop_by or time.monotonic() + self._grace - _MARGIN_S
-        return self._stop_by - time.monotonic()
+    def _grace_left(self) -> float:
+        """Return the seconds of grace that are left, counted from the first call."""
+        if not self._stop_deadline:
+            self._stop_deadline = time.monotonic() + self._grace_seconds - _MARGIN_S
+        return self._stop_deadline - time.monotonic()
 
-    def _remaining(self) -> float:
-        """Seconds that this phase, at its speed, and those after it may take."""
-        encoding = _ENCODING_SHARE * self.again
+    def _remaining_seconds(self) -> float:
+        """Estimate how long the rest of this phase, and the encoding after it, will take."""
+        encoding = _ENCODING_SHARE * self._reencode_seconds
         if self.record.phase == "uploading":
-            return encoding * (1 - self._share)
-        if not self._share:
+            return encoding * (1 - self._phase_progress)
+        if not self._phase_progress:
             return float("inf")
-        took = time.monotonic() - self._since
-        return took / self._share * (1 - self._share) + encoding
+        seconds = time.monotonic() - self._phase_started
+        return seconds / self._phase_progress * (1 - self._phase_progress) + encoding
 
-    def _tell(self) -> None:
-        refreshed = time.monotonic()
+    def _watch(self) -> None:
+        renewed = time.monotonic()
         while not self._ended.is_set():
-            self._changed.clear()
+            self._phase_changed.clear()
             try:
-                if time.monotonic() - refreshed > REFRESH_S:
-                    self._lease.refresh()
-                    refreshed = time.monotonic()
-                self._put()
-                self._hear_cancel()
+                if time.monotonic() - renewed > RENEW_S:
+                    self.lease.renew()
+                    renewed = time.monotonic()
+                self._publish()
+                self._read_cancellation()
             except RetryLater:
-                log.warning("bus away, work goes on")
-            self._changed.wait(_EVERY_S)
+                log.warning("message bus is away, the work continues")
+            self._phase_changed.wait(_INTERVAL_S)
 
-    def _hear_cancel(self) -> None:
+    def _read_cancellation(self) -> None:
         if self._bus.get(CANCELS, self.record.id):
             self._cancelled.set()
 
-    def _put(self) -> None:
+    def _publish(self) -> None:
         self.record.updated = now()
-        if not self._bus.is_up:  # to ask would take seconds
+        if not self._bus.is_up:  # a request would take seconds
             return
         with suppress(RetryLater):
-            self._bus.put(JOBS, self.record.id, self.record.write())
+            self._publish_record(self._bus, self.record)

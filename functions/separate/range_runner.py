@@ -1,135 +1,148 @@
-"""The life of one range of a song, from its event to its result in the bucket.
+"""Run one range of a song, from its event to its result in the output bucket.
 
-It decides nothing about the job: where the song cannot be separated, was cancelled or is another
-one now, the song comes again, and its own life says so.
+A range never decides the job's outcome. If the song is invalid, cancelled or replaced, the whole
+song is requeued, and its own run finds out and records it.
 """
 
 import logging
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
-from functions.separate.audio import download
-from functions.separate.audio.decoder import continued
-from functions.separate.context import Context, retry_when_out_of_resources
+from functions.separate.audio.decoder import decode_from
+from functions.separate.audio.download import fetch
+from functions.separate.context import Context
 from functions.separate.engine.overlap_add import Plan, separate
-from functions.separate.job import Job
+from functions.separate.job import Job, UnreadableRange
 from functions.separate.lease import Lease
 from functions.separate.output.stem_store import StemStore
 from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.ranges.partition import Range
-from functions.separate.stems import planned
-from microdemucs.bus import JOBS, RevisionConflict
+from functions.separate.resources import retry_when_out_of_resources
+from functions.separate.stems import make_plan
+from microdemucs.bus import JOBS, Bus, RevisionConflict
 from microdemucs.jobs import PHASES, JobRecord, JobState
-from microdemucs.problems import Problem, Rejected, RetryLater, now
+from microdemucs.messages import RangeRequest
+from microdemucs.problems import Rejected
 from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
 
 
-def run_range(job: Job, tools: Context) -> None:
-    """Separate the range that `job.part` speaks of; when this returns, it is dealt with.
+def run_range(job: Job, request: RangeRequest | UnreadableRange, context: Context) -> None:
+    """Separate one range of the job's song. If this returns, the event has been handled.
 
-    Raises RetryLater where it must come again.
+    Raises RetryLater if the event must come again.
     """
-    part = job.part or {}
-    try:
-        number, plan, heard = part["range"]["number"], part["range"]["plan"], part["heard"]
-    except (KeyError, TypeError) as error:
-        raise Problem(400, "no-range", "The event speaks of no range of a song") from error
-    shelf, division = StemStore(tools.store, tools.stems, job), tools.division(job)
-    if shelf.done() or shelf.refused():
-        division.end()
+    coordinator = RangeCoordinator(
+        job, context.stems, context.bus, context.range_seconds, context.song_concurrency
+    )
+    stem_store = StemStore(context.stems, job)
+    if stem_store.read_own_manifest() or stem_store.read_own_failure():
+        coordinator.clean_up()
         return
-    lease = Lease(tools.bus, f"{job.id}/{number}", owner=job.id)
+    if isinstance(request, UnreadableRange):
+        log.info("song requeued: range cannot be read", extra={"why": request.reason})
+        coordinator.requeue_song()
+        return
+    lease = Lease(context.bus, f"{job.id}/{request.range.number}", owner=job.id)
     lease.take()
     try:
         with retry_when_out_of_resources():
-            RangeRunner(job, tools, lease, division, heard).run(number, plan)
-    except (Rejected, ObjectChanged) as why:
-        log.info("range given back", extra={"range": number, "why": str(why)})
-        division.come_again()
+            RangeRunner(job, request, context, lease, coordinator).run()
+    except (Rejected, ObjectChanged) as error:
+        number = request.range.number
+        log.info("song requeued: range ended", extra={"range": number, "why": str(error)})
+        coordinator.requeue_song()
     finally:
         lease.release()
 
 
 class RangeRunner:
+    """One run of a range, by the process that has the range's lease."""
+
     def __init__(
         self,
         job: Job,
-        tools: Context,
+        request: RangeRequest,
+        context: Context,
         lease: Lease,
-        division: RangeCoordinator,
-        heard: Mapping[str, Any],
+        coordinator: RangeCoordinator,
     ) -> None:
         self.job = job
-        self.tools = tools
-        self.division = division
-        self.heard = dict(heard)
-        self.report = _RangeProgressReporter(tools.bus, lease, JobRecord.of(job.song), tools.grace)
+        self.request = request
+        self.context = context
+        self.coordinator = coordinator
+        record = JobRecord.of(job.song)
+        self.progress = ProgressReporter(
+            context.bus, lease, record, context.grace_seconds, publish_range_progress
+        )
 
-    def run(self, number: int, name: str) -> None:
-        with self.report.running():
-            options = self.job.options()
-            models = self.tools.models
-            model = models.load(models.choose(options.model))
-            plan = planned(model, self.heard["length"], options, self.job.id)
-            parts = self.division.parts(plan)
-            if number >= len(parts) or parts[number].plan != name:
-                log.info("range of another plan", extra={"range": number})
-                self.division.come_again()
+    def run(self) -> None:
+        """Store the range's result; requeue the song if it is the last one.
+
+        Raises Rejected, ObjectChanged, RetryLater.
+        """
+        results = self.coordinator.results
+        with self.progress.running():
+            plan = self._plan()
+            ranges = self.coordinator.divide(plan)
+            range_ = next((r for r in ranges if r.id == self.request.range), None)
+            if not range_:
+                number = self.request.range.number
+                log.info("song requeued: range of another plan", extra={"range": number})
+                self.coordinator.requeue_song()
                 return
-            part, there = parts[number], self.division.files.there(parts)
-            self.report.span = _span(len(there) - (part in there), len(parts))
-            if part not in there:
-                self._separate(plan, part)
-        self.report.finished()
-        if len(self.division.files.there(parts)) == len(parts):
-            self.division.come_again()
+            existing = results.existing(ranges)
+            self.progress.set_range(*_progress_range(len(set(existing) - {range_}), len(ranges)))
+            if range_ not in existing:
+                self._separate(plan, range_)
+        self.progress.complete()
+        if len(results.existing(ranges)) == len(ranges):
+            self.coordinator.requeue_song()
 
-    def _separate(self, plan: Plan, part: Range) -> None:
-        report, tools = self.report, self.tools
-        log.info("range started", extra={"range": part.number, "of": part.of})
+    def _plan(self) -> Plan:
+        options = self.job.options()
+        models = self.context.models
+        model = models.load(models.choose(options.model))
+        return make_plan(model, self.request.audio.length, options, self.job.id)
+
+    def _separate(self, plan: Plan, range_: Range) -> None:
+        context, progress = self.context, self.progress
+        log.info("range started", extra={"range": range_.number, "of": range_.of})
         with tempfile.TemporaryFile() as file:
-            with report.phase("downloading") as step:
-                download.fetch(tools.store, self.job.song, file, tools.max_bytes, step)
-            begins = max(0, plan.windows[part.first][0] - plan.history())
+            with progress.phase("downloading") as on_progress:
+                songs = context.songs(self.job.song.bucket)
+                fetch(songs, self.job.song, file, context.max_song_bytes, on_progress)
+            start = max(0, plan.windows[range_.first][0] - plan.history())
             with (
-                report.phase("separating") as step,
-                continued(file, tools.max_seconds, self.heard, begins) as song,
+                progress.phase("separating") as on_progress,
+                decode_from(file, context.max_song_seconds, self.request.audio, start) as song,
             ):
-                mix = song.normalised(plan.history())
-                blocks = separate(plan, mix.read, step, part.windows)
-                self.division.files.write(part, blocks)
-        log.info("range done", extra={"range": part.number, "timings": report.timings})
+                mix = song.normalized(plan.history())
+                blocks = separate(plan, mix.read, on_progress, range_.windows)
+                self.coordinator.results.write(range_, blocks)
+        log.info("range done", extra={"range": range_.number, "timings": progress.timings})
 
 
-def _span(done: int, of: int) -> tuple[float, float]:
-    """How far along the job is before and after one more range."""
-    begin, end = PHASES["separating"]
-    width = (end - begin) / of
-    return begin + done * width, begin + (done + 1) * width
+def publish_range_progress(bus: Bus, record: JobRecord) -> None:
+    """Raise the progress of a running job, and change nothing else: other ranges run beside this.
+
+    Raises RetryLater.
+    """
+    entry = bus.get(JOBS, record.id)
+    if not entry or not entry.value:
+        return
+    published = JobRecord.read(entry.value)
+    if published.state == JobState.RUNNING and published.progress < record.progress:
+        published.progress, published.phase = record.progress, "separating"
+        published.updated = record.updated
+        with suppress(RevisionConflict):  # another range was first; the next second tries again
+            bus.update(JOBS, published.id, published.write(), entry.revision)
 
 
-class _RangeProgressReporter(ProgressReporter):
-    """Tells of the job only that it goes on: others work on it, too."""
-
-    def finished(self) -> None:
-        """All of this range is there."""
-        self.record.progress = max(self.record.progress, self.span[1])
-        self._put()
-
-    def _put(self) -> None:
-        if not self._bus.is_up:
-            return
-        with suppress(RetryLater, RevisionConflict):  # the next second tells more
-            entry = self._bus.get(JOBS, self.record.id)
-            if not entry or not entry.value:
-                return
-            told = JobRecord.read(entry.value)
-            if told.state == JobState.RUNNING and told.progress < self.record.progress:
-                told.progress, told.phase = self.record.progress, "separating"
-                told.updated = now()
-                self._bus.update(JOBS, told.id, told.write(), entry.revision)
+def _progress_range(done: int, of: int) -> tuple[float, float]:
+    """Return the job's progress before and after one more range."""
+    start, end = PHASES["separating"]
+    width = (end - start) / of
+    return start + done * width, start + (done + 1) * width

@@ -1,24 +1,28 @@
-"""The stems that a job wants of a model, and the song's sources one block after the other."""
+"""Choose a job's stems, plan its windows, and separate them block by block."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from functions.separate.audio.decoder import DecodedSong
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.overlap_add import Plan, separate
+from functions.separate.on_progress import OnProgress
 from microdemucs.options import BadOption, Options
 
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """One output: its name, and which of the model's sources it is the sum of."""
+    """One output track: its name, and the indices of the model's sources that it is the sum of."""
 
     name: str
     sources: tuple[int, ...]
 
 
-def wanted(model: Model, options: Options) -> list[Stem]:
-    """The stems to write, in the model's order. Raises BadOption where the model has no such."""
+def choose_stems(model: Model, options: Options) -> list[Stem]:
+    """Return the stems to write, in the model's order.
+
+    Raises BadOption if the model has no such source, or takes no such segment.
+    """
     names = model.sources
     accepted = ", ".join(names)
     if options.segment > model.longest:
@@ -28,9 +32,9 @@ def wanted(model: Model, options: Options) -> list[Stem]:
     if options.two_stems:
         if options.two_stems not in names:
             raise BadOption("two_stems", options.two_stems, accepted)
-        one = names.index(options.two_stems)
-        others = tuple(i for i in range(len(names)) if i != one)
-        return [Stem(options.two_stems, (one,)), Stem(f"no_{options.two_stems}", others)]
+        index = names.index(options.two_stems)
+        others = tuple(i for i in range(len(names)) if i != index)
+        return [Stem(options.two_stems, (index,)), Stem(f"no_{options.two_stems}", others)]
     for name in options.stems:
         if name not in names:
             raise BadOption("stems", name, accepted)
@@ -38,10 +42,10 @@ def wanted(model: Model, options: Options) -> list[Stem]:
     return [Stem(name, (i,)) for i, name in enumerate(names) if name in chosen]
 
 
-def planned(model: Model, length: int, options: Options, seed: str) -> Plan:
-    """The plan of a song of `length` samples.
+def make_plan(model: Model, length: int, options: Options, seed: str) -> Plan:
+    """Return the plan of a song of `length` samples.
 
-    `seed` draws the shifts, so that the same job gives the same stems.
+    `seed` determines the random shifts, so the same job always gives the same stems.
     """
     return Plan.of(
         model,
@@ -53,11 +57,9 @@ def planned(model: Model, length: int, options: Options, seed: str) -> Plan:
     )
 
 
-def estimates(song: DecodedSong, plan: Plan, check: Callable[[float], None]) -> Iterator[Floats]:
-    """[sources, 2, n] in order: the song's sources at its own level.
-
-    What `check` raises ends the work. Raises MemoryError.
-    """
-    mix = song.normalised(plan.history())
-    for _, block in separate(plan, mix.read, check):
-        yield song.restored(block)
+def separate_song(song: DecodedSong, plan: Plan, on_progress: OnProgress) -> Iterator[Floats]:
+    """Yield [sources, 2, n] in order: the song's sources at its own level. Raises MemoryError."""
+    mix = song.normalized(plan.history())
+    normalization = song.normalization
+    for _, block in separate(plan, mix.read, on_progress):
+        yield normalization.denormalize(block)

@@ -1,186 +1,177 @@
-"""From a song's bytes to samples: decoded in a child process, as they are wanted.
+"""Decode a song in a child process, as its samples are read.
 
-The child looks at the whole song first, so that its length and the level by which demucs
-normalises are known before the first sample comes. Nothing holds the song.
+The child decodes the whole song once before it writes any sample, so the song's length and level
+are known from the start. Neither process holds the song in memory.
 """
 
 import fcntl
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
-import numpy as np
-
+from functions.separate.audio.decoder_report import AudioRejected, read_report
+from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
-from functions.separate.engine import SAMPLE_RATE, Floats
+from functions.separate.engine import SAMPLE_RATE
+from functions.separate.on_progress import OnProgress
+from microdemucs.audio_facts import AudioFacts
 from microdemucs.paths import ROOT
 from microdemucs.problems import Problem, Rejected, RetryLater
 
-_MEMORY = 2 * 1024**3  # bytes of address space, most of it libraries
-_PIPE = 1 << 20  # bytes: what the child may have ready, some 3 s
-_LISTEN_MS = 100
-# A length may be rounded, and encoders declare their padding.
-_SLACK_S = 0.25
-# One bad packet in twenty is a scratch; more is another song than the one that was meant.
-_BAD_SHARE = 0.05
+_MEMORY_BYTES = 2 * 1024**3  # of address space, most of it libraries
+_PIPE_BYTES = 1 << 20  # how far the child may be ahead, some 3 s
+_POLL_MS = 100
+_TOLERANCE_S = 0.25  # durations are rounded, and encoders declare their padding
+_MAX_BAD_SHARE = 0.05  # one bad packet in twenty is a scratch; with more it is not the same song
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedSong:
     """A song that can be read once, from sample `start` to its end.
 
-    `heard` is what functions.separate.audio.decoder_process tells of it.
+    `samples` is interleaved float32 stereo at 44.1 kHz.
     """
 
     samples: IO[bytes]
-    heard: dict[str, Any]
+    audio: AudioFacts
     start: int = 0
 
     @property
     def length(self) -> int:
-        """In samples."""
-        return int(self.heard["length"])
-
-    @property
-    def mean(self) -> float:
-        """Of the two channels' mean."""
-        return float(self.heard["mean"])
-
-    @property
-    def deviation(self) -> float:
-        """Of the two channels' mean; never 0."""
-        return float(self.heard["deviation"]) + 1e-8
+        """The length in samples."""
+        return self.audio.length
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """The length in seconds."""
         return self.length / SAMPLE_RATE
 
     @property
+    def normalization(self) -> Normalization:
+        """How the song is normalized before it is separated."""
+        return Normalization(self.audio.mean, self.audio.standard_deviation)
+
+    @property
     def warnings(self) -> list[str]:
-        """What its owner should know of it."""
-        bad, packets = self.heard["bad"], self.heard["packets"]
+        """What the song's owner should know about it."""
+        bad, packets = self.audio.bad_packets, self.audio.packets
         return [f"{bad} of {packets} packets could not be decoded"] if bad else []
 
-    def normalised(self, history: int) -> Reader:
-        """The song as the networks want it. The reader can go `history` samples back."""
-        level = self.mean, self.deviation
-        return Reader(self.samples, self.length, *level, history, self.start)
-
-    def restored(self, estimate: Floats) -> Floats:
-        """An estimate [..., n] at the song's own level, in place."""
-        estimate *= np.float32(self.deviation)
-        estimate += np.float32(self.mean)
-        return estimate
+    def normalized(self, history: int) -> Reader:
+        """Return a reader of the normalized song that can go `history` samples back."""
+        return Reader(self.samples, self.length, self.normalization, history, self.start)
 
 
 @contextmanager
-def decoded(
-    source: BinaryIO, max_seconds: float, check: Callable[[float], None]
-) -> Iterator[DecodedSong]:
-    """Look at the file `source` (a real one: the child reads it by its descriptor).
+def decode(source: BinaryIO, max_seconds: float, on_progress: OnProgress) -> Iterator[DecodedSong]:
+    """Decode `source`, which must be a real file: the child reads it by its descriptor.
 
-    The song can be read for as long as the context lasts; the child ends with it. `check(0.0)` is
-    called some times a second until the song is known; what it raises ends the work. Raises
-    Rejected (not-audio, empty, too-long, corrupt, truncated) and RetryLater: corrupt and RetryLater in the
-    context too, where the song is not what it was at first.
+    The song can be read while the context is open; the child ends with it. Until the song's facts
+    are known, `on_progress(0.0)` is called several times a second.
+
+    Raises Rejected (empty, not-audio, too-long, corrupt, truncated) and RetryLater. Inside the
+    context, reading raises Rejected (corrupt) or RetryLater if the file changes or the child dies.
     """
     if os.fstat(source.fileno()).st_size == 0:
-        raise Rejected("empty", "The song is empty", "it has 0 bytes")
-    verdict, told = os.pipe()
-    with os.fdopen(verdict, "rb", buffering=0) as listening, ExitStack() as opened:
+        raise Rejected("empty", _TITLES["empty"], "it has 0 bytes")
+    reading_end, writing_end = os.pipe()
+    with os.fdopen(reading_end, "rb", buffering=0) as report_pipe, ExitStack() as stack:
         try:
-            starting = _child(source, max_seconds, str(told), keep=[told])
-            child = opened.enter_context(starting)
+            child = stack.enter_context(
+                _start_child(source, max_seconds, str(writing_end), pass_fds=[writing_end])
+            )
         finally:
-            os.close(told)
-        said = _said(listening, check)
-        if not said:
-            raise _failure(child)
-        heard = json.loads(said)
-        _judge(heard)
-        yield _song(child, heard, 0)
+            os.close(writing_end)
+        text = _read_report(report_pipe, on_progress)
+        if not text:
+            raise _problem_of(child)
+        report = read_report(text)
+        if isinstance(report, AudioRejected):
+            raise Rejected(report.kind, _TITLES[report.kind], report.detail)
+        _ensure_usable(report)
+        assert child.stdout
+        yield DecodedSong(child.stdout, report)
 
 
 @contextmanager
-def continued(
-    source: BinaryIO, max_seconds: float, heard: dict[str, Any], start: int
+def decode_from(
+    source: BinaryIO, max_seconds: float, audio: AudioFacts, start: int
 ) -> Iterator[DecodedSong]:
-    """The same for a song of which all is known: `heard`, from sample `start` on."""
-    with _child(source, max_seconds, "--from", str(start)) as child:
-        yield _song(child, heard, start)
+    """Decode a song whose facts are known, from sample `start` on.
 
-
-def _song(child: subprocess.Popen[bytes], heard: dict[str, Any], start: int) -> DecodedSong:
-    assert child.stdout
-    return DecodedSong(child.stdout, heard, start)
+    Reading raises as in `decode`.
+    """
+    with _start_child(source, max_seconds, "--from", str(start)) as child:
+        assert child.stdout
+        yield DecodedSong(child.stdout, audio, start)
 
 
 @contextmanager
-def _child(
-    source: BinaryIO, max_seconds: float, *how: str, keep: Sequence[int] = ()
+def _start_child(
+    source: BinaryIO, max_seconds: float, *arguments: str, pass_fds: Sequence[int] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         sys.executable,
         "-m",
         "functions.separate.audio.decoder_process",
         str(max_seconds),
-        str(_MEMORY),
+        str(_MEMORY_BYTES),
     ]
     with subprocess.Popen(
-        [*command, *how],
+        [*command, *arguments],
         stdin=source,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what FFmpeg says there, the song's maker can choose
-        pass_fds=keep,
+        stderr=subprocess.DEVNULL,  # the author of the file can choose what FFmpeg writes there
+        pass_fds=pass_fds,
         cwd=ROOT,
         env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
     ) as child:
         assert child.stdout
-        with suppress(OSError):  # the machine allows no more: it is only slower
-            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+        with suppress(OSError):  # the machine allows no larger pipe: decoding is only slower
+            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             yield child
-        except LengthMismatch as torn:
-            raise _failure(child) from torn
+        except LengthMismatch as error:
+            raise _problem_of(child) from error
         finally:
             child.kill()
 
 
-def _said(verdict: BinaryIO, check: Callable[[float], None]) -> bytes:
-    said = b""
-    ready = select.poll()
-    ready.register(verdict, select.POLLIN)
+def _read_report(pipe: BinaryIO, on_progress: OnProgress) -> bytes:
+    """Return all that the child writes; b"" if it dies before it writes."""
+    report = b""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
     while True:
-        check(0.0)
-        if ready.poll(_LISTEN_MS):
-            more = verdict.read(select.PIPE_BUF)
-            if not more:
-                return said
-            said += more
+        on_progress(0.0)
+        if poll.poll(_POLL_MS):
+            data = pipe.read(select.PIPE_BUF)
+            if not data:
+                return report
+            report += data
 
 
-def _failure(child: subprocess.Popen[bytes]) -> Problem:
-    """Why the child ended before it had given all, or gave more."""
+def _problem_of(child: subprocess.Popen[bytes]) -> Problem:
+    """Return why the child wrote no report, or fewer or more samples than it announced."""
     assert child.stdout
-    child.stdout.close()  # where it had more to give, it ends now
+    child.stdout.close()  # a child that still writes ends now
     code = child.wait()
     if code == -signal.SIGKILL:
-        return RetryLater("no-memory", "The machine had no memory to decode the song", after=30)
-    why = "decoding it fails in a way that no intact file does"
+        return RetryLater("no-memory", "There is not enough memory to decode the song", after=30)
+    detail = "decoding it fails in a way that no intact file does"
     if code == -signal.SIGXCPU:
-        why = "decoding it takes too long"
-    return Rejected("corrupt", _TITLES["corrupt"], why)
+        detail = "decoding it takes too long"
+    return Rejected("corrupt", _TITLES["corrupt"], detail)
 
 
 _TITLES = {
+    "empty": "The song is empty",
     "not-audio": "The object is not a song",
     "too-long": "The song is too long",
     "corrupt": "The song cannot be decoded",
@@ -188,18 +179,17 @@ _TITLES = {
 }
 
 
-def _judge(heard: dict[str, Any]) -> None:
-    if "refused" in heard:
-        raise Rejected(heard["refused"], _TITLES[heard["refused"]], heard["detail"])
-    length, bad, packets = heard["length"], heard["bad"], heard["packets"]
+def _ensure_usable(audio: AudioFacts) -> None:
+    """Raise Rejected if the audio is empty, damaged or truncated."""
+    length, bad, packets = audio.length, audio.bad_packets, audio.packets
     if not length and bad:
         raise Rejected("corrupt", _TITLES["corrupt"], "none of it can be decoded")
-    if bad > max(1, _BAD_SHARE * packets):
+    if bad > max(1, _MAX_BAD_SHARE * packets):
         raise Rejected("corrupt", _TITLES["corrupt"], f"{bad} of {packets} packets are damaged")
-    declared, seconds = heard["declared"], heard["seconds"]
-    if declared and seconds < declared - _SLACK_S:
+    declared, seconds = audio.declared_seconds, audio.seconds
+    if declared and seconds < declared - _TOLERANCE_S:
         raise Rejected(
             "truncated", _TITLES["truncated"], f"it ends after {seconds:.1f} s of {declared:.1f} s"
         )
     if not length:
-        raise Rejected("empty", "The song is empty", "it holds no samples")
+        raise Rejected("empty", _TITLES["empty"], "it holds no samples")

@@ -1,7 +1,7 @@
-"""From samples to an MP3, FLAC or WAV, block by block.
+"""Encode a stem as MP3, FLAC or WAV, block by block.
 
-Samples are quantised, and clipping prevented, as demucs.audio.save_audio does it (demucs 4.1),
-so that a file holds what demucs itself would have written, whatever blocks it came in.
+Samples are quantized, and clipping is prevented, as demucs.audio.save_audio does (demucs 4.1). The
+file is the one that demucs itself would write, however the stem is cut into blocks.
 """
 
 import errno
@@ -27,47 +27,47 @@ class Encoder(Protocol):
     """Writes one stem into a file."""
 
     def write(self, block: Floats) -> None:
-        """[2, n] more, within full scale."""
+        """Encode the next [2, n] samples, within full scale."""
 
     def close(self) -> None:
-        """Write what is left. The file itself stays open."""
+        """Write what the encoder still holds. The file stays open."""
 
 
-def encoder(options: Options, into: BinaryIO, length: int, mp3_quality: int) -> Encoder:
-    """What writes `length` samples into an empty file (a real one) as `options` have it.
+def make_encoder(options: Options, file: BinaryIO, length: int, mp3_quality: int) -> Encoder:
+    """Return an encoder that writes `length` samples to `file`, an empty file with a descriptor.
 
-    `mp3_quality` is LAME's, 2 (best) to 7 (fastest). Raises Rejected where the format cannot hold
-    so much.
+    `mp3_quality` is LAME's: 0 is best, 9 is fastest. Raises Rejected if the format cannot hold so
+    many samples.
     """
     if options.format == "mp3":
-        return _Mp3(into, options.bitrate, mp3_quality)
+        return _Mp3(file, options.bitrate, mp3_quality)
     if options.format == "flac":
-        return _Flac(into, options.bits)
-    return _Wav(into, options.bits, length)
+        return _Flac(file, options.bits)
+    return _Wav(file, options.bits, length)
 
 
-def scale_of(peak: np.float32) -> np.float32:
-    """By what clip_mode `rescale` divides a stem with this peak; 1 where it leaves it alone."""
+def rescale_divisor(peak: np.float32) -> np.float32:
+    """Return what clip_mode `rescale` divides a stem with this peak by; 1 if it does not clip."""
     return max(np.float32(1.01) * peak, np.float32(1))
 
 
-def fitted(block: Floats, clip_mode: str, scale: np.float32) -> Floats:
-    """`block` within full scale (demucs.audio.prevent_clip, then _pcm_bytes' clamp)."""
-    if clip_mode == "rescale" and scale != 1:
-        block = block / scale
+def prevent_clipping(block: Floats, clip_mode: str, divisor: np.float32) -> Floats:
+    """Return `block` within full scale, as demucs.audio.prevent_clip and _pcm_bytes do."""
+    if clip_mode == "rescale" and divisor != 1:
+        block = block / divisor
     elif clip_mode == "clamp":
         block = block.clip(-0.99, 0.99)
     return block.clip(-1, 1)
 
 
 def _pcm(block: Floats, bits: int) -> npt.NDArray[np.int32]:
-    """[n, 2]"""
+    """Return [n, 2] integers."""
     return (block.T * np.float32(2 ** (bits - 1) - 1)).astype(np.int32, order="C")
 
 
 class _Mp3:
-    def __init__(self, into: BinaryIO, bitrate: int, quality: int) -> None:
-        self._into = into
+    def __init__(self, file: BinaryIO, bitrate: int, quality: int) -> None:
+        self._file = file
         self._lame = lameenc.Encoder()
         self._lame.set_bit_rate(bitrate)
         self._lame.set_in_sample_rate(SAMPLE_RATE)
@@ -76,33 +76,36 @@ class _Mp3:
         self._lame.silence()
 
     def write(self, block: Floats) -> None:
-        self._into.write(self._lame.encode(_pcm(block, 16).astype("<i2").tobytes()))
+        self._file.write(self._lame.encode(_pcm(block, 16).astype("<i2").tobytes()))
 
     def close(self) -> None:
-        self._into.write(self._lame.flush())
+        self._file.write(self._lame.flush())
 
 
 class _Flac:
-    def __init__(self, into: BinaryIO, bits: int) -> None:
+    def __init__(self, file: BinaryIO, bits: int) -> None:
         self._bits = bits
-        # a descriptor of its own: it is then closed by whoever comes last
-        own = os.dup(into.fileno())
-        self._file = soundfile.SoundFile(
-            own, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
+        # libsndfile closes the descriptor that it is given, so it gets its own
+        descriptor = os.dup(file.fileno())
+        self._flac = soundfile.SoundFile(
+            descriptor, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
         )
 
     def write(self, block: Floats) -> None:
-        with _full_disk():  # libsndfile takes the upper bits of an integer
-            self._file.write(_pcm(block, self._bits) << (32 - self._bits))
+        with _map_write_errors():  # libsndfile takes the upper bits of an integer
+            self._flac.write(_pcm(block, self._bits) << (32 - self._bits))
 
     def close(self) -> None:
-        with _full_disk():
-            self._file.close()
+        with _map_write_errors():
+            self._flac.close()
 
 
 @contextmanager
-def _full_disk() -> Iterator[None]:
-    """libsndfile says of no error of the system which it is; of a file, it can be one only."""
+def _map_write_errors() -> Iterator[None]:
+    """Map libsndfile's errors to ENOSPC.
+
+    libsndfile does not say which system error occurred; for a temporary file it is a full disk.
+    """
     try:
         yield
     except soundfile.LibsndfileError as error:
@@ -110,10 +113,10 @@ def _full_disk() -> Iterator[None]:
 
 
 class _Wav:
-    """The header that demucs.audio.encode_wav writes, then the samples."""
+    """The header of demucs.audio.encode_wav, then the samples."""
 
-    def __init__(self, into: BinaryIO, bits: int, length: int) -> None:
-        self._into = into
+    def __init__(self, file: BinaryIO, bits: int, length: int) -> None:
+        self._file = file
         self._bits = bits
         width = _CHANNELS * bits // 8
         tag = 3 if bits == 32 else 1  # IEEE float, or integers
@@ -124,16 +127,18 @@ class _Wav:
         size = 4 + len(chunks) + 8 + length * width
         if size >= 2**32:
             raise Rejected(
-                "too-long", "The song is too long", "a WAV of it exceeds 4 GiB; take flac"
+                "too-long",
+                "The song is too long",
+                "a WAV file of it would exceed 4 GiB; choose the format flac",
             )
-        into.write(b"RIFF" + struct.pack("<I", size) + b"WAVE" + chunks)
-        into.write(b"data" + struct.pack("<I", length * width))
+        file.write(b"RIFF" + struct.pack("<I", size) + b"WAVE" + chunks)
+        file.write(b"data" + struct.pack("<I", length * width))
 
     def write(self, block: Floats) -> None:
-        self._into.write(_samples(block, self._bits))
+        self._file.write(_samples(block, self._bits))
 
     def close(self) -> None:
-        """Nothing comes after the samples."""
+        """Write nothing: the samples are the end of the file."""
 
 
 def _samples(block: Floats, bits: int) -> bytes:

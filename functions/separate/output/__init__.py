@@ -1,1 +1,1 @@
-"""What a job writes beside its song: stems, previews, manifest."""
+"""Stems on their way into the output bucket: encoded, previewed and uploaded block by block."""

@@ -1,42 +1,41 @@
-"""What can be heard of a stem before it is done: its bytes so far, as small objects.
+"""Publish what can be heard of a stem before it is finished, as small objects: preview chunks.
 
-They lie under `<song's key>/.live/<file>/` for as long as the job runs; functions/upload streams
-them. A listener goes on with the finished object, so the end of a stem is never a piece.
+They are under `<song's key>/.live/<file name>/` while the job runs; functions/upload streams them.
+A listener then continues with the finished object, so the end of a stem is never a chunk.
 """
 
-import io
 import os
 from typing import BinaryIO
 
-from minio import Minio
-
 from functions.separate.engine import SAMPLE_RATE
+from functions.separate.keys import fits
+from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_key
-from microdemucs.store import map_store_errors
 
-_EVERY = 20 * SAMPLE_RATE  # samples: often enough to listen along, seldom enough to cost little
-_LONGEST_KEY = 1024  # bytes, in S3
+_INTERVAL = 20 * SAMPLE_RATE  # samples: often enough to listen along, rare enough to cost little
+_CONTENT_TYPE = "application/octet-stream"
 
 
 class Preview:
-    """Those of one stem. Methods raise RetryLater."""
+    """The preview chunks of one stem. There are none if their keys would be too long for S3."""
 
-    def __init__(self, store: Minio, bucket: str, song_key: str, name: str, file: BinaryIO) -> None:
-        self._store = store
-        self._bucket = bucket
-        self._song = song_key
-        self._name = name
+    def __init__(self, stems: Bucket, song_key: str, file_name: str, file: BinaryIO) -> None:
+        self._stems = stems
+        self._song_key = song_key
+        self._file_name = file_name
         self._file = file
-        self._there = 0
-        self._sent = 0  # bytes
-        self._next = 0  # samples: how many must be encoded for the next piece
+        self._chunks = 0
+        self._sent_bytes = 0
+        self._next = 0  # samples: how many must be encoded before the next chunk
 
     def grown(self, size: int, encoded: int) -> None:
-        """The file has `size` bytes now, of `encoded` samples, and more are to come."""
-        key = preview_key(self._song, self._name, self._there + 1)
-        if encoded < self._next or size == self._sent or len(key.encode()) > _LONGEST_KEY:
+        """Publish a chunk if it is time; the file has `size` bytes now, of `encoded` samples.
+
+        Call it only if more samples follow. Raises RetryLater.
+        """
+        key = preview_key(self._song_key, self._file_name, self._chunks + 1)
+        if encoded < self._next or size == self._sent_bytes or not fits(key):
             return
-        data = os.pread(self._file.fileno(), size - self._sent, self._sent)
-        with map_store_errors():
-            self._store.put_object(self._bucket, key, io.BytesIO(data), len(data))
-        self._there, self._sent, self._next = self._there + 1, size, encoded + _EVERY
+        data = os.pread(self._file.fileno(), size - self._sent_bytes, self._sent_bytes)
+        self._stems.write(key, data, _CONTENT_TYPE)
+        self._chunks, self._sent_bytes, self._next = self._chunks + 1, size, encoded + _INTERVAL

@@ -1,4 +1,4 @@
-"""A thread in which one thing is done after the other, while few wait."""
+"""Run calls one after the other in a thread, with few of them waiting."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,24 +6,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-_AT_ONCE = 2  # one that is worked on, one that waits: memory stays flat
+_MAX_PENDING = 2  # one that runs and one that waits: memory stays flat
 
 
 class SerialExecutor:
-    """Calls are done in their order. Leaving the context drops those that have not begun."""
+    """Calls run in the order in which they are submitted.
+
+    Leaving the context drops the calls that have not begun.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._pending: deque[Future[Any]] = deque()
 
-    def do(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Have it called; wait first while too many wait. Raises what an earlier one raised."""
-        while len(self._pending) >= _AT_ONCE:
+    def submit(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Run `call` in the thread; wait first if too many calls are pending.
+
+        Raises what an earlier call raised.
+        """
+        while len(self._pending) >= _MAX_PENDING:
             self._pending.popleft().result()
         self._pending.append(self._thread.submit(call, *arguments))
 
     def wait(self) -> None:
-        """Until all is done. Raises what one of them raised."""
+        """Wait until all calls have ended. Raises what one of them raised."""
         while self._pending:
             self._pending.popleft().result()
 

@@ -1,7 +1,7 @@
-"""Stereo audio on disk: as long as it likes, while memory holds the part that is worked on.
+"""Keep stereo audio on disk, of any length.
 
 The file has no name, so nothing is left of it when the process ends, however that happens. It is
-read with pread, not mapped: mapped pages would count as the process's memory.
+read with pread and not mapped: mapped pages would count as memory of the process.
 """
 
 import os
@@ -11,13 +11,13 @@ import numpy as np
 
 from functions.separate.engine import Floats
 
-_SAMPLE = 2 * 4  # bytes: two channels of float32
+_SAMPLE_BYTES = 2 * 4  # two channels of float32
 
 
 class Spool:
-    """Interleaved float32 stereo: append blocks [2, n], read any part.
+    """Interleaved float32 stereo: append blocks [2, n], read any range of samples.
 
-    `length` is in samples, `peak` the largest magnitude.
+    `length` is in samples, `peak` is the largest magnitude.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Spool:
         self.peak = np.float32(0)
 
     def append(self, block: Floats) -> None:
-        """Add [2, n] at the end. Raises OSError where the disk is full."""
+        """Add [2, n] at the end. Raises OSError if the disk is full."""
         if not block.shape[-1]:
             return
         self.peak = max(self.peak, np.abs(block).max())
@@ -36,10 +36,10 @@ class Spool:
         self.length += block.shape[-1]
 
     def read(self, start: int, stop: int) -> Floats:
-        """[2, stop - start] of what is there."""
-        data = os.pread(self._file.fileno(), (stop - start) * _SAMPLE, start * _SAMPLE)
+        """Return [2, stop - start] of what was appended."""
+        data = os.pread(self._file.fileno(), (stop - start) * _SAMPLE_BYTES, start * _SAMPLE_BYTES)
         return np.frombuffer(data, "<f4").reshape(-1, 2).T
 
     def close(self) -> None:
-        """Free the disk."""
+        """Free the disk space."""
         self._file.close()

@@ -1,101 +1,103 @@
-"""One stem on its way into the bucket: encoded, uploaded and to be heard while its blocks come."""
+"""Write one stem: encode, preview and upload it as its blocks come."""
 
 import os
 import tempfile
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from functions.separate.audio.encoders import encoder, fitted, scale_of
+from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from functions.separate.engine import Floats
+from functions.separate.on_progress import OnProgress
+from functions.separate.output.destination import Destination
 from functions.separate.output.spool import Spool
+from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES, Options
-
-if TYPE_CHECKING:
-    from functions.separate.output.stem_store import Document, StemStore
 
 _BLOCK = 1 << 17  # samples
 _ONE = np.float32(1)
 
 
 class StemWriter:
-    """A stem of `length` samples. Methods raise RetryLater, MemoryError, and OSError of a full disk.
+    """A stem of `length` samples. Methods raise RetryLater, MemoryError, and OSError if the disk
+    is full.
 
-    clip_mode `rescale` must know a stem's peak before its first sample can be written. So it is
-    written as it is, and its samples are kept on disk: 353 kB a second. Where the peak turns out
-    too high, the stem is `loud`, and has to be encoded again.
+    With clip_mode `rescale`, the stem's peak must be known before its first sample is final. So
+    the stem is first encoded as it is, and its samples are kept on disk: 353 kB per second. If
+    the peak turns out too high, the stem needs reencoding.
     """
 
     def __init__(
-        self, shelf: "StemStore", name: str, options: Options, length: int, mp3_quality: int
+        self, destination: Destination, name: str, options: Options, length: int, mp3_quality: int
     ) -> None:
         self.name = name
         self._options = options
         self._length = length
-        self._quality = mp3_quality
+        self._mp3_quality = mp3_quality
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._samples = Spool() if options.clip_mode == "rescale" else None
-        self._type = CONTENT_TYPES[options.format]
-        self._key = shelf.stem_key(f"{name}.{options.format}")
-        self._upload = shelf.upload(self._key, self._type, self._file)
-        self._pieces = shelf.pieces(f"{name}.{options.format}", self._file)
-        self._begin()
+        self._content_type = CONTENT_TYPES[options.format]
+        file_name = f"{name}.{options.format}"
+        self._key = destination.stem_key(file_name)
+        self._upload = destination.upload(self._key, self._content_type, self._file)
+        self._preview = destination.preview(file_name, self._file)
+        self._start_encoder()
 
     @property
-    def scale(self) -> np.float32:
-        """What the stem must be divided by, as far as it is known yet."""
-        return _ONE if self._samples is None else scale_of(self._samples.peak)
+    def divisor(self) -> np.float32:
+        """What the stem must be divided by, as far as its samples are known."""
+        return _ONE if self._samples is None else rescale_divisor(self._samples.peak)
 
     @property
-    def is_loud(self) -> bool:
-        """Whether what has been written is not as it must be."""
-        return bool(self.scale != _ONE)
+    def needs_reencoding(self) -> bool:
+        """Whether the stem must be encoded again because it would clip."""
+        return bool(self.divisor != _ONE)
 
     def write(self, block: Floats) -> None:
-        """[2, n] more, in order; nothing keeps `block`."""
+        """Encode the next [2, n] samples. `block` is not kept."""
         if self._samples is not None:
             self._samples.append(block)
         size = self._encode(block, _ONE)
-        if self.is_loud:
+        if self.needs_reencoding:
             self._upload.abort()
         else:
             self._upload.grown(size)
         if self._encoded < self._length:
-            self._pieces.grown(size, self._encoded)
+            self._preview.grown(size, self._encoded)
 
-    def write_again(self, check: Callable[[float], None]) -> None:
-        """All of a loud stem anew. What `check(share)`, called now and then, raises ends it."""
+    def reencode(self, on_progress: OnProgress) -> None:
+        """Encode all of the stem again, divided by its divisor."""
         assert self._samples
-        scale = self.scale
+        divisor = self.divisor
         self._file.seek(0)
         self._file.truncate()
-        self._begin()
+        self._start_encoder()
         for start in range(0, self._length, _BLOCK):
-            check(start / self._length)
+            on_progress(start / self._length)
             block = self._samples.read(start, min(start + _BLOCK, self._length))
-            self._upload.grown(self._encode(block, scale))
+            self._upload.grown(self._encode(block, divisor))
 
-    def finish(self) -> "Document":
-        """Make the object be there; what the manifest says of it."""
+    def finish(self) -> StemEntry:
+        """Upload the rest of the stem, and return its entry in the manifest."""
         size = self._upload.finish()
-        said = {"name": self.name, "key": self._key, "size": size, "content_type": self._type}
-        return said | ({"scale": round(float(1 / self.scale), 6)} if self.is_loud else {})
+        if not self.needs_reencoding:
+            return StemEntry(self.name, self._key, size, self._content_type)
+        scale = round(float(1 / self.divisor), 6)
+        return StemEntry(self.name, self._key, size, self._content_type, scale)
 
     def close(self) -> None:
-        """Let go of the disk, and of an upload that was not finished."""
+        """Free the disk space, and abort an upload that is not finished."""
         self._upload.abort()
         self._file.close()
         if self._samples is not None:
             self._samples.close()
 
-    def _begin(self) -> None:
-        self._encoder = encoder(self._options, self._file, self._length, self._quality)
+    def _start_encoder(self) -> None:
+        self._encoder = make_encoder(self._options, self._file, self._length, self._mp3_quality)
         self._encoded = 0
 
-    def _encode(self, block: Floats, scale: np.float32) -> int:
-        """How many bytes the file has with it."""
-        self._encoder.write(fitted(block, self._options.clip_mode, scale))
+    def _encode(self, block: Floats, divisor: np.float32) -> int:
+        """Encode the block and return the size of the file in bytes."""
+        self._encoder.write(prevent_clipping(block, self._options.clip_mode, divisor))
         self._encoded += block.shape[-1]
         if self._encoded == self._length:
             self._encoder.close()

@@ -1,1 +1,1 @@
-"""A long song in several requests: its ranges, their results, and who asks for them."""
+"""A long song in several requests: its ranges, their results, and their messages."""

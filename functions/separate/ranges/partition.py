@@ -1,30 +1,28 @@
-"""The ranges of a song that is separated in several requests.
+"""Divide the windows of a plan into ranges, each of which one request separates. Pure.
 
-A request may not last for ever, and a song may be shared among processes: so the windows of its
-plan are cut into ranges, each asked for by a message of its own. What a range gives is kept as an
-object until all are there; then they are joined. Pure: nothing is read or written here.
+A request may not take for ever, and several processes may share a song. Each range is requested by
+a message of its own. Its result is an object until all ranges are separated; then they are joined.
 """
 
 import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from functions.separate.engine import SAMPLE_RATE
 from functions.separate.engine.overlap_add import Plan
+from microdemucs.messages import RangeId
 from microdemucs.options import Options
 
-# A process that is woken for less would spend its time on coming and going.
-_SHORTEST_S = 20.0
+_SHORTEST_S = 20.0  # with less, a process spends its time on starting and stopping
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Number `number` of `of` ranges, from 0; the plan's windows from `first` up to `stop`.
+    """Range `number` (from 0) `of` so many: the plan's windows from `first` up to `stop`.
 
-    `plan` tells plans apart: ranges of another one, by another model or cut in another way, are
-    not of use.
+    `plan` identifies the plan and how it is divided: the results of ranges with another `plan`
+    (another model or other settings) do not fit.
     """
 
     number: int
@@ -35,45 +33,45 @@ class Range:
 
     @property
     def windows(self) -> slice:
-        """Its part of the plan's windows."""
+        """Its windows, among those of the plan."""
         return slice(self.first, self.stop)
 
-    def said(self) -> dict[str, Any]:
-        """What a message says of it."""
-        return {"number": self.number, "of": self.of, "plan": self.plan}
+    @property
+    def id(self) -> RangeId:
+        """What a message says to identify it."""
+        return RangeId(self.number, self.of, self.plan)
 
 
-def cut(plan: Plan, seconds: float, at_once: int) -> list[Range]:
-    """The ranges of `plan`: one where the song is separated in one request.
+def divide(plan: Plan, seconds: float, at_once: int) -> list[Range]:
+    """Return the ranges of `plan`; a single one if one request separates the song.
 
-    None takes longer than `seconds` of audio that one network hears once, at the default overlap
-    (0: as long as it likes); and there are as many as may be worked on `at_once`, if that leaves
-    none very short.
+    Each range costs at most `seconds` of audio for one network at the default overlap (0: no
+    limit). Up to `at_once` ranges are made for parallelism, none shorter than 20 s.
     """
-    usual = 1 - Options().overlap
-    work = sum(size for _, _, _, size, _ in plan.windows) * usual / SAMPLE_RATE
+    stride_share = 1 - Options().overlap
+    work = sum(size for _, _, _, size, _ in plan.windows) * stride_share / SAMPLE_RATE
     needed = math.ceil(work / seconds) if seconds else 1
     shared = min(at_once, int(work / _SHORTEST_S))
     count = min(max(1, needed, shared), len(plan.windows))
     edges = [len(plan.windows) * number // count for number in range(count + 1)]
-    name = _name(plan, count)
+    name = _plan_id(plan, count)
     return [Range(k, count, name, edges[k], edges[k + 1]) for k in range(count)]
 
 
-def prefix(job: str) -> str:
-    """Before the keys of all that a job's ranges have given, in the output bucket."""
-    return f".ranges/{job}/"
+def result_prefix(job_id: str) -> str:
+    """Return how the keys of all results of a job's ranges begin, in the output bucket.
 
-
-def key(job: str, part: Range) -> str:
-    """Where in the output bucket the result of a range lies until all are joined.
-
-    Not beside the song: its key may leave no room.
+    They are not beside the song: its key may be too long for that.
     """
-    return f"{prefix(job)}{part.plan}/{part.number:04}"
+    return f".ranges/{job_id}/"
 
 
-def _name(plan: Plan, count: int) -> str:
-    said = [plan.model.name, plan.model.sources, plan.length, float(plan.segment), count]
-    text = json.dumps([*said, plan.windows])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def result_key(job_id: str, range_: Range) -> str:
+    """Return the key of a range's result in the output bucket."""
+    return f"{result_prefix(job_id)}{range_.plan}/{range_.number:04}"
+
+
+def _plan_id(plan: Plan, count: int) -> str:
+    model = plan.model
+    facts = [model.name, model.sources, plan.length, float(plan.segment), count, plan.windows]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""What a range gives, on its way into the bucket and back: blocks of float32, as they come.
+"""Write the results of ranges to the output bucket, and read them back, block by block.
 
-A block is its start and its number of samples (two little-endian int64), then [sources, 2, n]. The
-1.4 MB for each second of audio lie on disk and in the bucket, not in memory.
+A block is its start and its number of samples (two little-endian int64), then [sources, 2, n] in
+float32. A second of audio takes 1.4 MB, on disk and in the bucket but not in memory.
 """
 
 import struct
@@ -10,93 +10,81 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
-from minio import Minio
-from urllib3 import BaseHTTPResponse
 
 from functions.separate.engine import Floats
 from functions.separate.engine.overlap_add import Block
 from functions.separate.output.multipart import Upload
-from functions.separate.ranges import partition
-from functions.separate.ranges.partition import Range
+from functions.separate.ranges.partition import Range, result_key, result_prefix
+from microdemucs.bucket import Bucket, Download
 from microdemucs.problems import RetryLater
-from microdemucs.store import ObjectChanged, map_store_errors, remove_all
+from microdemucs.store import ObjectChanged
 
-_HEAD = struct.Struct("<qq")
-_TYPE = "application/octet-stream"
+_HEADER = struct.Struct("<qq")
+_CONTENT_TYPE = "application/octet-stream"
 
 
 class RangeStore:
-    """Those of one job. Every method raises RetryLater."""
+    """The results of one job's ranges. Every method raises RetryLater."""
 
-    def __init__(self, store: Minio, bucket: str, job: str) -> None:
-        self._store = store
-        self._bucket = bucket
-        self._job = job
+    def __init__(self, stems: Bucket, job_id: str) -> None:
+        self._stems = stems
+        self._job_id = job_id
 
-    def there(self, parts: Iterable[Range]) -> list[Range]:
-        """Those of `parts` whose results are there."""
-        with map_store_errors():
-            listed = self._store.list_objects(
-                self._bucket, partition.prefix(self._job), recursive=True
-            )
-            names = {one.object_name for one in listed}
-        return [part for part in parts if partition.key(self._job, part) in names]
+    def existing(self, ranges: Iterable[Range]) -> list[Range]:
+        """Return those of `ranges` that have a result."""
+        keys = {found.object_name for found in self._stems.list(result_prefix(self._job_id))}
+        return [range_ for range_ in ranges if result_key(self._job_id, range_) in keys]
 
-    def write(self, part: Range, blocks: Iterable[Block]) -> None:
-        """Put what a range gives, while it comes. It is there when this returns, or not at all."""
+    def write(self, range_: Range, blocks: Iterable[Block]) -> None:
+        """Upload the blocks as they come. The object exists if this returns, and not before."""
         with tempfile.TemporaryFile() as file:
-            key = partition.key(self._job, part)
-            upload = Upload(self._store, self._bucket, key, _TYPE, file)
+            upload = Upload(self._stems, result_key(self._job_id, range_), _CONTENT_TYPE, file)
             try:
-                for start, block in blocks:
-                    _append(file, start, block)
+                for start, samples in blocks:
+                    _append(file, start, samples)
                     upload.grown(file.tell())
                 upload.finish()
             finally:
                 upload.abort()
 
-    def read(self, part: Range, sources: int) -> Iterator[Block]:
-        """All blocks of `part`. Raises RetryLater where it is gone, too."""
+    def read(self, range_: Range, sources: int) -> Iterator[Block]:
+        """Yield the blocks of a range of so many sources. Raises RetryLater also if it is gone."""
         try:
-            with map_store_errors():
-                answer = self._store.get_object(self._bucket, partition.key(self._job, part))
-        except ObjectChanged as gone:
-            raise RetryLater("range-gone", "A range of the song must be separated again") from gone
-        try:
-            yield from _blocks(answer, sources)
-        finally:
-            answer.close()
-            answer.release_conn()
+            with self._stems.download(result_key(self._job_id, range_)) as download:
+                yield from _read_blocks(download, sources)
+        except ObjectChanged as error:
+            raise RetryLater(
+                "range-gone", "The result of a range is missing; the range is separated again"
+            ) from error
 
-    def clear(self) -> None:
-        """Remove all of them."""
-        remove_all(self._store, self._bucket, partition.prefix(self._job))
+    def remove_all(self) -> None:
+        """Remove the results of all ranges."""
+        self._stems.remove_prefix(result_prefix(self._job_id))
 
 
-def _append(file: BinaryIO, start: int, block: Floats) -> None:
-    file.write(_HEAD.pack(start, block.shape[-1]))
-    file.write(np.ascontiguousarray(block, "<f4").data)
+def _append(file: BinaryIO, start: int, samples: Floats) -> None:
+    file.write(_HEADER.pack(start, samples.shape[-1]))
+    file.write(np.ascontiguousarray(samples, "<f4").data)
     file.flush()
 
 
-def _blocks(answer: BaseHTTPResponse, sources: int) -> Iterator[Block]:
-    while head := _read(answer, _HEAD.size):
-        start, n = _HEAD.unpack(head)
-        data = _read(answer, sources * 2 * n * 4)
-        # frombuffer gives what cannot be written to, and the song's level is put back in place
+def _read_blocks(download: Download, sources: int) -> Iterator[Block]:
+    while header := _read_exactly(download, _HEADER.size):
+        start, n = _HEADER.unpack(header)
+        data = _read_exactly(download, sources * 2 * n * 4)
+        # frombuffer returns a read-only array, and the level is restored in place
         yield start, np.frombuffer(data, "<f4").reshape(sources, 2, n).copy()
 
 
-def _read(answer: BaseHTTPResponse, size: int) -> bytes:
-    """`size` bytes, or b"" at the end."""
+def _read_exactly(download: Download, size: int) -> bytes:
+    """Return `size` bytes, or b"" at the end of the object."""
     data = b""
     while len(data) < size:
-        with map_store_errors():
-            more = answer.read(size - len(data))
+        more = download.read(size - len(data))
         if not more:
             if data:
                 raise RetryLater(
-                    "store-away", "The store cannot be used now", "an object is cut off"
+                    "store-away", "The store cannot be used now", "an object ended too early"
                 )
             break
         data += more

@@ -31,7 +31,7 @@ def at(
     monkeypatch: pytest.MonkeyPatch, phase: str, act: Callable[[ProgressReporter], None]
 ) -> None:
     """Have `act` happen once, as the phase begins."""
-    check, done = ProgressReporter.check, []
+    check, done = ProgressReporter.raise_if_interrupted, []
 
     def acting(report: ProgressReporter) -> None:
         if report.record.phase == phase and not done:
@@ -39,4 +39,4 @@ def at(
             act(report)
         check(report)
 
-    monkeypatch.setattr(ProgressReporter, "check", acting)
+    monkeypatch.setattr(ProgressReporter, "raise_if_interrupted", acting)

@@ -74,16 +74,15 @@ def bus(stack: Stack) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def tools(client: Minio, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
+def context(client: Minio, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
     """What the function has in its process. Nothing is stopping, then and afterwards."""
     yield Context(
-        client,
+        Bucket(client, "stems"),
         bus,
         models,
-        "stems",
-        max_bytes=50_000_000,
-        max_seconds=60,
-        grace=5,
+        max_song_bytes=50_000_000,
+        max_song_seconds=60,
+        grace_seconds=5,
     )
     shutdown.stopping.clear()
 

@@ -7,8 +7,19 @@ from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
 from microdemucs.bus import RANGE_SUBJECT, REQUEUE_SUBJECT
+from microdemucs.messages import RangeRequest
 from minio_events.routing import waiting_calls
 from testing.stack import Stack
+
+
+def serve(job: Job, context: Context) -> str:
+    """Do what `job` asks for; what it was."""
+    request = job.range_request
+    if isinstance(request, RangeRequest):
+        run_range(job, request, context)
+        return f"range {request.range.number}"
+    run_job(job, context)
+    return "song"
 
 
 class Asked:
@@ -33,11 +44,10 @@ class Asked:
         self._seen = state.last_seq
         return [Job.of(call.event) for call in found]
 
-    def serve(self, tools: Context) -> list[str]:
+    def serve(self, context: Context) -> list[str]:
         """Do all that is asked for, until nothing is; what it was."""
         done = []
         while news := self.news():
             for job in news:
-                done.append(f"range {job.part['range']['number']}" if job.part else "song")
-                (run_range if job.part else run_job)(job, tools)
+                done.append(serve(job, context))
         return done

@@ -60,9 +60,9 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, str]]:
 
 
 @pytest.fixture
-def own(server, tools: Context) -> Iterator[Context]:
+def own(server, context: Context) -> Iterator[Context]:
     bus = Bus(BusSettings(server[1], "", ""), "own")
-    yield replace(tools, bus=bus)
+    yield replace(context, bus=bus)
     if server[0].poll() is None:
         bus.close()
 

@@ -17,6 +17,7 @@ from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from functions.separate.settings import ModelSettings
+from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS
 from microdemucs.jobs import PHASES, preview_key
 from microdemucs.paths import MODELS
@@ -27,9 +28,9 @@ MIX = sounds.music(1)
 TINY = MODELS / "htdemucs_tiny" / "htdemucs_tiny.safetensors"
 
 
-def test_a_song_becomes_stems_and_a_manifest(put, song, tools, root, manifest, record):
+def test_a_song_becomes_stems_and_a_manifest(put, song, context, root, manifest, record):
     job = put(song, callback="c" * 32)
-    run_job(job, tools)
+    run_job(job, context)
     told = manifest(job)
     assert [stem["name"] for stem in told["stems"]] == ["drums", "bass", "other", "vocals"]
     for stem in told["stems"]:
@@ -48,7 +49,7 @@ def test_a_song_becomes_stems_and_a_manifest(put, song, tools, root, manifest, r
     assert (line.model, line.finished) == ("htdemucs_tiny", told["finished"])
 
 
-def test_the_stems_are_those_of_demucs_itself(put, tools, root, tmp_path):
+def test_the_stems_are_those_of_demucs_itself(put, context, root, tmp_path):
     network = load_safetensors_model(TINY)
     arguments, named = network._init_args_kwargs
     package = {"klass": type(network), "args": arguments, "kwargs": named}
@@ -59,7 +60,7 @@ def test_the_stems_are_those_of_demucs_itself(put, tools, root, tmp_path):
     _, right = separator.separate_audio_file(tmp_path / "song.wav")
     job = put(data, format="wav", bits="32", clip_mode="none")
     on_torch = ModelRegistry(ModelSettings(default="htdemucs_tiny", engine="torch"))
-    run_job(job, replace(tools, models=on_torch))
+    run_job(job, replace(context, models=on_torch))
     for name, audio in right.items():
         got = root.get_object("stems", f"{job.song.key}/{name}.wav").read()
         heard = soundfile.read(io.BytesIO(got), dtype="float32")[0].T
@@ -67,34 +68,36 @@ def test_the_stems_are_those_of_demucs_itself(put, tools, root, tmp_path):
         assert sounds.decibels(heard, audio.numpy()) < -110, name
 
 
-def test_while_a_song_is_separated_its_stems_can_be_heard(put, tools, beside, monkeypatch):
+def test_while_a_song_is_separated_its_stems_can_be_heard(put, context, beside, monkeypatch):
     job = put(sounds.file(sounds.music(20, seed=5)), stems="drums,bass")
     seen: list[set[str]] = []
     at(monkeypatch, "uploading", lambda report: seen.append(set(beside(job))))
-    run_job(job, tools)
+    run_job(job, context)
     assert seen == [{".live/drums.mp3/000001", ".live/bass.mp3/000001"}]
     assert set(beside(job)) == {"drums.mp3", "bass.mp3", "manifest.json"}
 
 
-def test_what_a_killed_process_left_to_be_heard_is_taken_away(put, song, tools, root, beside):
+def test_what_a_killed_process_left_to_be_heard_is_taken_away(put, song, context, root, beside):
     job = put(song)
     root.put_object("stems", preview_key(job.song.key, "kazoo.wav", 7), io.BytesIO(b"x"), 1)
-    run_job(job, tools)
+    run_job(job, context)
     assert ".live/kazoo.wav/000007" not in beside(job)
 
 
-def test_a_stem_that_would_clip_is_quieter_and_the_manifest_says_by_how_much(put, tools, manifest):
+def test_a_stem_that_would_clip_is_quieter_and_the_manifest_says_by_how_much(
+    put, context, manifest
+):
     job = put(sounds.file(MIX * 40, subtype="FLOAT"), format="wav", bits="32")
-    run_job(job, tools)
+    run_job(job, context)
     scales = [stem.get("scale", 1) for stem in manifest(job)["stems"]]
     assert min(scales) < 1
 
 
-def test_two_stems_are_one_and_the_sum_of_the_others(put, song, tools, root, manifest):
+def test_two_stems_are_one_and_the_sum_of_the_others(put, song, context, root, manifest):
     options = {"format": "wav", "bits": "32", "clip_mode": "none"}
     all_, two = put(song, "all.wav", **options), put(song, "two.wav", two_stems="bass", **options)
-    run_job(all_, tools)
-    run_job(two, tools)
+    run_job(all_, context)
+    run_job(two, context)
 
     def heard(job: Job, name: str) -> np.ndarray:
         got = root.get_object("stems", f"{job.song.key}/{name}.wav").read()
@@ -109,76 +112,76 @@ def test_two_stems_are_one_and_the_sum_of_the_others(put, song, tools, root, man
 @pytest.mark.parametrize(
     "data", [MIX * 0, MIX[:1], MIX[:, :1], MIX * 40], ids=["0", "1", "mono", "loud"]
 )
-def test_silence_one_sample_mono_and_clipping_are_songs(put, tools, manifest, data):
+def test_silence_one_sample_mono_and_clipping_are_songs(put, context, manifest, data):
     job = put(sounds.file(data, subtype="FLOAT"))
-    run_job(job, tools)
+    run_job(job, context)
     assert len(manifest(job)["stems"]) == 4
 
 
-def test_the_same_event_again_changes_nothing(put, song, tools, beside):
+def test_the_same_event_again_changes_nothing(put, song, context, beside):
     job = put(song)
-    run_job(job, tools)
+    run_job(job, context)
     before = beside(job)
-    run_job(later(job), tools)
+    run_job(later(job), context)
     assert beside(job) == before
 
 
-def test_the_same_job_done_again_gives_the_same_stems(put, song, tools, root, beside, bus):
+def test_the_same_job_done_again_gives_the_same_stems(put, song, context, root, beside, bus):
     job = put(song, shifts="2", format="flac")
-    run_job(job, tools)
+    run_job(job, context)
     before = beside(job)
     root.remove_object("stems", f"{job.song.key}/manifest.json")
-    run_job(job, tools)
+    run_job(job, context)
     after = beside(job)
     assert before.pop("manifest.json") != after.pop("manifest.json")
     assert before == after
 
 
-def test_a_stem_that_is_gone_is_made_again(put, song, tools, root, beside):
+def test_a_stem_that_is_gone_is_made_again(put, song, context, root, beside):
     job = put(song)
-    run_job(job, tools)
+    run_job(job, context)
     root.remove_object("stems", f"{job.song.key}/bass.mp3")
-    run_job(job, tools)
+    run_job(job, context)
     assert "bass.mp3" in beside(job)
 
 
-def test_another_callback_for_what_is_done_is_told(put, song, tools, manifest):
+def test_another_callback_for_what_is_done_is_told(put, song, context, manifest):
     job = put(song, callback="a" * 32)
-    run_job(job, tools)
+    run_job(job, context)
     first = manifest(job)
-    run_job(replace(job, callback="b" * 32), tools)
+    run_job(replace(job, callback="b" * 32), context)
     second = manifest(job)
     assert second["callback"] == "b" * 32
     assert second["finished"] > first["finished"]
     assert second["stems"] == first["stems"]
 
 
-def test_a_record_that_was_lost_is_told_again(put, song, tools, record, bus):
+def test_a_record_that_was_lost_is_told_again(put, song, context, record, bus):
     job = put(song)
-    run_job(job, tools)
+    run_job(job, context)
     before = record(job)
     bus.delete(JOBS, job.id)
-    run_job(job, tools)
+    run_job(job, context)
     assert structs.replace(record(job), updated="") == structs.replace(before, updated="")
 
 
-def test_in_a_versioned_bucket_the_newest_version_is_separated(put, song, tools, root, manifest):
+def test_in_a_versioned_bucket_the_newest_version_is_separated(put, song, context, root, manifest):
     bucket = "versioned"
     root.make_bucket(bucket)
     root.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
     first, second = put(song, bucket=bucket), put(song, bucket=bucket)
     assert first.song.etag == second.song.etag
-    as_root = replace(tools, store=root)
+    as_root = replace(context, stems=Bucket(root, "stems"))
     run_job(first, as_root)
     assert manifest(first) is None
     run_job(second, as_root)
     assert manifest(second)["song"]["version"] == second.song.version
 
 
-def test_the_same_audio_with_the_same_options_is_copied(put, song, tools, root, beside, manifest):
+def test_the_same_audio_with_the_same_options_is_copied(put, song, context, root, beside, manifest):
     first, second = put(song, "first.wav"), put(song, "second.wav", callback="d" * 32)
-    run_job(first, tools)
-    run_job(second, tools)
+    run_job(first, context)
+    run_job(second, context)
     told = manifest(second)
     assert (told["reused_from"], told["callback"]) == (first.song.key, "d" * 32)
     assert told["song"]["seconds"] == 1
@@ -189,36 +192,36 @@ def test_the_same_audio_with_the_same_options_is_copied(put, song, tools, root, 
     assert answer.content_type == "audio/mpeg"
 
 
-def test_other_options_or_stems_that_are_gone_are_not_copied(put, song, tools, root, manifest):
+def test_other_options_or_stems_that_are_gone_are_not_copied(put, song, context, root, manifest):
     first, flac, again = put(song, "1.wav"), put(song, "2.wav", format="flac"), put(song, "3.wav")
-    run_job(first, tools)
-    run_job(flac, tools)
+    run_job(first, context)
+    run_job(flac, context)
     assert "reused_from" not in manifest(flac)
     root.remove_object("stems", f"{first.song.key}/drums.mp3")
-    run_job(again, tools)
+    run_job(again, context)
     assert "reused_from" not in manifest(again)
 
 
 def test_another_default_model_does_not_reuse_what_the_last_one_made(
-    put, song, tools, manifest, tmp_path
+    put, song, context, manifest, tmp_path
 ):
-    run_job(put(song, "first.wav"), tools)
+    run_job(put(song, "first.wav"), context)
     (tmp_path / "better.safetensors").write_bytes(TINY.read_bytes())
     better = ModelRegistry(ModelSettings(default=str(tmp_path / "better.safetensors")))
     second = put(song, "second.wav")
-    run_job(second, replace(tools, models=better))
+    run_job(second, replace(context, models=better))
     assert manifest(second)["model"] == {"name": "better"}
     assert "reused_from" not in manifest(second)
 
 
-def test_what_an_earlier_job_left_is_taken_away(put, request, tools, beside):
-    run_job(put(unlike(request)), tools)
+def test_what_an_earlier_job_left_is_taken_away(put, request, context, beside):
+    run_job(put(unlike(request)), context)
     flac = put(unlike(request), stems="bass", format="flac")
-    run_job(flac, tools)
+    run_job(flac, context)
     assert set(beside(flac)) == {"bass.flac", "manifest.json"}
     text = put(b"a text")
-    run_job(text, tools)
+    run_job(text, context)
     assert set(beside(text)) == {"failure.json"}
     again = put(unlike(request), stems="bass", format="flac")
-    run_job(again, tools)
+    run_job(again, context)
     assert set(beside(again)) == {"bass.flac", "manifest.json"}

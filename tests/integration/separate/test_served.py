@@ -108,4 +108,4 @@ def test_the_room_takes_one_song_refuses_what_is_none_and_hands_back_on_sigterm(
     assert not bus.get(LEASES, song_digest(long["subject"]))
     assert read_json(root, "stems", f"{long['subject']}/manifest.json") is None
     lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
-    assert {line["trace"] for line in lines if line["event"] == "started"} == {"a" * 32}
+    assert {line["trace"] for line in lines if line["event"] == "job started"} == {"a" * 32}

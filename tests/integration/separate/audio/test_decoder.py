@@ -30,7 +30,7 @@ def opened(data: bytes, max_seconds: float = 60) -> Iterator[DecodedSong]:
         source.write(data)
         source.flush()
         source.seek(0)
-        with decoder.decoded(source, max_seconds, lambda share: None) as song:
+        with decoder.decode(source, max_seconds, lambda share: None) as song:
             yield song
 
 
@@ -119,17 +119,17 @@ def test_the_shortest_file_is_a_song(length, rate):
 def test_the_level_is_what_demucs_takes(given):
     song, _ = decoded(file(given, subtype="FLOAT"))
     mono = given.astype(np.float64).mean(1)
-    assert song.mean == pytest.approx(mono.mean(), abs=1e-9)
+    assert song.audio.mean == pytest.approx(mono.mean(), abs=1e-9)
     deviation = mono.std(ddof=1) if len(mono) > 1 else 0
-    assert song.deviation == pytest.approx(deviation + 1e-8, rel=1e-6, abs=1e-9)
+    assert song.normalization.divisor == pytest.approx(deviation + 1e-8, rel=1e-6, abs=1e-9)
 
 
 def test_normalised_and_restored_is_the_song_itself():
     with opened(file(MUSIC, subtype="FLOAT")) as song:
-        block = song.normalised(0).read(-5, song.length + 7)
+        block = song.normalized(0).read(-5, song.length + 7)
     assert not block[:, :5].any()
     assert not block[:, -7:].any()
-    assert decibels(song.restored(block[:, 5:-7]), MUSIC.T) < -120
+    assert decibels(song.normalization.denormalize(block[:, 5:-7]), MUSIC.T) < -120
 
 
 NOISE = np.random.default_rng(1).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
@@ -234,7 +234,7 @@ def test_a_check_that_raises_ends_the_child():
     with tempfile.TemporaryFile() as source:
         source.write(WAV)
         source.seek(0)
-        with pytest.raises(InterruptedError), decoder.decoded(source, 60, check):
+        with pytest.raises(InterruptedError), decoder.decode(source, 60, check):
             """It does not come so far."""
     assert children() == []
 
@@ -243,14 +243,14 @@ LONG = file(music(30))  # more than what the child has ready
 
 
 def read_whole(song: DecodedSong) -> None:
-    reader = song.normalised(0)
+    reader = song.normalized(0)
     for start in range(0, song.length, 44_100):
         reader.read(start, start + 44_100)
 
 
 def test_a_song_that_is_not_read_to_its_end_ends_the_child():
     with opened(LONG) as song:
-        song.normalised(0).read(0, 1000)
+        song.normalized(0).read(0, 1000)
         assert len(children()) == 1
     assert children() == []
 
@@ -278,7 +278,7 @@ def test_a_song_that_is_not_what_it_was_at_first_is_no_song(act, kind, tmp_path:
     def read_what_changes() -> None:
         with (
             path.open("rb") as source,
-            decoder.decoded(source, 60, lambda share: None) as song,
+            decoder.decode(source, 60, lambda share: None) as song,
         ):
             act(path)
             read_whole(song)

@@ -11,18 +11,20 @@ import soundfile
 import torch
 from demucs.audio import save_audio
 
-from functions.separate.audio.encoders import encoder, fitted, scale_of
+from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
 
 
 def encoded(audio: np.ndarray, options: Options, mp3_quality: int = 2) -> bytes:
     """The file of `audio` [2, n], given in blocks as the networks' come."""
-    scale = scale_of(np.abs(audio).max())
+    scale = rescale_divisor(np.abs(audio).max())
     with tempfile.TemporaryFile() as into:
-        writer = encoder(options, into, audio.shape[1], mp3_quality)
+        writer = make_encoder(options, into, audio.shape[1], mp3_quality)
         for start in range(0, audio.shape[1], 70_001):
-            writer.write(fitted(audio[:, start : start + 70_001], options.clip_mode, scale))
+            writer.write(
+                prevent_clipping(audio[:, start : start + 70_001], options.clip_mode, scale)
+            )
         writer.close()
         into.seek(0)
         return into.read()
@@ -83,14 +85,14 @@ def test_a_faster_mp3_is_what_lame_makes_at_that_quality(tmp_path: Path):
 
 def test_a_wav_that_its_header_cannot_describe_is_refused():
     with pytest.raises(Rejected, match="flac"):
-        encoder(Options(format="wav", bits=32), io.BytesIO(), 2**29, 2)
+        make_encoder(Options(format="wav", bits=32), io.BytesIO(), 2**29, 2)
 
 
 @pytest.mark.parametrize("format_", ["flac", "mp3", "wav"])
 def test_a_full_disk_is_told_as_one(format_):
     def write() -> None:
         with open("/dev/full", "wb") as into:
-            writer = encoder(Options(format=format_), into, 400_000, 5)
+            writer = make_encoder(Options(format=format_), into, 400_000, 5)
             writer.write(noise(400_000, 0.5))
 
     with pytest.raises(OSError, match=f"Errno {errno.ENOSPC}"):

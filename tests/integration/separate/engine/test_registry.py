@@ -15,7 +15,7 @@ from minio import Minio
 from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import BUNDLED, LIMITED, ModelRegistry
 from functions.separate.settings import ModelSettings
-from functions.separate.stems import wanted
+from functions.separate.stems import choose_stems
 from microdemucs.options import BadOption, Options
 from microdemucs.paths import MODELS
 
@@ -173,7 +173,7 @@ def test_what_only_the_model_can_refuse_is_refused_by_name(of, options, says):
     models = of()
     model = models.load(models.choose(BUNDLED))
     with pytest.raises(BadOption) as refused:
-        wanted(model, Options(**options))
+        choose_stems(model, Options(**options))
     assert refused.value.detail == says
 
 
@@ -187,7 +187,7 @@ def test_what_only_the_model_can_refuse_is_refused_by_name(of, options, says):
 )
 def test_the_stems_that_are_asked_for_are_written(of, options, stems):
     models = of()
-    chosen = wanted(models.load(models.choose(BUNDLED)), Options(**options))
+    chosen = choose_stems(models.load(models.choose(BUNDLED)), Options(**options))
     assert [(stem.name, stem.sources) for stem in chosen] == stems
 
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from minio import Minio
+from msgspec import UNSET
 
-from functions.separate.audio.encoders import encoder, fitted, scale_of
+from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from functions.separate.job import Job
 from functions.separate.output import multipart, preview
 from functions.separate.output.multipart import PART_BYTES
 from functions.separate.output.serial_executor import SerialExecutor
 from functions.separate.output.stem_store import StemStore
-from functions.separate.output.stems_writer import StemsWriter, writing
+from functions.separate.output.stems_writer import StemsWriter, open_stems
 from functions.separate.stems import Stem
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import preview_prefix
@@ -34,9 +35,9 @@ ALL = [
 
 
 @pytest.fixture
-def shelf(tools, request: pytest.FixtureRequest) -> StemStore:
+def shelf(context, request: pytest.FixtureRequest) -> StemStore:
     song = ObjectCreated("songs", request.node.name, 1, "etag")
-    return StemStore(tools.store, "stems", Job("0" * 32, song, "", ""))
+    return StemStore(context.stems, Job("0" * 32, song, "", ""))
 
 
 @pytest.fixture
@@ -67,8 +68,10 @@ def uploads(root: Minio, request: pytest.FixtureRequest):
 def whole(audio: np.ndarray, options: Options) -> bytes:
     """The file of `audio` [2, n], encoded at one go when all of it is there."""
     with tempfile.TemporaryFile() as into:
-        writer = encoder(options, into, audio.shape[1], 7)
-        writer.write(fitted(audio, options.clip_mode, scale_of(np.abs(audio).max())))
+        writer = make_encoder(options, into, audio.shape[1], 7)
+        writer.write(
+            prevent_clipping(audio, options.clip_mode, rescale_divisor(np.abs(audio).max()))
+        )
         writer.close()
         into.seek(0)
         return into.read()
@@ -81,7 +84,7 @@ def blocks(sources: np.ndarray) -> Iterator[np.ndarray]:
 
 @contextmanager
 def written(shelf: StemStore, sources: np.ndarray, options: Options) -> Iterator[StemsWriter]:
-    with writing(shelf, STEMS, options, sources.shape[-1]) as files:
+    with open_stems(shelf, STEMS, options, sources.shape[-1]) as files:
         for block in blocks(sources):
             files.write(block)
         files.wait()
@@ -93,17 +96,19 @@ def written(shelf: StemStore, sources: np.ndarray, options: Options) -> Iterator
 def test_the_stems_are_what_is_encoded_at_one_go(shelf, there, options, sources):
     with written(shelf, sources, options) as files:
         is_rescaled = sources is LOUD and options.clip_mode == "rescale"
-        assert [file.name for file in files.loud] == (["no_one"] if is_rescaled else [])
-        files.finish_loud(lambda share: None)
+        assert [file.name for file in files.needing_reencoding] == (
+            ["no_one"] if is_rescaled else []
+        )
+        files.reencode(lambda share: None)
         told = files.finish()
-    shelf.clear_pieces()
+    shelf.remove_previews()
     right = {
         f"one.{options.format}": whole(sources[0], options),
         f"no_one.{options.format}": whole(sources[1] + sources[2], options),
     }
     assert there() == right
-    assert [stem["size"] for stem in told] == [len(data) for data in right.values()]
-    assert ["scale" in stem for stem in told] == [False, is_rescaled]
+    assert [stem.size for stem in told] == [len(data) for data in right.values()]
+    assert [stem.scale is not UNSET for stem in told] == [False, is_rescaled]
 
 
 def test_nothing_is_there_before_all_is(shelf, there, uploads):
@@ -133,7 +138,7 @@ def test_what_is_given_up_leaves_nothing(shelf, there, uploads, clip_mode):
     with written(shelf, sources, options):
         assert len(uploads()) == 2
     assert uploads() == []
-    shelf.clear_pieces()
+    shelf.remove_previews()
     assert there() == {}
 
 
@@ -144,10 +149,10 @@ def test_an_upload_that_will_be_wrong_is_given_up_at_once(shelf, uploads):
 
 
 @pytest.mark.parametrize("size", [0, 1, PART_BYTES, 2 * PART_BYTES - 1, 2 * PART_BYTES, 12_345_678])
-def test_an_upload_of_any_size_is_whole(tools, root, size, tmp_path):
+def test_an_upload_of_any_size_is_whole(context, root, size, tmp_path):
     data = np.random.default_rng(size).bytes(size)
     with (tmp_path / "grows").open("w+b", buffering=0) as file:
-        upload = multipart.Upload(tools.store, "stems", f"upload-{size}", "audio/x-test", file)
+        upload = multipart.Upload(context.stems, f"upload-{size}", "audio/x-test", file)
         for start in range(0, size, 3_000_000):
             file.write(data[start : start + 3_000_000])
             upload.grown(file.tell())
@@ -163,7 +168,7 @@ def test_an_upload_of_any_size_is_whole(tools, root, size, tmp_path):
 def test_the_pieces_are_the_beginning_of_the_stem(shelf, there, format_, request):
     options = Options(format=format_)
     sources = np.concatenate([SOURCES] * 2, axis=-1)
-    with writing(shelf, STEMS, options, sources.shape[-1]) as files:
+    with open_stems(shelf, STEMS, options, sources.shape[-1]) as files:
         counts = []
         for block in blocks(sources):
             files.write(block)
@@ -179,15 +184,15 @@ def test_the_pieces_are_the_beginning_of_the_stem(shelf, there, format_, request
     header = 200 if format_ == "flac" else 0  # which is written anew in the end
     assert 0 < len(beginning) < len(stem)
     assert beginning[header:] == stem[header : len(beginning)]
-    shelf.clear_pieces()
+    shelf.remove_previews()
     assert there(preview_prefix(request.node.name)) == {}
 
 
-def test_where_the_key_leaves_no_room_there_are_no_pieces(tools, root, tmp_path):
+def test_where_the_key_leaves_no_room_there_are_no_pieces(context, root, tmp_path):
     key = "/".join(["k" * 200] * 4 + ["k" * 196])
     with (tmp_path / "grows").open("w+b", buffering=0) as file:
         file.write(b"some")
-        preview.Preview(tools.store, "stems", key, "no_vocals.flac", file).grown(4, 1)
+        preview.Preview(context.stems, key, "no_vocals.flac", file).grown(4, 1)
     assert list(root.list_objects("stems", preview_prefix(key), recursive=True)) == []
 
 
@@ -200,7 +205,7 @@ def test_in_a_lane_order_is_kept_and_few_wait():
 
     def give() -> None:
         for number in range(10):
-            lane.do(work, number)
+            lane.submit(work, number)
             given.append(number)
 
     with SerialExecutor() as lane:
@@ -219,10 +224,10 @@ def test_what_is_raised_in_a_lane_is_raised_to_who_gives_more():
         raise MemoryError
 
     with SerialExecutor() as lane:
-        lane.do(fail)
-        lane.do(fail)
+        lane.submit(fail)
+        lane.submit(fail)
         with pytest.raises(MemoryError):
-            lane.do(fail)
+            lane.submit(fail)
 
 
 def test_who_leaves_a_lane_drops_what_has_not_begun():
@@ -234,8 +239,8 @@ def test_who_leaves_a_lane_drops_what_has_not_begun():
         done.append(number)
 
     with SerialExecutor() as lane:
-        lane.do(work, 1)
-        lane.do(work, 2)
+        lane.submit(work, 1)
+        lane.submit(work, 2)
         begun.wait(10)
         threading.Timer(0.1, go.set).start()
     assert done == [1]

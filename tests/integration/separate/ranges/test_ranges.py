@@ -14,7 +14,7 @@ from microdemucs.bus import CANCELS, JOBS, RESULTS
 from microdemucs.problems import RetryLater
 from tests.integration.separate import sounds
 from tests.integration.separate.asked import at
-from tests.integration.separate.dividing import Asked
+from tests.integration.separate.dividing import Asked, serve
 
 LONG = 13.0
 """s: five windows of the bundled model."""
@@ -26,9 +26,9 @@ def asked(stack):
 
 
 @pytest.fixture
-def divided(tools):
-    """The same tools in a deployment whose requests may take few windows."""
-    return replace(tools, range_seconds=6)
+def divided(context):
+    """The same context in a deployment whose requests may take few windows."""
+    return replace(context, range_seconds=6)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def objects(root):
     """What of a job's ranges lies in the bucket."""
     return lambda job: {
         one.object_name: one.etag
-        for one in root.list_objects("stems", partition.prefix(job.id), recursive=True)
+        for one in root.list_objects("stems", partition.result_prefix(job.id), recursive=True)
     }
 
 
@@ -76,7 +76,7 @@ def test_a_song_is_cut_by_the_longest_range_and_by_how_many_may_share_it(
     models, seconds, at_once, sizes
 ):
     plan = Plan.of(models.load(models.choose("")), 98 * 44_100)
-    parts = partition.cut(plan, seconds, at_once)
+    parts = partition.divide(plan, seconds, at_once)
     assert [part.stop - part.first for part in parts] == sizes
     assert [part.number for part in parts] == list(range(len(sizes)))
     assert [part.first for part in parts[1:]] == [part.stop for part in parts[:-1]]
@@ -85,10 +85,10 @@ def test_a_song_is_cut_by_the_longest_range_and_by_how_many_may_share_it(
 def test_ranges_of_another_model_or_cut_are_others(models):
     model = models.load(models.choose(""))
     plan = Plan.of(model, 30 * 44_100)
-    [one, *_] = partition.cut(plan, 10, 1)
-    [other_cut, *_] = partition.cut(plan, 20, 1)
-    [other_model, *_] = partition.cut(replace(plan, model=replace(model, name="x")), 10, 1)
-    assert len({partition.key("job", part) for part in (one, other_cut, other_model)}) == 3
+    [one, *_] = partition.divide(plan, 10, 1)
+    [other_cut, *_] = partition.divide(plan, 20, 1)
+    [other_model, *_] = partition.divide(replace(plan, model=replace(model, name="x")), 10, 1)
+    assert len({partition.result_key("job", part) for part in (one, other_cut, other_model)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_ranges_of_another_model_or_cut_are_others(models):
     ids=["wav", "overlap", "shifts", "mp3"],
 )
 def test_a_divided_song_is_the_undivided_one_bit_for_bit(
-    put, long, tools, divided, asked, beside, forget, options
+    put, long, context, divided, asked, beside, forget, options
 ):
     job = put(long, **options)
-    run_job(job, tools)
+    run_job(job, context)
     whole = beside(job)
     forget(job)
     run_job(job, divided)
@@ -126,9 +126,9 @@ def test_a_divided_song_is_running_until_it_is_joined_and_leaves_nothing(
     shares = []
     news = asked.news()
     for part in news:
-        run_range(part, divided)
+        run_range(part, part.range_request, divided)
         shares.append(record(job).progress)
-    assert [part.part["range"]["number"] for part in news] == [0, 1, 2]
+    assert [part.range_request.range.number for part in news] == [0, 1, 2]
     assert shares == sorted(set(shares))
     assert 0.9 < shares[-1] < 1
     assert len(objects(job)) == 3
@@ -146,22 +146,22 @@ def test_a_range_that_is_cut_off_costs_only_itself(
     job = put(long)
     run_job(job, divided)
     first, second, third = asked.news()
-    run_range(first, divided)
+    run_range(first, first.range_request, divided)
     before = objects(job)
 
     def stop(report: ProgressReporter) -> None:
         shutdown.stopping.set()
 
     at(monkeypatch, "separating", stop)
-    with pytest.raises(RetryLater, match="about to end"):
-        run_range(second, replace(divided, grace=3))
+    with pytest.raises(RetryLater, match="is stopping"):
+        run_range(second, second.range_request, replace(divided, grace_seconds=3))
     monkeypatch.undo()
     shutdown.stopping.clear()
     assert objects(job) == before
     assert record(job).state == "running"
-    run_range(third, divided)
+    run_range(third, third.range_request, divided)
     assert asked.news() == []
-    run_range(second, divided)
+    run_range(second, second.range_request, divided)
     assert before.items() <= objects(job).items()
     assert asked.serve(divided) == ["song"]
     assert "manifest.json" in beside(job)
@@ -171,20 +171,20 @@ def test_a_range_that_comes_twice_is_separated_once(put, long, divided, asked, o
     job = put(long)
     run_job(job, divided)
     part = asked.news()[0]
-    run_range(part, divided)
+    run_range(part, part.range_request, divided)
     before = objects(job)
-    run_range(part, divided)
+    run_range(part, part.range_request, divided)
     assert objects(job) == before
 
 
 def test_a_song_that_comes_again_asks_for_what_is_missing_only(put, long, divided, asked):
     job = put(long)
     run_job(job, divided)
-    run_range(asked.news()[0], divided)
+    serve(asked.news()[0], divided)
     # not the message of before, which is still known to the bus
     later = replace(job, song=replace(job.song, time="2030-01-01T00:00:00Z"))
     run_job(later, divided)
-    assert [part.part["range"]["number"] for part in asked.news()] == [1, 2]
+    assert [part.range_request.range.number for part in asked.news()] == [1, 2]
 
 
 def test_a_range_that_is_gone_when_they_are_joined_is_separated_again(
@@ -193,7 +193,7 @@ def test_a_range_that_is_gone_when_they_are_joined_is_separated_again(
     job = put(long)
     run_job(job, divided)
     for part in asked.news():
-        run_range(part, divided)
+        run_range(part, part.range_request, divided)
     [again] = asked.news()
     root.remove_object("stems", min(objects(job)))
     later = replace(again, song=replace(job.song, time="2030-01-01T00:00:00Z"))
@@ -208,13 +208,13 @@ def test_a_divided_song_that_is_cancelled_ends_with_its_next_range(
     job = put(long)
     run_job(job, divided)
     first, second, _ = asked.news()
-    run_range(first, divided)
+    run_range(first, first.range_request, divided)
     bus.put(CANCELS, job.id, b"1")
-    run_range(second, divided)
+    run_range(second, second.range_request, divided)
     assert asked.serve(divided) == ["song"]
     assert failure(job)["type"].endswith(":cancelled")
     assert (record(job).state, objects(job)) == ("cancelled", {})
-    run_range(second, divided)  # one that waited in line
+    run_range(second, second.range_request, divided)  # one that waited in line
     assert (asked.news(), objects(job)) == ([], {})
 
 
@@ -224,9 +224,9 @@ def test_a_divided_song_that_is_overwritten_is_left_to_its_own_event(
     job = put(long)
     run_job(job, divided)
     first, second, _ = asked.news()
-    run_range(first, divided)
+    run_range(first, first.range_request, divided)
     put(song)
-    run_range(second, divided)
+    run_range(second, second.range_request, divided)
     assert asked.serve(divided) == ["song"]
     assert (record(job).state, objects(job), beside(job)) == ("superseded", {}, {})
 
@@ -238,9 +238,9 @@ def test_a_range_cut_by_other_settings_has_the_song_cut_anew(
     job = put(long)
     run_job(job, divided)
     first, second, _ = asked.news()
-    run_range(first, divided)
+    run_range(first, first.range_request, divided)
     changed = replace(divided, range_seconds=seconds)
-    run_range(second, changed)
+    run_range(second, second.range_request, changed)
     done = asked.serve(changed)
     assert (done[0], done[-1]) == ("song", "song")
     assert "manifest.json" in beside(job)

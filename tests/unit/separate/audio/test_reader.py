@@ -5,16 +5,18 @@ import io
 import numpy as np
 import pytest
 
+from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
 from tests.integration.separate.sounds import music
 
 MUSIC = music(10)
 N = len(MUSIC)
 NORMALISED = ((MUSIC - np.float32(0.5)) / np.float32(3)).T
+LEVEL = Normalization(mean=0.5, standard_deviation=3)
 
 
 def reader(history: int, data: bytes = MUSIC.tobytes(), length: int = N) -> Reader:
-    return Reader(io.BytesIO(data), length, 0.5, 3, history)
+    return Reader(io.BytesIO(data), length, LEVEL, history)
 
 
 def expected(start: int, stop: int) -> np.ndarray:
@@ -51,8 +53,8 @@ def test_no_more_is_kept_than_the_history_and_what_was_asked_for():
     song = reader(1000)
     for start in range(0, N - 2000, 2000):
         song.read(start, start + 2000)
-        assert song._held.shape[1] <= 3000
-        assert song._held.base is None
+        assert song._buffer.shape[1] <= 3000
+        assert song._buffer.base is None
 
 
 @pytest.mark.parametrize("length", [N - 1, N + 1], ids=["longer", "shorter"])

@@ -1,0 +1,36 @@
+"""Where stems are written to: what StemWriter needs of it."""
+
+from typing import BinaryIO, Protocol
+
+
+class GrowingUpload(Protocol):
+    """An object that is uploaded while its file grows."""
+
+    def grown(self, size: int) -> None:
+        """Upload what can be uploaded of a file that has `size` bytes now."""
+
+    def finish(self) -> int:
+        """Make the complete file an object, and return its size in bytes."""
+
+    def abort(self) -> None:
+        """Remove what was uploaded. The upload may begin again."""
+
+
+class GrowingPreview(Protocol):
+    """What can be heard of a stem while its file grows."""
+
+    def grown(self, size: int, encoded: int) -> None:
+        """Publish what is new in a file that has `size` bytes now, of `encoded` samples."""
+
+
+class Destination(Protocol):
+    """Where stems are written to, under their file names."""
+
+    def stem_key(self, file_name: str) -> str:
+        """Return the key of the stem with this file name."""
+
+    def upload(self, key: str, content_type: str, file: BinaryIO) -> GrowingUpload:
+        """Return an upload of `file`, which still grows, to `key`."""
+
+    def preview(self, file_name: str, file: BinaryIO) -> GrowingPreview:
+        """Return a preview of `file`, which still grows, under the stem's file name."""
