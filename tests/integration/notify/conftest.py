@@ -7,9 +7,9 @@ from typing import Any
 
 import flask
 import functions_framework
-import nats
 import pytest
 from flask.testing import FlaskClient
+from nats.aio.client import Client
 
 from microdemucs import store
 from microdemucs.bucket import Bucket
@@ -44,21 +44,21 @@ def stems(stack: Stack) -> Bucket:
 
 
 @pytest.fixture(scope="session")
-def _registry(stack: Stack) -> Iterator[Bus]:
+def session_registry(stack: Stack) -> Iterator[Bus]:
     bus = Bus(stack.bus_settings("upload"), "tests")
     yield bus
     bus.close()
 
 
 @pytest.fixture
-def registry(_registry: Bus, pending: Pending) -> Iterator[Bus]:
+def registry(session_registry: Bus, pending: Pending) -> Iterator[Bus]:
     """The bus, with the rights of the upload function, which registers webhooks.
 
     All webhooks and deliveries are removed at the end.
     """
-    yield _registry
-    for entry in _registry.entries(WEBHOOKS):
-        _registry.delete(WEBHOOKS, entry.key)
+    yield session_registry
+    for entry in session_registry.entries(WEBHOOKS):
+        session_registry.delete(WEBHOOKS, entry.key)
     pending()
 
 
@@ -66,7 +66,7 @@ def registry(_registry: Bus, pending: Pending) -> Iterator[Bus]:
 def pending(stack: Stack) -> Pending:
     """Take every delivery that waits on the bus, as the bridge does."""
 
-    async def take(client: nats.NATS) -> list[dict[str, Any]]:
+    async def take(client: Client) -> list[dict[str, Any]]:
         js = client.jetstream()
         consumer = await js.pull_subscribe_bind("deliveries", "DELIVERIES")
         taken = []

@@ -1,19 +1,18 @@
 """The function as a process of its own."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import urllib3
 from cloudevents.conversion import to_binary
 from standardwebhooks import Webhook
 
-from microdemucs.bus import Bus
+from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
 from testing.function_process import function_process
 from tests.integration.notify.events import (
@@ -23,7 +22,7 @@ from tests.integration.notify.events import (
     delivery_message,
     put_webhook,
 )
-from tests.integration.notify.webhook_receiver import StartReceiver, WebhookReceiver
+from tests.integration.notify.webhook_receiver import ReceivedRequest, WebhookReceiver
 
 SERVICE = [sys.executable, "-m", "microdemucs.service", "notify"]
 FRAMEWORK = [
@@ -32,12 +31,35 @@ FRAMEWORK = [
 ]
 
 
-@contextlib.contextmanager
-def running(command: list[str], settings: dict[str, str], output: Path) -> Iterator[str]:
-    """Run the function, which writes to `output`; yield its URL once it is ready."""
-    with function_process(command, settings, output) as function:
-        yield function.url
-    assert function.process.returncode == 0
+class Exchange(NamedTuple):
+    """Two attempts of one delivery, and what they left behind."""
+
+    responses: list[tuple[int, str | None]]
+    """The function's status and Retry-After for each attempt."""
+    received: list[ReceivedRequest]
+    receiver: str
+    log: str
+
+
+@pytest.fixture(scope="module", params=[SERVICE, FRAMEWORK], ids=["service", "framework"])
+def exchange(
+    request: pytest.FixtureRequest,
+    settings: dict[str, str],
+    session_registry: Bus,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Exchange:
+    """A process has made two attempts: the receiver answered 500, then 200. The process ended."""
+    log = tmp_path_factory.mktemp("process") / "log"
+    hook = WebhookReceiver((500, {}))
+    put_webhook(session_registry, "w1", hook.url)
+    try:
+        with function_process(request.param, settings, log) as function:
+            responses = [post_attempt(function.url, attempt) for attempt in (1, 2)]
+        assert function.process.returncode == 0
+    finally:
+        session_registry.delete(WEBHOOKS, "w1")
+        hook.close()
+    return Exchange(responses, hook.requests, f"http://127.0.0.1:{hook.port}", log.read_text())
 
 
 def post_attempt(url: str, attempt: int) -> tuple[int, str | None]:
@@ -46,44 +68,29 @@ def post_attempt(url: str, attempt: int) -> tuple[int, str | None]:
     return response.status, response.headers.get("Retry-After")
 
 
-@pytest.mark.parametrize("command", [SERVICE, FRAMEWORK], ids=["service", "framework"])
-class TestAFailedAndASuccessfulAttempt:
-    @pytest.fixture
-    def hook(
-        self,
-        command: list[str],
-        settings: dict[str, str],
-        registry: Bus,
-        receiver: StartReceiver,
-        tmp_path: Path,
-    ) -> WebhookReceiver:
-        """The receiver, once it has answered 500 and then 200."""
-        hook = receiver((500, {}))
-        put_webhook(registry, "w1", hook.url)
-        with running(command, settings, tmp_path / "log") as url:
-            assert post_attempt(url, 1) == (503, "5")
-            assert post_attempt(url, 2) == (204, None)
-        return hook
+def test_the_failed_attempt_asks_for_a_retry(exchange: Exchange) -> None:
+    assert exchange.responses == [(503, "5"), (204, None)]
 
-    def test_deliver_the_signed_body(self, hook: WebhookReceiver) -> None:
-        _, headers, body = hook.requests[1]
-        assert Webhook(SECRET).verify(body, headers) == {"ü": 1}
 
-    def test_are_logged(self, hook: WebhookReceiver, tmp_path: Path) -> None:
-        lines = (tmp_path / "log").read_text().splitlines()
-        failed, delivered = [json.loads(line) for line in lines if "webhook" in line]
-        assert failed["event"] == "webhook delivery failed"
-        assert (failed["level"], failed["reason"]) == ("warning", "the receiver answered 500")
-        assert delivered["event"] == "webhook delivered"
-        assert delivered["receiver"] == f"http://127.0.0.1:{hook.port}"
-        for line in (failed, delivered):
-            assert (line["job"], line["trace"], line["delivery"]) == ("j", "t", "msg_1")
+def test_the_receiver_gets_the_signed_body(exchange: Exchange) -> None:
+    _, headers, body = exchange.received[1]
+    assert Webhook(SECRET).verify(body, headers) == {"ü": 1}
 
-    @pytest.mark.usefixtures("hook")
-    def test_write_no_secret_to_the_log(self, tmp_path: Path) -> None:
-        log = (tmp_path / "log").read_text()
-        for secret in (SECRET, CALLBACK_SECRET, "in-the-query"):
-            assert secret not in log
+
+def test_both_attempts_are_logged(exchange: Exchange) -> None:
+    lines = [json.loads(line) for line in exchange.log.splitlines() if "webhook" in line]
+    failed, delivered = lines
+    assert failed["event"] == "webhook delivery failed"
+    assert (failed["level"], failed["reason"]) == ("warning", "the receiver answered 500")
+    assert delivered["event"] == "webhook delivered"
+    for line in lines:
+        assert line["receiver"] == exchange.receiver
+        assert (line["job"], line["trace"], line["delivery"]) == ("j", "t", "msg_1")
+
+
+@pytest.mark.parametrize("secret", [SECRET, CALLBACK_SECRET, "in-the-query"])
+def test_the_log_does_not_show(secret: str, exchange: Exchange) -> None:
+    assert secret not in exchange.log
 
 
 @pytest.mark.parametrize(
