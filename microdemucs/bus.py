@@ -28,7 +28,8 @@ SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
 STARTED_SUBJECT = "separation.started"
 # Also in the stream SONGS, so that they queue with the songs: separate one range of a song, and run
 # a job again once its ranges are done.
-RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.again"
+RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.requeue"
+OLD_REQUEUE_SUBJECT = "separation.again"  # also routed, for one release
 # Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
 # SHA-256 and options → the job whose stems can be reused; webhooks and callbacks.
 JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"

@@ -1,1 +1,1 @@
-"""Bucket notifications on their way: from the store over NATS to the functions, and back up."""
+"""The programs between the store, the bus and the functions: bridge, intake, sweep, provision."""

@@ -1,4 +1,4 @@
-"""The programs of this folder: python -m minio_events bridge | intake | sweep …."""
+"""The command `python -m minio_events`: bridge, intake, sweep, provision and dead-letters."""
 
 import argparse
 from collections.abc import Coroutine
@@ -7,37 +7,61 @@ from typing import Any
 import uvloop
 
 from microdemucs import logs
-from microdemucs.settings import BadSetting
+from microdemucs.settings import BadSetting, BusSettings
 from minio_events.bridge import bridge
-from minio_events.dead_letters_cli import deadletters
+from minio_events.dead_letters_cli import dead_letters
 from minio_events.intake import intake
 from minio_events.provision import provision
 from minio_events.settings import BridgeSettings, IntakeSettings, ProvisionSettings, SweepSettings
 from minio_events.sweep import sweep
 
+_DEAD_LETTERS = ("dead-letters", "deadletters")
+
 
 def main() -> None:
-    """Run one of them; exit non-zero with one line where it fails."""
-    parser = argparse.ArgumentParser(prog="minio_events", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("provision", help="buckets, users, targets, rules, streams, consumers")
-    commands.add_parser("bridge", help="messages become requests to the functions")
-    commands.add_parser("intake", help="songs that have arrived become jobs that wait")
-    sweeper = commands.add_parser("sweep", help="find what a lost notification left")
-    sweeper.add_argument("--every", type=float, metavar="SECONDS", help="go on, this often")
-    burial = commands.add_parser("deadletters", help="what was given up")
-    burial.add_argument("action", choices=["list", "show", "replay", "drop"])
-    burial.add_argument("numbers", nargs="*", metavar="NUMBER", help="which, or all")
-    arguments = parser.parse_args()
+    """Run one program. On failure, exit with code 1 and one line on stderr."""
+    arguments = _parser().parse_args()
     try:
-        uvloop.run(_chosen(arguments))
+        uvloop.run(_program(arguments))
     except BadSetting as error:
         raise SystemExit(f"{arguments.command}: {error}") from None
 
 
-def _chosen(arguments: argparse.Namespace) -> Coroutine[Any, Any, None]:
-    if arguments.command == "deadletters":
-        return deadletters(arguments.action, arguments.numbers)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="minio_events")
+    programs = parser.add_subparsers(dest="command", required=True)
+    programs.add_parser(
+        "provision",
+        help="create or update buckets, users, notification rules, streams and consumers, then end",
+    )
+    programs.add_parser(
+        "bridge", help="send the messages on the bus to the functions as HTTP requests"
+    )
+    programs.add_parser("intake", help="record each song that arrives as a waiting job")
+    sweeper = programs.add_parser(
+        "sweep", help="compare the two buckets and repair whatever a lost notification missed"
+    )
+    sweeper.add_argument(
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help="repeat after this many seconds; without it, sweep once",
+    )
+    name, *aliases = _DEAD_LETTERS
+    dead = programs.add_parser(
+        name, aliases=aliases, help="list, show, replay or drop the messages that failed for good"
+    )
+    dead.add_argument("action", choices=["list", "show", "replay", "drop"])
+    dead.add_argument(
+        "numbers", nargs="*", metavar="NUMBER", help="a number that `list` shows, or all"
+    )
+    return parser
+
+
+def _program(arguments: argparse.Namespace) -> Coroutine[Any, Any, None]:
+    """Read the program's settings and return the program, not yet started. Raises BadSetting."""
+    if arguments.command in _DEAD_LETTERS:
+        return dead_letters(BusSettings(), arguments.action, arguments.numbers)
     logs.start("minio-events")
     match arguments.command:
         case "provision":

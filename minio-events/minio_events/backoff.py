@@ -1,39 +1,39 @@
-"""When a message comes again, and when it has been tried enough."""
+"""Exponential backoff: when to retry a message, and when it has failed too often."""
 
 from collections.abc import Hashable
 
 from minio_events.forward import Retry
 
-_LONGEST_S = 300.0
-_LONGEST_UNCOUNTED_S = 5.0
+_MAX_DELAY_S = 300.0
+_MAX_UNCOUNTED_DELAY_S = 5.0
 
 
 class Backoff:
-    """Counts what failed, per message, for as long as this process lives.
+    """The failed attempts of each message, for as long as this process lives.
 
-    The server's count would not do: it counts being busy, too. After a restart of the bridge a
-    message has all its attempts again.
+    The server's own count cannot be used: it also counts the times a function was only busy. After
+    a restart of the bridge a message has all its attempts again.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._failed: dict[Hashable, int] = {}
-        self._tried: dict[Hashable, int] = {}
+    def __init__(self, max_attempts: int) -> None:
+        self._max_attempts = max_attempts
+        self._failures: dict[Hashable, int] = {}
+        self._tries: dict[Hashable, int] = {}
 
     def next_delay(self, message: Hashable, verdict: Retry) -> float | None:
-        """Seconds until `message` is tried again, or None where it was tried enough.
+        """Return the seconds until the next attempt, or None after the last one.
 
-        The delay doubles from 1 s; a function that asks for more gets it.
+        The delay starts at 1 s and doubles. A function can ask for a longer one.
         """
-        tried = self._tried[message] = self._tried.get(message, 0) + 1
+        tries = self._tries[message] = self._tries.get(message, 0) + 1
         if verdict.counted:
-            failed = self._failed[message] = self._failed.get(message, 0) + 1
-            if failed >= self._most:
+            failures = self._failures[message] = self._failures.get(message, 0) + 1
+            if failures >= self._max_attempts:
                 return None
-        longest = _LONGEST_S if verdict.counted else _LONGEST_UNCOUNTED_S
-        return max(verdict.after or 0.0, min(longest, 2.0 ** min(tried - 1, 20)))
+        max_delay = _MAX_DELAY_S if verdict.counted else _MAX_UNCOUNTED_DELAY_S
+        return max(verdict.after or 0.0, min(max_delay, 2.0 ** min(tries - 1, 20)))
 
     def forget(self, message: Hashable) -> None:
-        """It is done, or given up."""
-        self._failed.pop(message, None)
-        self._tried.pop(message, None)
+        """Drop the counts of a message that is done or dead-lettered."""
+        self._failures.pop(message, None)
+        self._tries.pop(message, None)

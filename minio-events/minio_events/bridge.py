@@ -1,8 +1,9 @@
-"""The bridge: messages on the bus become requests to functions, and their answers decide.
+"""The bridge: sends messages on the bus to the functions as HTTP requests.
 
-Acknowledged on 2xx; again later on 408, 425, 429, 5xx and lost connections (Retry-After
-honoured); a dead letter for every other answer and for what failed too often. A separation is one
-request for as long as it takes: the message is kept in progress meanwhile.
+The function's response decides. 2xx: the bridge acknowledges the message. 408, 425, 429, 5xx and
+lost connections: it retries with backoff and honours Retry-After. Everything else, and a message
+that failed too often, becomes a dead letter. One separation is one request, however long it takes;
+the bridge extends the message's ack wait meanwhile.
 """
 
 import asyncio
@@ -19,127 +20,142 @@ from microdemucs.events import MalformedMessage
 from microdemucs.jobs import song_digest
 from minio_events.backoff import Backoff
 from minio_events.bus_setup import NOTIFIED
-from minio_events.daemon import bucket, serve
+from minio_events.daemon import serve, wait_for_bucket
 from minio_events.dead_letters import dead_letter, is_replayed
 from minio_events.dedup import Deduplicator
 from minio_events.failed_jobs import FailedJobs
-from minio_events.forward import Accepted, Undeliverable, Verdict, post
+from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
 from minio_events.keyed_lock import KeyedLock
 from minio_events.pull import InFlight, PullConsumer
-from minio_events.routing import FunctionCall, delivery_call, result_calls, trace_of, waiting_calls
+from minio_events.routing import FunctionCall, delivery_call, result_calls, separate_calls, trace_of
 from minio_events.settings import BridgeSettings
 
 log = logging.getLogger(__name__)
 
+SONGS, RESULTS, DELIVERIES = "songs", "results", "deliveries"
+"""The kinds of routes, and of dead letters."""
+
 
 class Route:
-    """One consumer's messages on their way to one function."""
+    """The way from one consumer to the function at `url`.
+
+    `read_calls` turns a message into calls and raises MalformedMessage.
+    """
 
     def __init__(
         self,
         kind: str,
         url: str,
-        pull: PullConsumer,
-        calls: Callable[[InFlight], list[FunctionCall]],
-        most_attempts: int,
+        consumer: PullConsumer,
+        read_calls: Callable[[InFlight], list[FunctionCall]],
+        max_attempts: int,
     ) -> None:
         self.kind = kind
         self.url = url
-        self.pull = pull
-        self.calls = calls
-        self.seen = Deduplicator()
-        self.attempts = Backoff(most_attempts)
-        self.turns = KeyedLock()
+        self.consumer = consumer
+        self.read_calls = read_calls
+        self.deduplicator = Deduplicator()
+        self.backoff = Backoff(max_attempts)
+        self.lock = KeyedLock()
 
 
 class Bridge:
-    """All routes of one deployment, over one connection each to the bus and to the functions."""
+    """All routes of one deployment; they share one connection to the bus and one HTTP session.
+
+    `notified` is the key-value bucket of that name.
+    """
 
     def __init__(
-        self, client: Client, session: aiohttp.ClientSession, given_up: FailedJobs, told: KeyValue
+        self,
+        client: Client,
+        session: aiohttp.ClientSession,
+        failed_jobs: FailedJobs,
+        notified: KeyValue,
     ) -> None:
         self._client = client
         self._session = session
-        self._given_up = given_up
-        self._told = told
+        self._failed_jobs = failed_jobs
+        self._notified = notified
 
     async def run(self, routes: list[Route]) -> None:
-        """Go on until cancelled."""
+        """Serve all routes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for route in routes:
-                group.create_task(route.pull.run(partial(self._go, route)))
+                group.create_task(route.consumer.run(partial(self._handle, route)))
 
-    async def _go(self, route: Route, held: InFlight) -> None:
-        number = held.msg.metadata.sequence.stream
+    async def _handle(self, route: Route, message: InFlight) -> None:
         try:
-            calls = route.calls(held)
+            calls = route.read_calls(message)
         except MalformedMessage as error:
-            await self._give_up(route, held, None, f"malformed: {error}")
+            await self._dead_letter(route, message, None, f"malformed: {error}")
             return
         for call in calls:
-            if is_replayed(held.msg):
-                route.seen.set_owner(call.same, number)
-            if route.seen.is_duplicate(call.same, number):
+            if is_replayed(message.msg):
+                route.deduplicator.set_owner(call.deduplication_key, message.number)
+            if route.deduplicator.is_duplicate(call.deduplication_key, message.number):
                 continue
-            async with route.turns.of(call.turn, route.pull.parked):
+            async with route.lock.hold(call.concurrency_key, route.consumer.release_slot):
                 verdict = await post(self._session, route.url, call.event)
             with logs.context(trace=trace_of(call.event), **_job(route, call)):
-                if not await self._judged(route, held, call, verdict):
+                if not await self._act_on(verdict, route, message, call):
                     return
-        await held.msg.ack()
-        route.attempts.forget(number)
+        await message.msg.ack()
+        route.backoff.forget(message.number)
 
-    async def _judged(
-        self, route: Route, held: InFlight, call: FunctionCall, verdict: Verdict
+    async def _act_on(
+        self, verdict: Verdict, route: Route, message: InFlight, call: FunctionCall
     ) -> bool:
-        """Act on `verdict`; whether the message may go on to its next call or be done."""
-        number = held.msg.metadata.sequence.stream
+        """Return whether the call succeeded; if not, retry the message or dead-letter it."""
         about = {"route": route.kind, "subject": call.event["subject"], "id": call.event["id"]}
-        if isinstance(verdict, Accepted):
-            log.info("delivered", extra=about)
-            if route.kind == "results" and call.song:
-                song_key = call.song.key.rsplit("/", 1)[0]
-                await self._told.put(song_digest(song_key), call.song.etag.encode())
-            return True
-        if isinstance(verdict, Undeliverable):
-            await self._give_up(route, held, call, verdict.reason)
-            return False
-        delay = route.attempts.next_delay(number, verdict)
-        if delay is None:
-            await self._give_up(route, held, call, verdict.reason)
-        else:
-            log.warning("again later", extra=about | {"reason": verdict.reason, "after": delay})
-            await held.msg.nak(delay)
+        match verdict:
+            case Accepted():
+                log.info("delivered", extra=about)
+                if route.kind == RESULTS and call.song:
+                    song_key = call.song.key.rsplit("/", 1)[0]
+                    await self._notified.put(song_digest(song_key), call.song.etag.encode())
+                return True
+            case Undeliverable(reason):
+                await self._dead_letter(route, message, call, reason)
+            case Retry(reason):
+                delay = route.backoff.next_delay(message.number, verdict)
+                if delay is None:
+                    await self._dead_letter(route, message, call, reason)
+                else:
+                    log.warning("retry scheduled", extra=about | {"reason": reason, "after": delay})
+                    await message.msg.nak(delay)
         return False
 
-    async def _give_up(
-        self, route: Route, held: InFlight, call: FunctionCall | None, reason: str
+    async def _dead_letter(
+        self, route: Route, message: InFlight, call: FunctionCall | None, reason: str
     ) -> None:
-        number = held.msg.metadata.sequence.stream
-        about = str(number)
+        about = str(message.number)
         if call:
-            about = call.job if route.kind == "songs" else call.turn
-        await dead_letter(self._client, route.kind, about, held.msg, reason, held.tries)
-        log.error("given up", extra={"route": route.kind, "about": about, "reason": reason})
-        if call and route.kind == "songs":
-            await self._given_up(call, reason)
-        await held.msg.ack()
-        route.attempts.forget(number)
+            about = call.job if route.kind == SONGS else call.concurrency_key
+        await dead_letter(self._client, route.kind, about, message.msg, reason, message.tries)
+        log.error(
+            "message dead-lettered", extra={"route": route.kind, "about": about, "reason": reason}
+        )
+        if call and route.kind == SONGS:
+            await self._failed_jobs.record(call, reason)
+        await message.msg.ack()
+        route.backoff.forget(message.number)
 
 
 def _job(route: Route, call: FunctionCall) -> dict[str, str]:
-    return {"job": call.job} if route.kind == "songs" else {}
+    return {"job": call.job} if route.kind == SONGS else {}
 
 
 async def bridge(settings: BridgeSettings) -> None:
-    """Run until SIGTERM; then hand back what is in work. Raises SystemExit with what to do."""
+    """Run until SIGTERM; then nack all messages in flight. Raises SystemExit with what to do."""
 
     async def work(client: Client) -> None:
-        jobs, told = await bucket(client, bus.JOBS), await bucket(client, NOTIFIED)
+        jobs = await wait_for_bucket(client, bus.JOBS)
+        notified = await wait_for_bucket(client, NOTIFIED)
         timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            await Bridge(client, session, FailedJobs(jobs), told).run(_routes(client, settings))
+            the_bridge = Bridge(client, session, FailedJobs(jobs), notified)
+            await the_bridge.run(_routes(client, settings))
 
     await serve("bridge", settings.bus, work)
 
@@ -147,24 +163,26 @@ async def bridge(settings: BridgeSettings) -> None:
 def _routes(client: Client, settings: BridgeSettings) -> list[Route]:
     return [
         Route(
-            "songs",
+            SONGS,
             settings.separate_url,
             PullConsumer(client, bus.SONGS, "separate", settings.separate_concurrency),
-            lambda held: waiting_calls(held.msg.subject, held.msg.data, settings.songs),
+            lambda message: separate_calls(message.msg.subject, message.msg.data, settings.songs),
             settings.max_attempts,
         ),
         Route(
-            "results",
+            RESULTS,
             settings.sink_url,
             PullConsumer(client, bus.STEMS, "results", settings.sink_concurrency),
-            lambda held: result_calls(held.msg.subject, held.msg.data, settings.extensions),
+            lambda message: result_calls(
+                message.msg.subject, message.msg.data, settings.extensions
+            ),
             settings.max_attempts,
         ),
         Route(
-            "deliveries",
+            DELIVERIES,
             settings.notify_url,
             PullConsumer(client, bus.DELIVERIES, "deliveries", settings.delivery_concurrency),
-            lambda held: [delivery_call(held.msg.data, held.tries)],
+            lambda message: [delivery_call(message.msg.data, message.tries)],
             settings.max_attempts,
         ),
     ]

@@ -1,4 +1,6 @@
-"""What the bus must hold: streams, durable pull consumers and key-value buckets."""
+"""Create or update the streams, durable pull consumers and key-value buckets on the bus."""
+
+from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -9,57 +11,64 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
 from microdemucs import bus
 
 _HOUR, _DAY = 3600.0, 86400.0
 ACK_WAIT_S = 30.0
-"""How long a message may be with a bridge that says nothing; it says so every ACK_WAIT_S / 3."""
+"""The server redelivers a message after this time. A consumer that still works on the message
+extends the wait every ACK_WAIT_S / 3."""
 
-NOTIFIED = "told"
-"""Song key → eTag of the manifest or failure that the sink has been told of."""
+NOTIFIED = "notified"
+"""Key-value bucket: song digest → eTag of the result document that the sink accepted."""
+
+_OLD_NOTIFIED = "told"
 
 
 def _streams(replicas: int) -> list[StreamConfig]:
-    kept = StorageType.FILE
+    storage = StorageType.FILE
     return [
-        # What a song's notification says is in the buckets too: the sweep finds what is older.
+        # Older notifications are not needed: the sweep finds the same songs in the buckets.
         StreamConfig(
             name=bus.SONGS,
-            subjects=[bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT],
+            subjects=[
+                *(bus.SONGS_SUBJECT, bus.RANGE_SUBJECT),
+                *(bus.REQUEUE_SUBJECT, bus.OLD_REQUEUE_SUBJECT),
+            ],
             max_age=14 * _DAY,
-            storage=kept,
+            storage=storage,
             num_replicas=replicas,
         ),
         StreamConfig(
             name=bus.STEMS,
             subjects=[bus.STEMS_SUBJECT, bus.STARTED_SUBJECT],
             max_age=14 * _DAY,
-            storage=kept,
+            storage=storage,
             num_replicas=replicas,
         ),
-        # The window is as long as a second notification of the same result may come.
+        # The duplicate window covers the time in which a result may be notified a second time.
         StreamConfig(
             name=bus.DELIVERIES,
             subjects=["deliveries.*"],
             retention=RetentionPolicy.WORK_QUEUE,
             duplicate_window=2 * _HOUR,
-            storage=kept,
+            storage=storage,
             num_replicas=replicas,
         ),
         StreamConfig(
             name=bus.DEAD,
             subjects=["dead.>"],
             allow_direct=True,
-            storage=kept,
+            storage=storage,
             num_replicas=replicas,
         ),
     ]
 
 
-# The bridge counts attempts and writes the dead letter, so the server's own limit is off: at that
-# limit it would stop delivering and leave the message where nobody looks.
+# Name → stream, and how many messages may be unacknowledged. The bridge counts attempts and writes
+# the dead letter, so the server's own limit is off: at that limit the server would stop delivering
+# and leave the message in the stream, where nobody looks.
 _CONSUMERS = {
     "separate": (bus.SONGS, 1000),
     "intake": (bus.SONGS, 1000),
@@ -73,9 +82,9 @@ def _buckets(replicas: int) -> list[KeyValueConfig]:
         return KeyValueConfig(bucket=name, ttl=ttl or None, direct=True, replicas=replicas)
 
     return [
-        bucket(bus.JOBS, 30 * _DAY),  # a view of the buckets: what is older is rebuilt on demand
+        bucket(bus.JOBS, 30 * _DAY),  # a view of the buckets: older records are restored on demand
         bucket(bus.CANCELS, 7 * _DAY),
-        bucket(bus.LEASES, 15),  # a killed function's song is free again after this
+        bucket(bus.LEASES, 15),  # after this, the song of a killed function is free again
         bucket(bus.RESULTS),
         bucket(bus.WEBHOOKS),
         bucket(NOTIFIED, 30 * _DAY),
@@ -83,72 +92,100 @@ def _buckets(replicas: int) -> list[KeyValueConfig]:
 
 
 async def provision_bus(client: Client, replicas: int = 1) -> list[str]:
-    """Make or mend everything; what was made or changed, in words. Safe to call again."""
+    """Create or update everything, and return the changes, such as "stream SONGS".
+
+    It can be called again at any time. Raises SystemExit or nats.errors.Error.
+    """
     js = client.jetstream(timeout=10)
-    changed: list[str] = []
-    for wanted in _streams(replicas):
-        if await _stream(js, wanted):
-            changed.append(f"stream {wanted.name}")
-    for name, (stream, pending) in _CONSUMERS.items():
+    changes: list[str] = []
+    for stream in _streams(replicas):
+        if await _set_stream(js, stream):
+            changes.append(f"stream {stream.name}")
+    for name, (stream_name, max_pending) in _CONSUMERS.items():
         consumer = ConsumerConfig(
-            durable_name=name, ack_wait=ACK_WAIT_S, max_ack_pending=pending, max_deliver=-1
+            durable_name=name, ack_wait=ACK_WAIT_S, max_ack_pending=max_pending, max_deliver=-1
         )
-        if await _consumer(js, stream, consumer):
-            changed.append(f"consumer {stream}.{name}")
+        if await _set_consumer(js, stream_name, consumer):
+            changes.append(f"consumer {stream_name}.{name}")
     for bucket in _buckets(replicas):
-        if await _bucket(js, bucket):
-            changed.append(f"bucket {bucket.bucket}")
-    return changed
+        if await _set_bucket(js, bucket):
+            changes.append(f"bucket {bucket.bucket}")
+    if await _rename_notified(js):
+        changes.append(f"bucket {_OLD_NOTIFIED}")
+    return changes
 
 
-async def _consumer(js: JetStreamContext, stream: str, wanted: ConsumerConfig) -> bool:
+async def _set_stream(js: JetStreamContext, config: StreamConfig) -> bool:
     try:
-        held = (await js.consumer_info(stream, wanted.durable_name or "")).config
+        existing = (await js.stream_info(config.name or "")).config
     except NotFoundError:
-        held = ConsumerConfig()
-    if (held.ack_wait, held.max_ack_pending, held.max_deliver) == (
-        wanted.ack_wait,
-        wanted.max_ack_pending,
-        wanted.max_deliver,
+        await js.add_stream(config)
+        return True
+    if (existing.subjects, existing.max_age, existing.num_replicas) == (
+        config.subjects,
+        config.max_age or 0,
+        config.num_replicas,
     ):
         return False
-    await js.add_consumer(stream, wanted)  # or changes the one that is there
+    try:
+        await js.update_stream(config)
+    except BadRequestError as error:
+        raise SystemExit(
+            f"stream {config.name} cannot be changed: {error.description}. "
+            "See `nats stream info`; repair the stream, or remove it."
+        ) from error
     return True
 
 
-async def _bucket(js: JetStreamContext, wanted: KeyValueConfig) -> bool:
-    ttl = wanted.ttl or 0
+async def _set_consumer(js: JetStreamContext, stream: str, config: ConsumerConfig) -> bool:
     try:
-        held = (await js.stream_info(f"KV_{wanted.bucket}")).config
+        existing = (await js.consumer_info(stream, config.durable_name or "")).config
     except NotFoundError:
-        await js.create_key_value(wanted)
-        return True
-    if (held.max_age or 0, held.num_replicas) == (ttl, wanted.replicas):
+        existing = ConsumerConfig()
+    if (existing.ack_wait, existing.max_ack_pending, existing.max_deliver) == (
+        config.ack_wait,
+        config.max_ack_pending,
+        config.max_deliver,
+    ):
         return False
-    window = min(held.duplicate_window, ttl or held.duplicate_window)
+    await js.add_consumer(stream, config)  # creates or updates
+    return True
+
+
+async def _set_bucket(js: JetStreamContext, config: KeyValueConfig) -> bool:
+    ttl = config.ttl or 0
+    try:
+        existing = (await js.stream_info(f"KV_{config.bucket}")).config
+    except NotFoundError:
+        await js.create_key_value(config)
+        return True
+    if (existing.max_age or 0, existing.num_replicas) == (ttl, config.replicas):
+        return False
+    window = min(existing.duplicate_window, ttl or existing.duplicate_window)
     await js.update_stream(
-        held.evolve(max_age=ttl, num_replicas=wanted.replicas, duplicate_window=window)
+        existing.evolve(max_age=ttl, num_replicas=config.replicas, duplicate_window=window)
     )
     return True
 
 
-async def _stream(js: JetStreamContext, wanted: StreamConfig) -> bool:
+async def _rename_notified(js: JetStreamContext) -> bool:
+    """Copy the entries of the bucket's old name, and delete it. For one release."""
+    stream, prefix = f"KV_{_OLD_NOTIFIED}", f"$KV.{_OLD_NOTIFIED}."
     try:
-        held = (await js.stream_info(wanted.name or "")).config
+        await js.stream_info(stream)
     except NotFoundError:
-        await js.add_stream(wanted)
-        return True
-    if (held.subjects, held.max_age, held.num_replicas) == (
-        wanted.subjects,
-        wanted.max_age or 0,
-        wanted.num_replicas,
-    ):
         return False
-    try:
-        await js.update_stream(wanted)
-    except BadRequestError as error:
-        raise SystemExit(
-            f"stream {wanted.name} cannot be changed: {error.description}. "
-            "Look at it with `nats stream info`, and mend or remove it."
-        ) from error
+    notified = await js.key_value(NOTIFIED)
+    number = 0
+    while True:
+        try:
+            entry = await js.get_msg(stream, number + 1, f"{prefix}>", next=True)
+        except NotFoundError:
+            break
+        number = entry.seq or number + 1
+        if entry.data:  # not a deletion
+            key = (entry.subject or "").removeprefix(prefix)
+            with suppress(KeyWrongLastSequenceError):  # there is a newer entry
+                await notified.create(key, entry.data)
+    await js.delete_key_value(_OLD_NOTIFIED)
     return True

@@ -1,4 +1,4 @@
-"""A connection to NATS for the programs of this folder, which live on an event loop."""
+"""A connection to NATS for programs that run on an event loop."""
 
 import logging
 
@@ -11,34 +11,33 @@ log = logging.getLogger(__name__)
 
 
 async def connect(settings: BusSettings, name: str) -> Client:
-    """Connect, waiting for as long as the bus is away, and stay connected from then on.
+    """Connect, wait for as long as the bus is away, and reconnect from then on.
 
-    Raises SystemExit where the bus knows us not: that does not pass by waiting.
+    Raises SystemExit if the bus refuses user and password: waiting would not help.
     """
-
     client = Client()
-    is_first = True
+    is_connecting = True
 
-    async def lost() -> None:
+    async def on_disconnect() -> None:
         if not client.is_closed:
-            log.warning("bus lost")
+            log.warning("bus disconnected")
 
-    async def back() -> None:
-        log.warning("bus back")
+    async def on_reconnect() -> None:
+        log.warning("bus reconnected")
 
-    async def failed(error: Exception) -> None:
-        """Every failed attempt arrives here; `lost` has said it once."""
-        said = str(error).lower()
-        if is_first and "authorization violation" in said:
+    async def on_error(error: Exception) -> None:
+        """Log refusals only: failed attempts to reconnect arrive here, too, again and again."""
+        text = str(error).lower()
+        if is_connecting and "authorization violation" in text:
             raise SystemExit(f"the bus at {settings.url} refuses NATS_USER and NATS_PASSWORD")
-        if "violation" in said:  # of a permission, too
-            log.error("refused by the bus", extra={"reason": str(error)})
+        if "violation" in text:  # of authorization, or of a permission
+            log.error("bus refused", extra={"reason": str(error)})
 
     await client.connect(
         **connection(settings, name),
-        disconnected_cb=lost,
-        reconnected_cb=back,
-        error_cb=failed,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+        error_cb=on_error,
     )
-    is_first = False
+    is_connecting = False
     return client

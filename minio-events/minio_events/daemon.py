@@ -1,4 +1,4 @@
-"""A program that serves until SIGTERM: its connection, its log lines, its end in good order."""
+"""Run a program that serves until SIGTERM: its connection, its logs, its orderly end."""
 
 import asyncio
 import logging
@@ -17,48 +17,35 @@ from minio_events.connection import connect
 
 log = logging.getLogger(__name__)
 
-_HEAR_S = 3.0  # longer than a consumer takes to hand back what is in work
+_CANCEL_AGAIN_S = 3.0  # longer than a consumer takes to nack its messages
 
 
 async def serve(
     name: str, bus: BusSettings, work: Callable[[Client], Coroutine[None, None, None]]
 ) -> None:
-    """Run `work` until it is cancelled by SIGTERM. Raises SystemExit with what to do."""
+    """Run `work` until SIGTERM cancels it. Raises SystemExit with what to do."""
     client = await connect(bus, name)
     logs.start("minio-events", _Publisher(client))
     running = asyncio.create_task(work(client))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    stopping = asyncio.create_task(_stop(running, stop))
+    stopping = asyncio.create_task(_cancel_after(stop, running))
     log.info(f"{name} started")
     try:
         with suppress(asyncio.CancelledError):
             await running
     except* nats.errors.ConnectionClosedError:
-        raise SystemExit("the bus ended the session for good: start again") from None
+        raise SystemExit(f"the bus has closed the connection: start {name} again") from None
     finally:
         stopping.cancel()
     log.info(f"{name} stopped")
     await client.drain()
 
 
-async def _stop(running: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Once `stop` is set, cancel `running` until it has heard.
+async def wait_for_bucket(client: Client, name: str) -> KeyValue:
+    """Return the key-value bucket, as soon as it has been provisioned.
 
-    Once is not enough: asyncio.wait_for, by which nats-py waits for every answer, drops a
-    cancellation that comes in the same moment as the answer (Python 3.11, bpo-37658), and so do
-    nats-py's own flushes (2.16.0).
-    """
-    await stop.wait()
-    while not running.done():
-        running.cancel()
-        await asyncio.wait({running}, timeout=_HEAR_S)
-
-
-async def bucket(client: Client, name: str) -> KeyValue:
-    """The key-value bucket, waited for until it has been provisioned.
-
-    Raises nats.errors.ConnectionClosedError where the client will not connect again.
+    Raises nats.errors.ConnectionClosedError if the client will not connect again.
     """
     while True:
         if client.is_closed:
@@ -69,8 +56,21 @@ async def bucket(client: Client, name: str) -> KeyValue:
             await asyncio.sleep(0.3)
 
 
+async def _cancel_after(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Once `stop` is set, cancel `running` until it ends.
+
+    Once is not enough: asyncio.wait_for, with which nats-py waits for every response, drops a
+    cancellation that comes in the same moment as the response (Python 3.11, bpo-37658), and so do
+    nats-py's own flushes (2.16.0).
+    """
+    await stop.wait()
+    while not running.done():
+        running.cancel()
+        await asyncio.wait({running}, timeout=_CANCEL_AGAIN_S)
+
+
 class _Publisher:
-    """Log lines on the bus, sent without waiting."""
+    """Publishes log lines without waiting."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

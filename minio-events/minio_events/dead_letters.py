@@ -1,4 +1,4 @@
-"""Undeliverable letters: messages that were given up, kept with the reason until somebody decides.
+"""Dead letters: messages that failed for good, kept with the reason until an operator decides.
 
 Subjects: dead.songs.<job id>, dead.results.<hash>, dead.deliveries.<delivery id>.
 """
@@ -13,18 +13,21 @@ from nats.js.errors import NotFoundError
 from microdemucs.bus import DEAD
 from microdemucs.problems import now
 
-_REASON, _FROM, _TRIES, _WHEN = (
-    "Dead-Reason",
-    "Dead-Subject",
-    "Dead-Tries",
-    "Dead-Time",
-)
+_REASON = "Dead-Reason"
+_SUBJECT = "Dead-Subject"
+_TRIES = "Dead-Tries"
+_TIME = "Dead-Time"
 _REPLAYED = "Dead-Replayed"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter. `number` names it in the commands; `subject` is where it came from."""
+    """One dead letter.
+
+    `number` is its sequence number in the stream DEAD. `kind` is songs, results or deliveries, and
+    `about` names the job, result or delivery. `subject` is the message's old subject, `tries` how
+    often the message was delivered, `time` RFC 3339.
+    """
 
     number: int
     kind: str
@@ -39,78 +42,81 @@ class DeadLetter:
 async def dead_letter(
     client: Client, kind: str, about: str, msg: Msg, reason: str, tries: int
 ) -> None:
-    """Keep `msg` as a dead letter of `kind` songs, results or deliveries.
+    """Store `msg` as a dead letter; a second time changes nothing.
 
-    Raises nats.errors.Error where the bus is away: then `msg` must stay where it is.
+    Raises nats.errors.Error if the bus is away: then `msg` must not be acknowledged.
     """
     headers = {
         _REASON: reason,
-        _FROM: msg.subject,
+        _SUBJECT: msg.subject,
         _TRIES: str(tries),
-        _WHEN: now(),
+        _TIME: now(),
         "Nats-Msg-Id": f"{msg.metadata.stream}.{msg.metadata.sequence.stream}",
     }
-    subject = f"dead.{kind}.{token(about)}"
+    subject = f"dead.{kind}.{subject_token(about)}"
     await client.jetstream().publish(subject, msg.data, headers=headers)
 
 
-def token(about: str) -> str:
-    """`about` as a token of a subject: itself where it can be one, else its hash."""
-    plain = about.replace("-", "").replace("_", "").isalnum()
-    return about if plain else hashlib.sha256(about.encode()).hexdigest()[:32]
+def subject_token(about: str) -> str:
+    """Return `about` as one token of a subject: unchanged if it can be one, else its hash."""
+    is_token = about.replace("-", "").replace("_", "").isalnum()
+    return about if is_token else hashlib.sha256(about.encode()).hexdigest()[:32]
 
 
 async def is_dead_lettered(client: Client, kind: str, about: str) -> bool:
-    """Whether a dead letter of this waits for a decision."""
+    """Return whether there is a dead letter about this."""
+    subject = f"dead.{kind}.{subject_token(about)}"
     try:
-        await client.jetstream().get_last_msg(DEAD, f"dead.{kind}.{token(about)}", direct=True)
+        await client.jetstream().get_last_msg(DEAD, subject, direct=True)
     except NotFoundError:
         return False
     return True
 
 
-async def letters(client: Client) -> list[DeadLetter]:
-    """All dead letters, oldest first."""
-    js = client.jetstream()
-    state = (await js.stream_info(DEAD)).state
+async def list_dead_letters(client: Client) -> list[DeadLetter]:
+    """Return all dead letters, oldest first."""
+    state = (await client.jetstream().stream_info(DEAD)).state
     found = []
     for number in range(max(1, state.first_seq), state.last_seq + 1):
         try:
-            found.append(await letter(client, number))
+            found.append(await get(client, number))
         except NotFoundError:
             continue  # dropped
     return found
 
 
-async def letter(client: Client, number: int) -> DeadLetter:
-    """The dead letter `number`. Raises nats.js.errors.NotFoundError."""
-    kept = await client.jetstream().get_msg(DEAD, number)
-    headers = kept.headers or {}
-    _, kind, about = (kept.subject or "").split(".", 2)
+async def get(client: Client, number: int) -> DeadLetter:
+    """Return the dead letter `number`. Raises nats.js.errors.NotFoundError."""
+    stored = await client.jetstream().get_msg(DEAD, number)
+    headers = stored.headers or {}
+    _, kind, about = (stored.subject or "").split(".", 2)
     return DeadLetter(
         number=number,
         kind=kind,
         about=about,
         reason=headers.get(_REASON, ""),
-        subject=headers.get(_FROM, ""),
+        subject=headers.get(_SUBJECT, ""),
         tries=int(headers.get(_TRIES, 0)),
-        time=headers.get(_WHEN, ""),
-        body=kept.data or b"",
+        time=headers.get(_TIME, ""),
+        body=stored.data or b"",
     )
 
 
 async def replay(client: Client, number: int) -> None:
-    """Send the dead letter `number` on its way again, and forget it here."""
-    dead = await letter(client, number)
+    """Publish the dead letter `number` on its old subject, and drop it here.
+
+    Raises nats.js.errors.NotFoundError.
+    """
+    dead = await get(client, number)
     await client.jetstream().publish(dead.subject, dead.body, headers={_REPLAYED: now()})
     await drop(client, number)
 
 
 def is_replayed(msg: Msg) -> bool:
-    """Whether `msg` was a dead letter, and so brings news that has been seen."""
+    """Return whether `msg` was a dead letter: then it is no duplicate."""
     return _REPLAYED in (msg.headers or {})
 
 
 async def drop(client: Client, number: int) -> None:
-    """Forget the dead letter `number`. Raises nats.js.errors.NotFoundError."""
+    """Delete the dead letter `number`. Raises nats.js.errors.NotFoundError."""
     await client.jetstream().delete_msg(DEAD, number)

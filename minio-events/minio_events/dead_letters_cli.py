@@ -1,48 +1,62 @@
-"""The command for dead letters: list, show, replay, drop."""
+"""The command `dead-letters`: list, show, replay, drop."""
 
 import json
 
 import nats.errors
 
 from microdemucs.settings import BusSettings
-from minio_events import dead_letters
 from minio_events.connection import connect
+from minio_events.dead_letters import DeadLetter, drop, list_dead_letters, replay
 
 
-async def deadletters(action: str, numbers: list[str]) -> None:
-    """Do `action` with the letters `numbers` ("all": every one). Raises SystemExit."""
-    client = await connect(BusSettings(), "deadletters")
+async def dead_letters(settings: BusSettings, action: str, numbers: list[str]) -> None:
+    """Do `action` (list, show, replay, drop) with the dead letters `numbers`, or with "all".
+
+    Raises SystemExit, before anything is done, if one of them does not exist.
+    """
+    client = await connect(settings, "dead-letters")
     try:
-        there = await dead_letters.letters(client)
+        existing = {str(letter.number): letter for letter in await list_dead_letters(client)}
         if action == "list":
-            for one in there:
-                print(f"{one.number:>6}  {one.time}  {one.kind:10}  {one.about}  {one.reason}")
-            print(f"{len(there)} dead letters")
+            _print_list([*existing.values()])
             return
-        known = {str(one.number): one for one in there}
         if not numbers:
-            raise SystemExit(f"{action} which? Name numbers as `list` shows them, or all")
-        chosen = list(known) if numbers == ["all"] else numbers
+            raise SystemExit(f"{action} needs numbers from `list`, or all")
+        chosen = list(existing) if numbers == ["all"] else numbers
         for number in chosen:
-            if number not in known:
-                raise SystemExit(f"there is no dead letter {number}; `list` shows which there are")
+            if number not in existing:
+                raise SystemExit(f"there is no dead letter {number}; see `list`")
         for number in chosen:
             if action == "show":
-                print(f"{known[number].subject}: {known[number].reason}")
-                print(f"given up {known[number].time}, tried {known[number].tries} times")
-                print(_readable(known[number].body))
+                _print_letter(existing[number])
+            elif action == "replay":
+                await replay(client, int(number))
+                print(f"{number}: replayed")
             else:
-                do = dead_letters.replay if action == "replay" else dead_letters.drop
-                await do(client, int(number))
-                print(f"{number}: {'sent again' if action == 'replay' else 'dropped'}")
+                await drop(client, int(number))
+                print(f"{number}: dropped")
     except nats.errors.Error as error:
         raise SystemExit(f"the bus refused: {error}") from error
     finally:
         await client.close()
 
 
+def _print_list(letters: list[DeadLetter]) -> None:
+    for letter in letters:
+        print(
+            f"{letter.number:>6}  {letter.time}  {letter.kind:10}  {letter.about}  {letter.reason}"
+        )
+    print(f"{len(letters)} dead letters")
+
+
+def _print_letter(letter: DeadLetter) -> None:
+    print(f"{letter.subject}: {letter.reason}")
+    print(f"failed for good at {letter.time}, after {letter.tries} tries")
+    print(_readable(letter.body))
+
+
 def _readable(body: bytes) -> str:
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:  # that may be why it is here
+    except ValueError:  # the very reason, perhaps
         return body.decode(errors="backslashreplace")

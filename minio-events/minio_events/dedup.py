@@ -1,32 +1,32 @@
-"""Which news is old: the second notification of a bucket, and what comes again after a restart."""
+"""Deduplicate notifications: MinIO sends each of them twice, and again after a restart."""
 
 from collections import OrderedDict
 
-_REMEMBERED = 100_000
+_MAX_KEYS = 100_000
 
 
 class Deduplicator:
-    """Remembers the latest pieces of news by what their copies have in common.
+    """The newest deduplication keys, each with the message that owns it.
 
-    It is memory only: after a restart the function itself finds that a job is done.
+    They are kept in memory only. After a restart the function itself finds that a job is done.
     """
 
     def __init__(self) -> None:
         self._owners: OrderedDict[str, int] = OrderedDict()
 
-    def is_duplicate(self, same: str, number: int) -> bool:
-        """Whether another message than `number` (its stream sequence) brought this already.
+    def is_duplicate(self, key: str, number: int) -> bool:
+        """Return whether another message than `number` (its stream sequence) owns `key`.
 
-        The first one to ask owns the news: it is in the stream until it is done.
+        The first message with a key owns it; it stays in the stream until it is done.
         """
-        if not same:
+        if not key:
             return False
-        owner = self._owners.setdefault(same, number)
-        if len(self._owners) > _REMEMBERED:
+        owner = self._owners.setdefault(key, number)
+        if len(self._owners) > _MAX_KEYS:
             self._owners.popitem(last=False)
         return owner != number
 
-    def set_owner(self, same: str, number: int) -> None:
-        """Message `number` brings old news on purpose: it is no copy."""
-        if same:
-            self._owners[same] = number
+    def set_owner(self, key: str, number: int) -> None:
+        """Make message `number` the owner of `key`: it was replayed, so it is no duplicate."""
+        if key:
+            self._owners[key] = number

@@ -1,41 +1,44 @@
-"""Write down that a song was given up: its job failed, until somebody replays its dead letter."""
+"""Record that a job failed because its message became a dead letter."""
 
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id
+from microdemucs.manifest import BadDocument
 from microdemucs.problems import Problem, now
 from minio_events.routing import FunctionCall, trace_of
 
 
 class FailedJobs:
-    """Puts the last record of a job that was tried enough."""
+    """Writes the last record of a job whose attempts are used up."""
 
     def __init__(self, jobs: KeyValue) -> None:
         self._jobs = jobs
 
-    async def __call__(self, call: FunctionCall, reason: str) -> None:
-        """Record the job of `call` as failed for `reason`, unless it has come to an end."""
-        while call.song and not await self._put(call.song, call, reason):
-            pass  # somebody wrote in between: look at it again
+    async def record(self, call: FunctionCall, reason: str) -> None:
+        """Record the job of `call` as failed for `reason`, unless it has finished."""
+        while call.song and not await self._try_to_record(call.song, call, reason):
+            pass  # another writer came first: read the record again
 
-    async def _put(self, song: ObjectCreated, call: FunctionCall, reason: str) -> bool:
+    async def _try_to_record(self, song: ObjectCreated, call: FunctionCall, reason: str) -> bool:
         key = job_id(song)
+        record, revision = JobRecord.of(song, trace=trace_of(call.event)), 0
         try:
             entry = await self._jobs.get(key)
-            record = JobRecord.read(entry.value or b"{}")
             revision = entry.revision or 0
+            record = JobRecord.read(entry.value or b"")
         except KeyNotFoundError as error:
-            record = JobRecord.of(song, trace=trace_of(call.event))
             revision = (error.entry.revision or 0) if error.entry else 0
+        except BadDocument:
+            pass  # what cannot be read is replaced
         if record.state in FINISHED:
             return True
         problem = Problem(
             503,
             "given-up",
-            "The song was tried several times and is set aside",
-            f"{reason}; an operator can send it again: python -m minio_events deadletters",
+            "The job failed",
+            f"{reason}; an operator can run it again: python -m minio_events dead-letters replay",
         )
         record.state, record.problem = JobState.FAILED, problem.body()
         record.updated = record.finished = now()

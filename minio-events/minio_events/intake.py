@@ -1,7 +1,7 @@
-"""Show that a song has arrived: a job that waits, for the queue and the web page to see.
+"""The intake: records each song that arrives as a waiting job, for the API and the web page.
 
-The record is a view, so it is made by a process of its own, beside the way of the song: it never
-holds the song up, nor takes the bridge's time.
+The record is only a view, so a process of its own writes it: the song does not wait for it, and
+the bridge spends no time on it.
 """
 
 from contextlib import suppress
@@ -13,44 +13,48 @@ from nats.js.kv import KeyValue
 from microdemucs import bus
 from microdemucs.events import MalformedMessage
 from microdemucs.jobs import JobRecord
-from minio_events.daemon import bucket, serve
+from minio_events.daemon import serve, wait_for_bucket
 from minio_events.dedup import Deduplicator
 from minio_events.pull import InFlight, PullConsumer
-from minio_events.routing import song_calls, trace_of
+from minio_events.routing import FunctionCall, song_calls, trace_of
 from minio_events.settings import IntakeSettings
 
-_PLACES = 64
+_CONCURRENCY = 64
 
 
 class Intake:
-    """Writes the first record of each job."""
+    """Writes the first record of each job; `songs` is the input bucket."""
 
     def __init__(self, jobs: KeyValue, songs: str) -> None:
         self._jobs = jobs
         self._songs = songs
-        self._seen = Deduplicator()
+        self._deduplicator = Deduplicator()
 
-    async def __call__(self, held: InFlight) -> None:
-        """Record each song that a notification tells of as waiting, unless it is known."""
-        calls = []
-        if held.msg.subject == bus.SONGS_SUBJECT:  # ranges are of songs that are known
-            with suppress(MalformedMessage):  # the bridge tells of it
-                calls = song_calls(held.msg.data, self._songs)
-        number = held.msg.metadata.sequence.stream
-        for call in calls:
-            if call.song and not self._seen.is_duplicate(call.same, number):
+    async def handle(self, message: InFlight) -> None:
+        """Record the job of each song in the message as waiting, unless it has a record."""
+        for call in self._read_calls(message):
+            is_duplicate = self._deduplicator.is_duplicate(call.deduplication_key, message.number)
+            if call.song and not is_duplicate:
                 record = JobRecord.of(call.song, trace=trace_of(call.event))
-                with suppress(KeyWrongLastSequenceError):  # the sweep's news of it
+                with suppress(KeyWrongLastSequenceError):  # the job has a record
                     await self._jobs.create(record.id, record.write())
-        await held.msg.ack()
+        await message.msg.ack()
+
+    def _read_calls(self, message: InFlight) -> list[FunctionCall]:
+        if message.msg.subject != bus.SONGS_SUBJECT:  # ranges and requeued songs have a record
+            return []
+        try:
+            return song_calls(message.msg.data, self._songs)
+        except MalformedMessage:
+            return []  # the bridge dead-letters it
 
 
 async def intake(settings: IntakeSettings) -> None:
     """Run until SIGTERM. Raises SystemExit with what to do."""
 
     async def work(client: Client) -> None:
-        jobs = await bucket(client, bus.JOBS)
-        pull = PullConsumer(client, bus.SONGS, "intake", _PLACES)
-        await pull.run(Intake(jobs, settings.songs))
+        jobs = await wait_for_bucket(client, bus.JOBS)
+        consumer = PullConsumer(client, bus.SONGS, "intake", _CONCURRENCY)
+        await consumer.run(Intake(jobs, settings.songs).handle)
 
     await serve("intake", settings.bus, work)

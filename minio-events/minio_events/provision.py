@@ -1,6 +1,7 @@
-"""Make the store and the bus ready: `python -m minio_events provision`, as often as you like.
+"""Create or update everything that the components need in the bus and in the store.
 
-The bus first: a rule whose target has no stream would lose what it sends.
+`python -m minio_events provision` can be run again at any time. The bus comes first: a notification
+rule whose target has no stream would lose what it sends.
 """
 
 import logging
@@ -17,17 +18,16 @@ log = logging.getLogger(__name__)
 
 
 async def provision(settings: ProvisionSettings) -> None:
-    """Make or mend all that is missing, and log what was. Raises SystemExit with what to do."""
-    bus = settings.bus
-    as_seen_by_store = BusSettings(
+    """Create or update what is missing, and log the changes. Raises SystemExit with what to do."""
+    store_on_the_bus = BusSettings(
         settings.store_nats_url, settings.store_nats_user, settings.store_nats_password
     )
-    client = await connect(bus, "provision")
+    client = await connect(settings.bus, "provision")
     try:
-        changed = await provision_bus(client, settings.replicas)
+        changes = await provision_bus(client, settings.replicas)
     except nats.errors.Error as error:
-        raise SystemExit(f"the bus at {bus.url} refused: {error}") from error
+        raise SystemExit(f"the bus at {settings.bus.url} refused: {error}") from error
     finally:
         await client.close()
-    changed += provision_store(settings, as_seen_by_store)
-    log.info("provisioned", extra={"changed": changed})
+    changes += provision_store(settings, store_on_the_bus)
+    log.info("provisioned", extra={"changed": changes})

@@ -1,7 +1,8 @@
-"""PullConsumer a durable consumer's messages, as many at a time as there are free places.
+"""Pull a durable consumer's messages, as many at a time as there are free slots.
 
-nats-py's own `fetch` gives batches: it either waits for a full one or asks twice a message. Here
-one request is open at a time, its size the number of free places (NATS ADR-37, pull consumers).
+nats-py's own `fetch` works in batches: it waits for a full batch, or sends two requests for each
+message. Here one request is open at a time, and its size is the number of free slots (NATS ADR-37,
+pull consumers).
 """
 
 import asyncio
@@ -21,142 +22,147 @@ from minio_events.bus_setup import ACK_WAIT_S
 
 log = logging.getLogger(__name__)
 
-_EXPIRES_S, _HEARTBEAT_S, _HAND_BACK_S = 30, 5, 2
-_OVER = "408"  # the request's time is up
+_EXPIRES_S, _HEARTBEAT_S, _NACK_S = 30, 5, 2
+_HEARTBEAT, _REQUEST_EXPIRED = "100", "408"
 
 
 @dataclass(slots=True)
 class InFlight:
-    """A message in work; `msg` is its newest delivery, the one that can be acknowledged."""
+    """A message in work. `msg` is its newest delivery: the one that can be acknowledged.
+
+    `tries` counts the deliveries so far, the first included.
+    """
 
     msg: Msg
     tries: int
-    """How often it has been delivered, this time included."""
+
+    @property
+    def number(self) -> int:
+        """The message's sequence number in its stream: the same for all its deliveries."""
+        return self.msg.metadata.sequence.stream
+
+
+Handler = Callable[[InFlight], Awaitable[None]]
 
 
 class PullConsumer:
-    """The messages of one consumer, each handed to `handle` in a task of its own."""
+    """The messages of one durable consumer; at most `concurrency` are in flight."""
 
-    def __init__(self, client: Client, stream: str, consumer: str, places: int) -> None:
+    def __init__(self, client: Client, stream: str, consumer: str, concurrency: int) -> None:
         self._client = client
-        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._places = places
-        self._held: dict[int, InFlight] = {}
+        self._request_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._concurrency = concurrency
+        self._in_flight: dict[int, InFlight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._freed = asyncio.Event()
+        self._slot_freed = asyncio.Event()
 
     @contextmanager
-    def parked(self) -> Iterator[None]:
-        """Inside, the message only waits for another one: its place is free meanwhile."""
-        self._places += 1
-        self._freed.set()
+    def release_slot(self) -> Iterator[None]:
+        """Give the message's slot to another message while this one only waits."""
+        self._concurrency += 1
+        self._slot_freed.set()
         try:
             yield
         finally:
-            self._places -= 1
+            self._concurrency -= 1
 
-    async def run(self, handle: Callable[[InFlight], Awaitable[None]]) -> None:
-        """Go on until cancelled; then hand back what is still in work.
+    async def run(self, handle: Handler) -> None:
+        """Call `handle` for each message, in a task of its own, until cancelled.
 
-        Raises nats.errors.ConnectionClosedError where the client will not connect again.
+        Then nack all messages in flight. Raises nats.errors.ConnectionClosedError if the client will not connect again.
         """
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = await self._client.subscribe(self._client.new_inbox(), cb=arrived.put)
-        saying = asyncio.create_task(self._say_in_progress())
+        heartbeat = asyncio.create_task(self._extend_ack_waits())
         try:
             while True:
-                while (free := self._places - len(self._held)) <= 0:
-                    self._freed.clear()
-                    await self._freed.wait()
-                if self._client.is_closed:  # nats-py gives up where the server ends a session
+                while (free := self._concurrency - len(self._in_flight)) <= 0:
+                    self._slot_freed.clear()
+                    await self._slot_freed.wait()
+                if self._client.is_closed:  # nats-py gives up if the server ends the session
                     raise nats.errors.ConnectionClosedError
                 if not self._client.is_connected:
                     await asyncio.sleep(0.2)
                     continue
-                await self._ask(inbox.subject, free)
-                await self._take(arrived, free, handle)
+                await self._request(inbox.subject, free)
+                await self._receive(arrived, free, handle)
         finally:
-            saying.cancel()
-            await self._hand_back(inbox, arrived)
+            heartbeat.cancel()
+            await self._nack_all(inbox, arrived)
 
-    async def _ask(self, inbox: str, free: int) -> None:
-        wanted = {
+    async def _request(self, inbox: str, free: int) -> None:
+        request = {
             "batch": free,
             "expires": _EXPIRES_S * 1_000_000_000,
             "idle_heartbeat": _HEARTBEAT_S * 1_000_000_000,
         }
-        await self._client.publish(self._next, json.dumps(wanted).encode(), inbox)
+        await self._client.publish(self._request_subject, json.dumps(request).encode(), inbox)
 
-    async def _take(
-        self,
-        arrived: asyncio.Queue[Msg],
-        free: int,
-        handle: Callable[[InFlight], Awaitable[None]],
-    ) -> None:
-        """Take up to `free` messages; return when the request is over or answers no more."""
-        connection, silent = self._client.stats["reconnects"], 0
+    async def _receive(self, arrived: asyncio.Queue[Msg], free: int, handle: Handler) -> None:
+        """Start up to `free` messages; return when the request has ended."""
+        reconnects, silent_seconds = self._client.stats["reconnects"], 0
         while free:
             try:
                 async with asyncio.timeout(1):
                     msg = await arrived.get()
             except TimeoutError:
-                silent += 1
-                is_same = self._client.stats["reconnects"] == connection
-                if silent < 2 * _HEARTBEAT_S and is_same and not self._client.is_closed:
+                silent_seconds += 1
+                is_same = self._client.stats["reconnects"] == reconnects
+                if silent_seconds < 2 * _HEARTBEAT_S and is_same and not self._client.is_closed:
                     continue
-                return  # the request went with its server, so ask again
-            silent = 0
+                return  # the server that knew the request is gone
+            silent_seconds = 0
             status = JetStreamContext.is_status_msg(msg)
-            if status == "100":  # a heartbeat
+            if status == _HEARTBEAT:
                 continue
             if status:
-                if status != _OVER:  # no such consumer, JetStream is not up yet, or it refuses
+                if status != _REQUEST_EXPIRED:  # no consumer or JetStream yet, or a refusal
                     await asyncio.sleep(0.2)
                 return
             free -= 1
             self._start(msg, handle)
 
-    def _start(self, msg: Msg, handle: Callable[[InFlight], Awaitable[None]]) -> None:
+    def _start(self, msg: Msg, handle: Handler) -> None:
         number = msg.metadata.sequence.stream
-        if number in self._held:  # the server lost sight of us: the same message again
-            self._held[number].msg = msg
+        if number in self._in_flight:  # redelivered, although it is still in work here
+            self._in_flight[number].msg = msg
             return
-        held = self._held[number] = InFlight(msg, msg.metadata.num_delivered)
+        message = self._in_flight[number] = InFlight(msg, msg.metadata.num_delivered)
 
         async def work() -> None:
             try:
-                await handle(held)
+                await handle(message)
             except Exception:
-                log.exception("handler crashed")
+                log.exception("message handler crashed")
             finally:
-                del self._held[number]
-                self._freed.set()
+                del self._in_flight[number]
+                self._slot_freed.set()
 
         task = asyncio.create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _say_in_progress(self) -> None:
+    async def _extend_ack_waits(self) -> None:
         while True:
             await asyncio.sleep(ACK_WAIT_S / 3)
-            for held in list(self._held.values()):
+            for message in list(self._in_flight.values()):
                 try:
-                    await held.msg.in_progress()
+                    await message.msg.in_progress()
                 except nats.errors.Error:
-                    break  # away; the server redelivers, and _start takes the new delivery
+                    break  # disconnected: the server redelivers, and _start adopts the new delivery
 
-    async def _hand_back(self, inbox: Subscription, arrived: asyncio.Queue[Msg]) -> None:
-        held = list(self._held.values())
+    async def _nack_all(self, inbox: Subscription, arrived: asyncio.Queue[Msg]) -> None:
+        in_flight = list(self._in_flight.values())
         for task in list(self._tasks):
             task.cancel()
         if not self._client.is_connected:
-            return  # it all comes again once the wait for its acknowledgement is over
+            return  # the server redelivers all of them when their ack wait is over
         with suppress(nats.errors.Error, TimeoutError):
-            # Before anything is handed back: the open request would bring it here again.
-            async with asyncio.timeout(_HAND_BACK_S):
+            # The subscription ends first: the open request would bring nacked messages back here.
+            async with asyncio.timeout(_NACK_S):
                 await inbox.drain()  # type: ignore[no-untyped-call]
                 unstarted = [arrived.get_nowait() for _ in range(arrived.qsize())]
-                for msg in [*(one.msg for one in held), *unstarted]:
+                for msg in [*(message.msg for message in in_flight), *unstarted]:
                     if not JetStreamContext.is_status_msg(msg) and not msg.is_acked:
                         await msg.nak()
                 await self._client.flush()

@@ -1,20 +1,19 @@
-"""Marks: the manifests and failures in the output bucket, which say what has been dealt with."""
+"""The manifests and failures in the output bucket: which jobs have a result."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from minio import Minio
-
-from microdemucs import store
+from microdemucs.bucket import Bucket
 from microdemucs.jobs import JobRecord, JobState
-from microdemucs.manifest import FAILURE, MANIFEST
+from microdemucs.manifest import FAILURE, MANIFEST, Failure, Manifest
+from microdemucs.result_store import read_failure, read_manifest
+from microdemucs.store import map_store_errors
 
 
 @dataclass(frozen=True, slots=True)
 class ResultDocument:
-    """A manifest.json or failure.json beside a song's stems."""
+    """A manifest.json or failure.json in the output bucket, as the bucket's listing shows it."""
 
     key: str
     etag: str
@@ -22,49 +21,56 @@ class ResultDocument:
 
     @property
     def song_key(self) -> str:
-        """The key, in the input bucket, of the song it is about."""
+        """The key, in the input bucket, of its song."""
         return self.key.rsplit("/", 1)[0]
 
-
-def marks(there: Minio, bucket: str) -> Iterator[ResultDocument]:
-    """Every mark in `bucket`. Raises problems.RetryLater."""
-    with store.map_store_errors():
-        for one in there.list_objects(bucket, recursive=True):
-            key = one.object_name or ""
-            if key.endswith((f"/{MANIFEST}", f"/{FAILURE}")) and one.last_modified:
-                yield ResultDocument(key, one.etag or "", one.last_modified)
+    @property
+    def is_manifest(self) -> bool:
+        """Whether it is a manifest, rather than a failure."""
+        return self.key.endswith(f"/{MANIFEST}")
 
 
-def record_of(mark: ResultDocument, document: dict[str, Any]) -> JobRecord:
-    """The job's record as `document`, the content of `mark`, tells it.
+def list_result_documents(stems: Bucket) -> Iterator[ResultDocument]:
+    """Yield every result document. Raises RetryLater."""
+    # Not Bucket.list: most objects are stems, and all of them at once may not fit into memory.
+    with map_store_errors():
+        for listed in stems.client.list_objects(stems.name, recursive=True):
+            key = listed.object_name or ""
+            if key.endswith((f"/{MANIFEST}", f"/{FAILURE}")) and listed.last_modified:
+                yield ResultDocument(key, listed.etag or "", listed.last_modified)
 
-    Raises KeyError where the document is none of ours.
-    """
-    song = document["song"]
-    failed = mark.key.endswith(FAILURE)
-    cancelled = str(document.get("type", "")).endswith(":cancelled")
+
+def read(stems: Bucket, document: ResultDocument) -> Manifest | Failure | None:
+    """Return the document's content; None if it is gone or cannot be read. Raises RetryLater."""
+    if document.is_manifest:
+        return read_manifest(stems, document.song_key)
+    return read_failure(stems, document.song_key)
+
+
+def record_of(result: Manifest | Failure) -> JobRecord:
+    """Return the last record of the job that ended with this result."""
     record = JobRecord(
-        id=document["job"],
-        bucket=song["bucket"],
-        key=song["key"],
-        etag=song["etag"],
-        version=song.get("version", ""),
-        size=song.get("size", 0),
-        options=document.get("options", {}),
-        state=JobState.CANCELLED if cancelled else JobState.FAILED if failed else JobState.DONE,
-        progress=0.0 if failed else 1.0,
-        created=document.get("created", ""),
-        updated=document["finished"],
-        started=document.get("started", ""),
-        finished=document["finished"],
-        trace=document.get("trace", ""),
-        warnings=document.get("warnings", []),
+        id=result.job,
+        bucket=result.song.bucket,
+        key=result.song.key,
+        etag=result.song.etag,
+        version=result.song.version,
+        size=result.song.size,
+        options=result.options,
+        created=result.created,
+        updated=result.finished,
+        started=result.started,
+        finished=result.finished,
+        trace=result.trace,
     )
-    if failed:
-        told = ("type", "title", "status", "detail", "option", "accepts")
-        record.problem = {name: document[name] for name in told if name in document}
-    else:
-        record.model = document["model"]["name"]
-        record.stems = [stem["key"].rsplit("/", 1)[1] for stem in document["stems"]]
-        record.song = {name: song[name] for name in ("sha256", "seconds") if name in song}
+    if isinstance(result, Failure):
+        record.state = JobState.CANCELLED if result.is_cancelled else JobState.FAILED
+        record.problem = result.problem
+        return record
+    record.state = JobState.DONE
+    record.progress = 1.0
+    record.model = result.model.name
+    record.stems = [stem.file for stem in result.stems]
+    record.warnings = result.warnings
+    record.song = {"sha256": result.song.sha256, "seconds": result.song.seconds}
     return record

@@ -1,4 +1,4 @@
-"""What a message on the bus asks for: which event goes to which function. Pure."""
+"""Turn messages on the bus into calls of functions. Nothing here does any I/O."""
 
 import hashlib
 import json
@@ -7,11 +7,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudevents.http import CloudEvent
 
-from microdemucs.bus import RANGE_SUBJECT, REQUEUE_SUBJECT, STARTED_SUBJECT
+from microdemucs.bus import (
+    OLD_REQUEUE_SUBJECT,
+    RANGE_SUBJECT,
+    REQUEUE_SUBJECT,
+    STARTED_SUBJECT,
+)
 from microdemucs.events import (
     DELIVERY,
     RANGE,
@@ -22,81 +27,90 @@ from microdemucs.events import (
     object_from_record,
 )
 from microdemucs.jobs import job_id
-from microdemucs.manifest import FAILURE, MANIFEST
+from microdemucs.manifest import FAILURE, MANIFEST, BadDocument
+from microdemucs.messages import Delivery, Message, RangeId, Requeue, Started
+
+_MessageT = TypeVar("_MessageT", bound=Message)
 
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """One event for one function.
+    """One event for one function; `song` is the object that it is about, if any.
 
-    `song` is the object it is about, `turn` what is never worked on twice at once, and `same`
-    what two copies of the same news have in common ("" where there are no copies).
+    Calls with the same `concurrency_key` never run at the same time. Calls with the same
+    `deduplication_key` are copies of each other; "" if a call has no copies.
     """
 
     event: CloudEvent
     song: ObjectCreated | None
-    turn: str
-    same: str
+    concurrency_key: str
+    deduplication_key: str
 
     @cached_property
     def job(self) -> str:
-        """The id of the job that the song is."""
+        """The id of the song's job, or ""."""
         return job_id(self.song) if self.song else ""
 
 
 def song_calls(message: bytes, bucket: str, trace: str = "") -> list[FunctionCall]:
-    """A call for each song in `bucket` that a notification tells of; other objects are left alone.
+    """Return a call for each new song in `bucket` that a notification names.
 
-    `trace` is that of which the news is a part. Raises MalformedMessage.
+    Other objects get no call. `trace` is the id of an existing trace, or "". Raises
+    MalformedMessage.
     """
     return [
         FunctionCall(
-            _traced(event, trace), created, f"{created.bucket}/{created.key}", _same(event)
+            event=_with_traceparent(event, trace),
+            song=created,
+            concurrency_key=f"{created.bucket}/{created.key}",
+            deduplication_key=_deduplication_key(event),
         )
         for event, created in created_objects(message)
         if created.is_song and created.bucket == bucket
     ]
 
 
-def waiting_calls(subject: str, message: bytes, bucket: str) -> list[FunctionCall]:
-    """The same for all that waits in the stream of songs: songs, their ranges, and songs whose
-    ranges are there.
+def separate_calls(subject: str, message: bytes, bucket: str) -> list[FunctionCall]:
+    """Return the calls for a message of the stream SONGS: new songs, requeued songs and ranges.
 
     Raises MalformedMessage.
     """
     if subject == RANGE_SUBJECT:
         return [range_call(message)]
-    trace = _read(message).get("trace", "") if subject == REQUEUE_SUBJECT else ""
-    return song_calls(message, bucket, trace)
+    if subject in (REQUEUE_SUBJECT, OLD_REQUEUE_SUBJECT):
+        return song_calls(message, bucket, _read(Requeue, message).trace)
+    return song_calls(message, bucket)
 
 
 def range_call(message: bytes) -> FunctionCall:
-    """The call for one range. A song has as many turns as it may have ranges in work at once.
+    """Return the call for one range of a song.
 
-    Raises MalformedMessage.
+    A song has `at_once` concurrency keys, so that at most so many of its ranges run at the same
+    time. Raises MalformedMessage.
     """
-    said = _read(message)
-    song = object_from_record(said.get("song"))
-    try:
-        number, at_once = int(said["range"]["number"]), int(said["at_once"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise MalformedMessage(f"not a range of a song: {error!r}") from error
+    request = _read(_RangeRequest, message)
+    song = object_from_record(request.song)
+    slot = request.range.number % max(1, request.at_once)
     event = CloudEvent(
         {
-            "id": _text(said, "id"),
+            "id": _header_text("id", request.id),
             "source": "separate",
             "type": RANGE,
             "subject": song.key,
             "datacontenttype": "application/json",
         },
-        said,
+        json.loads(message),
     )
-    turn = f"{song.bucket}/{song.key}#{number % max(1, at_once)}"
-    return FunctionCall(_traced(event, said.get("trace", "")), song, turn, "")
+    return FunctionCall(
+        event=_with_traceparent(event, request.trace),
+        song=song,
+        concurrency_key=f"{song.bucket}/{song.key}#{slot}",
+        deduplication_key="",
+    )
 
 
-def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> list[FunctionCall]:
-    """A call for each manifest or failure that a notification tells of, or for a started job.
+def result_calls(subject: str, message: bytes, overrides: Mapping[str, str]) -> list[FunctionCall]:
+    """Return the calls for a message of the stream STEMS: result documents and started jobs.
 
     `overrides` are the extensions of K_CE_OVERRIDES. Raises MalformedMessage.
     """
@@ -107,62 +121,88 @@ def result_calls(subject: str, message: bytes, overrides: Mapping[str, Any]) -> 
         if created.key.endswith((f"/{MANIFEST}", f"/{FAILURE}")):
             for name, value in overrides.items():
                 event[name] = value
-            calls.append(FunctionCall(_traced(event), created, created.key, _same(event)))
+            calls.append(
+                FunctionCall(
+                    event=_with_traceparent(event),
+                    song=created,
+                    concurrency_key=created.key,
+                    deduplication_key=_deduplication_key(event),
+                )
+            )
     return calls
 
 
 def delivery_call(message: bytes, attempt: int) -> FunctionCall:
-    """The call for one attempt of a delivery; `attempt` counts from 1.
+    """Return the call for one attempt of a delivery; `attempt` counts from 1.
 
     Raises MalformedMessage.
     """
-    said = _read(message)
+    delivery = _read(Delivery, message)
     event = CloudEvent(
         {
-            "id": _text(said, "delivery"),
+            "id": _header_text("delivery", delivery.delivery),
             "source": "notify",
             "type": DELIVERY,
-            "subject": _text(said, "target"),
+            "subject": _header_text("target", delivery.target),
             "datacontenttype": "application/json",
             "attempt": str(attempt),
         },
-        said,
+        delivery.data(),
     )
-    return FunctionCall(_traced(event, said.get("trace", "")), None, event["id"], "")
+    return FunctionCall(
+        event=_with_traceparent(event, delivery.trace),
+        song=None,
+        concurrency_key=delivery.delivery,
+        deduplication_key="",
+    )
 
 
-def _started_call(message: bytes, overrides: Mapping[str, Any]) -> FunctionCall:
-    said = _read(message)
+def trace_of(event: CloudEvent) -> str:
+    """Return the trace id, 32 hex digits, of an event that this module made."""
+    return str(event["traceparent"]).split("-")[1]
+
+
+class _RangeRequest(Message, frozen=True, kw_only=True):
+    id: str
+    song: dict[str, Any]
+    range: RangeId
+    at_once: int
+
+
+def _started_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
+    started = _read(Started, message)
+    id_ = f"{_header_text('job', started.job)}.started"
     event = CloudEvent(
         {
-            "id": f"{_text(said, 'job')}.started",
+            "id": id_,
             "source": "separate",
             "type": STARTED,
-            "subject": _text(said.get("song"), "key"),
-            "time": _text(said, "started"),
+            "subject": _header_text("key", started.song.key),
+            "time": _header_text("started", started.started),
             "datacontenttype": "application/json",
             **overrides,
         },
-        said,
+        started.data(),
     )
-    return FunctionCall(_traced(event, said.get("trace", "")), None, event["id"], event["id"])
+    return FunctionCall(
+        event=_with_traceparent(event, started.trace),
+        song=None,
+        concurrency_key=id_,
+        deduplication_key=id_,
+    )
 
 
-def _read(message: bytes) -> dict[str, Any]:
+def _read(type_: type[_MessageT], message: bytes) -> _MessageT:
     try:
-        said = json.loads(message)
-    except ValueError as error:
-        raise MalformedMessage(f"not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise MalformedMessage("not a JSON object")
-    return said
+        return type_.read(message)
+    except BadDocument as error:
+        raise MalformedMessage(f"not a {type_.__name__} message: {error}") from error
 
 
-def _text(said: Any, name: str) -> str:
-    """A member that becomes a header, so it must be text that can be written."""
-    value = said.get(name) if isinstance(said, dict) else None
-    if not isinstance(value, str) or not value:
-        raise MalformedMessage(f"{name} is not a text")
+def _header_text(name: str, value: str) -> str:
+    """Return `value` if it can be a header: text that is not empty and can be encoded as UTF-8."""
+    if not value:
+        raise MalformedMessage(f"{name} is empty")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -170,21 +210,16 @@ def _text(said: Any, name: str) -> str:
     return value
 
 
-def _same(event: CloudEvent) -> str:
+def _deduplication_key(event: CloudEvent) -> str:
     return f"{event['id']} {event['subject']}"
 
 
 _IS_TRACE = re.compile("(?!0{32})[0-9a-f]{32}").fullmatch  # W3C Trace Context, section 3.2.2.3
 
 
-def _traced(event: CloudEvent, trace: Any = "") -> CloudEvent:
-    """With a traceparent: the same trace for every copy and attempt of the same news."""
-    if not isinstance(trace, str) or not _IS_TRACE(trace):
-        trace = hashlib.sha256(_same(event).encode()).hexdigest()[:32]
+def _with_traceparent(event: CloudEvent, trace: str = "") -> CloudEvent:
+    """Set the event's traceparent. Without a valid `trace`, all its copies get the same new one."""
+    if not _IS_TRACE(trace):
+        trace = hashlib.sha256(_deduplication_key(event).encode()).hexdigest()[:32]
     event["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
     return event
-
-
-def trace_of(event: CloudEvent) -> str:
-    """The trace id, 32 hex digits, of an event made here."""
-    return str(event["traceparent"]).split("-")[1]

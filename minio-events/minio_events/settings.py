@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from microdemucs.settings import (
+    BadSetting,
     BusSettings,
     StoreSettings,
     number,
@@ -18,7 +19,7 @@ _NOTIFY = "http://127.0.0.1:8083"
 
 
 def _extensions(value: str) -> dict[str, str]:
-    """The extensions of K_CE_OVERRIDES (Knative's source contract)."""
+    """Parse the extensions of K_CE_OVERRIDES (Knative's source contract)."""
     try:
         extensions = json.loads(value).get("extensions") or {}
         return {_extension(name): str(text_) for name, text_ in extensions.items()}
@@ -34,7 +35,7 @@ def _extension(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """The bridge: where events go, and how many at once."""
+    """The settings of the bridge."""
 
     bus: BusSettings = field(default_factory=BusSettings)
     songs: str = setting("SONGS_BUCKET", "songs", required, "the input bucket")
@@ -53,14 +54,16 @@ class BridgeSettings:
         "K_CE_OVERRIDES", "{}", _extensions, "extensions of result events, as Knative sets it"
     )
     separate_concurrency: int = setting(
-        "SEPARATE_CONCURRENCY", "1", whole(1), "songs in work at once"
+        "SEPARATE_CONCURRENCY", "1", whole(1), "requests to separate at once"
     )
-    sink_concurrency: int = setting("SINK_CONCURRENCY", "16", whole(1), "results sent at once")
+    sink_concurrency: int = setting(
+        "SINK_CONCURRENCY", "16", whole(1), "requests to the sink at once"
+    )
     delivery_concurrency: int = setting(
-        "DELIVERY_CONCURRENCY", "16", whole(1), "deliveries attempted at once"
+        "DELIVERY_CONCURRENCY", "16", whole(1), "attempts to deliver at once"
     )
     request_seconds: float = setting(
-        "REQUEST_SECONDS", "14400", number(1), "how long one request may take"
+        "REQUEST_SECONDS", "14400", number(1), "the longest time that one request may take"
     )
     max_attempts: int = setting(
         "MAX_DELIVER", "50", whole(1), "failed attempts until a message becomes a dead letter"
@@ -69,7 +72,7 @@ class BridgeSettings:
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """The intake: which bucket's songs become waiting jobs."""
+    """The settings of the intake."""
 
     bus: BusSettings = field(default_factory=BusSettings)
     songs: str = setting("SONGS_BUCKET", "songs", required, "the input bucket")
@@ -77,21 +80,21 @@ class IntakeSettings:
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
-    """The sweep: what counts as lost."""
+    """The settings of the sweep."""
 
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
     grace_seconds: float = setting(
-        "SWEEP_GRACE_SECONDS", "30", number(0), "younger songs and results are skipped"
+        "SWEEP_GRACE_SECONDS", "30", number(0), "skip songs and results younger than this"
     )
     notify_hours: float = setting(
-        "SWEEP_TELL_HOURS", "24", number(0), "only younger results are sent to the sink again"
+        "SWEEP_TELL_HOURS", "24", number(0), "notify again only results younger than this"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ProvisionSettings:
-    """Provisioning: the root users of store and bus, and what they hand out."""
+    """The settings of provision, which is root in the store and on the bus."""
 
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
@@ -99,7 +102,7 @@ class ProvisionSettings:
         "STORE_NATS_URL",
         "nats://127.0.0.1:4222",
         url_with_host,
-        "how the store reaches NATS",
+        "the URL at which the store reaches NATS",
         fallback="NATS_URL",
     )
     store_nats_user: str = setting(
@@ -112,7 +115,7 @@ class ProvisionSettings:
         "STORE_QUEUE_DIR",
         "",
         required,
-        "a folder on the store's machine, for events that wait while NATS is away",
+        "a folder on the store's machine that keeps events while NATS is away",
     )
     replicas: int = setting("NATS_REPLICAS", "1", whole(1, 5), "copies of each stream")
     events_secret: str = setting(
@@ -128,7 +131,13 @@ class ProvisionSettings:
         "STORE_NOTIFY_SECRET", "", required, "secret of the store's user notify", secret=True
     )
 
-    def store_secret(self, user: str) -> str:
-        """The secret of the store's user of this name."""
-        secret: str = getattr(self, f"{user}_secret")
+    def __post_init__(self) -> None:
+        if not self.store.access_key or not self.store.secret_key:
+            raise BadSetting(
+                "STORE_ACCESS_KEY and STORE_SECRET_KEY must be set: those of the store's root user"
+            )
+
+    def store_secret(self, component: str) -> str:
+        """Return the secret of the component's user in the store."""
+        secret: str = getattr(self, f"{component}_secret")
         return secret

@@ -1,6 +1,6 @@
-"""What the store must hold: buckets, users with their policies, notification targets and rules.
+"""Create or update the store's buckets, users, policies, notification targets and rules.
 
-The only place that speaks MinIO's own admin interface; all else is plain S3.
+This is the only module that uses MinIO's own admin interface; all others use plain S3.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from minio.notificationconfig import NotificationConfig, QueueConfig, SuffixFilt
 
 from microdemucs import bus
 from microdemucs.manifest import FAILURE, MANIFEST
-from microdemucs.settings import BadSetting, BusSettings, StoreSettings
+from microdemucs.settings import BusSettings, StoreSettings
 from minio_events.settings import ProvisionSettings
 
-PARTS = ("events", "separate", "upload", "notify")
-"""Each has a user of its name in the store, and policies/<name>.json says what it may."""
+COMPONENTS = ("events", "separate", "upload", "notify")
+"""Each has a user of its name in the store; policies/<name>.json lists its permissions."""
 
 _POLICIES = Path(__file__).parent / "policies"
 _READY_S = 60
-# What a store that is just starting, or just ending to start anew, may answer.
-_NOT_YET = (
+# The errors of a store that is just starting or restarting.
+_NOT_READY = (
     urllib3.exceptions.HTTPError,
     InvalidResponseError,
     S3Error,
@@ -36,69 +36,46 @@ _NOT_YET = (
     MinioAdminException,
     OSError,
 )
-
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 
 
-def provision_store(given: ProvisionSettings, nats: BusSettings) -> list[str]:
-    """Make or mend everything; what was made or changed, in words. Safe to call again.
+def provision_store(settings: ProvisionSettings, nats: BusSettings) -> list[str]:
+    """Create or update everything, and return the changes, such as "bucket songs".
 
-    `settings` must be the store's root; `nats` tells where the store sends to, as user minio.
-    Secrets of the parts come from STORE_<PART>_SECRET. Raises SystemExit with what to do.
+    `nats` is how the store reaches the bus, and its user there. It can be called again at any time.
+    Raises SystemExit with what to do.
     """
-    settings = given.store
-    if not settings.access_key or not settings.secret_key:
-        raise BadSetting("STORE_ACCESS_KEY and STORE_SECRET_KEY must be the store's root's")
-    url = urlsplit(settings.url)
-    pool = urllib3.PoolManager(retries=False, timeout=10)
-    root = StaticProvider(settings.access_key, settings.secret_key)
-    client = Minio(
-        url.netloc,
-        credentials=root,
-        secure=url.scheme == "https",
-        region=settings.region,
-        http_client=pool,
+    store = settings.store
+    client, admin = _clients(store)
+    wait_until_ready(lambda: client.list_buckets() is not None, "the store does not answer")
+    wait_until_ready(
+        lambda: bool(notification_targets(admin)), "the store's admin interface does not answer"
     )
-    admin = MinioAdmin(
-        endpoint=url.netloc, credentials=root, secure=url.scheme == "https", http_client=pool
-    )
-    _until(lambda: client.list_buckets() is not None, "the store does not answer")
-    _until(lambda: bool(_held_targets(admin)), "the store's admin interface does not answer")
     try:
-        changed = _targets(admin, given, nats)
-        if changed:
-            admin.service_restart()  # MinIO takes notification targets at its start only
-            _wait_for_targets(client, settings)
-        changed += _buckets(client, settings)
-        changed += _users(admin, given)
-        changed += _rules(client, settings)
+        changes = _set_targets(admin, settings, nats)
+        if changes:
+            admin.service_restart()  # MinIO reads notification targets only when it starts
+            _wait_for_targets(client, store)
+        changes += _create_buckets(client, store)
+        changes += _set_users(admin, settings)
+        changes += _set_rules(client, store)
     except (MinioAdminException, S3Error) as error:
-        raise SystemExit(f"the store at {settings.url} refused: {error}") from error
-    return changed
+        raise SystemExit(f"the store at {store.url} refused: {error}") from error
+    return changes
 
 
-def _wait_for_targets(client: Minio, settings: StoreSettings) -> None:
-    """A restarted store answers before it knows its targets; a rule that names them tells."""
-    probe = f"{settings.songs}-provision"
+def wait_until_ready(probe: Callable[[], bool], problem: str) -> None:
+    """Wait until `probe` returns True; it may fail as long as the store is starting.
 
-    def known() -> bool:
-        if not client.bucket_exists(probe):
-            client.make_bucket(probe)
-        client.set_bucket_notification(probe, _config(settings.songs, [""]))
-        return True
-
-    _until(known, "the store does not know its notification targets")
-    client.remove_bucket(probe)
-
-
-def _until(probe: Callable[[], bool], otherwise: str) -> None:
+    Raises SystemExit if the store refuses the root user, or with `problem` after a minute.
+    """
     end = time.monotonic() + _READY_S
     while True:
         try:
             if probe():
                 return
             reason = ""
-        except _NOT_YET as error:
+        except _NOT_READY as error:
             reason = f": {error}"
             for code in _REFUSED:
                 if code in str(error):
@@ -106,99 +83,129 @@ def _until(probe: Callable[[], bool], otherwise: str) -> None:
                         f"the store refuses STORE_ACCESS_KEY and STORE_SECRET_KEY: {code}"
                     ) from error
         if time.monotonic() > end:
-            raise SystemExit(f"{otherwise} after {_READY_S} s{reason}")
+            raise SystemExit(f"{problem} after {_READY_S} s{reason}")
         time.sleep(0.1)
 
 
-def _targets(admin: MinioAdmin, given: ProvisionSettings, nats: BusSettings) -> list[str]:
-    """Two per bucket: a fast one, which forgets what it cannot send, and a sure one with a
-    queue on disk, which replays every 3 s. The bridge drops the second copy.
+def notification_targets(admin: MinioAdmin) -> dict[str, dict[str, str]]:
+    """Return the settings of each NATS target of the store. Raises the errors of a store."""
+    try:
+        config = admin.config_get("notify_nats")
+    except UnboundLocalError as error:  # minio 7.2.20 hides the store's own error behind it
+        raise error.__context__ or error from None
+    lines = [shlex.split(line) for line in config.splitlines() if line]
+    return {
+        words[0]: dict(word.split("=", 1) for word in words[1:] if "=" in word) for words in lines
+    }
+
+
+def _clients(store: StoreSettings) -> tuple[Minio, MinioAdmin]:
+    url = urlsplit(store.url)
+    is_https = url.scheme == "https"
+    pool = urllib3.PoolManager(retries=False, timeout=10)
+    root = StaticProvider(store.access_key, store.secret_key)
+    client = Minio(
+        url.netloc, credentials=root, secure=is_https, region=store.region, http_client=pool
+    )
+    return client, MinioAdmin(
+        endpoint=url.netloc, credentials=root, secure=is_https, http_client=pool
+    )
+
+
+def _set_targets(admin: MinioAdmin, settings: ProvisionSettings, nats: BusSettings) -> list[str]:
+    """Set two targets per bucket: a fast one, and a durable one.
+
+    The fast one forgets what it cannot send. The durable one ("sure") has a queue on disk, which it
+    replays every 3 s. The bridge drops the second copy.
     """
     address = urlsplit(nats.url)
-    settings, queues = given.store, given.store_queue_dir
-    held = _held_targets(admin)
-    changed = []
+    existing = notification_targets(admin)
+    changes = []
     for bucket, subject in (
-        (settings.songs, bus.SONGS_SUBJECT),
-        (settings.stems, bus.STEMS_SUBJECT),
+        (settings.store.songs, bus.SONGS_SUBJECT),
+        (settings.store.stems, bus.STEMS_SUBJECT),
     ):
         for kind in ("fast", "sure"):
-            wanted = {
+            config = {
                 "address": f"{address.hostname}:{address.port or 4222}",
                 "subject": subject,
                 "username": nats.user,
                 "password": nats.password,
                 "comment": _fingerprint(nats.password),
                 "jetstream": "on",
-                "queue_dir": f"{queues}/{bucket}" if kind == "sure" else "",
+                "queue_dir": f"{settings.store_queue_dir}/{bucket}" if kind == "sure" else "",
                 "queue_limit": "100000" if kind == "sure" else "0",
             }
             name = f"notify_nats:{bucket}_{kind}"
-            there = held.get(name, {})
-            # The store does not tell passwords: the comment says whether it is this one.
-            shown = {key: value for key, value in wanted.items() if key != "password"}
-            if any(there.get(key, "") != value for key, value in shown.items()):
-                admin.config_set(name, {k: v for k, v in wanted.items() if v != ""})
-                changed.append(f"target {name}")
-    return changed
+            target = existing.get(name, {})
+            # The store does not show passwords: the fingerprint in the comment stands for it.
+            visible = {key: value for key, value in config.items() if key != "password"}
+            if any(target.get(key, "") != value for key, value in visible.items()):
+                admin.config_set(name, {key: value for key, value in config.items() if value})
+                changes.append(f"target {name}")
+    return changes
 
 
 def _fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:12]
 
 
-def _held_targets(admin: MinioAdmin) -> dict[str, dict[str, str]]:
-    try:
-        told = admin.config_get("notify_nats")
-    except UnboundLocalError as error:  # so minio 7.2.20 hides what the store answered
-        raise error.__context__ or error from None
-    lines = [shlex.split(line) for line in told.splitlines() if line]
-    return {
-        words[0]: dict(word.split("=", 1) for word in words[1:] if "=" in word) for words in lines
-    }
+def _wait_for_targets(client: Minio, store: StoreSettings) -> None:
+    """Wait until the restarted store knows its targets: it answers before that."""
+    probe_bucket = f"{store.songs}-provision"
+
+    def accepts_rule() -> bool:
+        if not client.bucket_exists(probe_bucket):
+            client.make_bucket(probe_bucket)
+        client.set_bucket_notification(probe_bucket, _rules(store.songs, [""]))
+        return True
+
+    wait_until_ready(accepts_rule, "the store does not know its notification targets")
+    client.remove_bucket(probe_bucket)
 
 
-def _buckets(client: Minio, settings: StoreSettings) -> list[str]:
-    changed = []
-    for name in (settings.songs, settings.stems, settings.models):
+def _create_buckets(client: Minio, store: StoreSettings) -> list[str]:
+    changes = []
+    for name in (store.songs, store.stems, store.models):
         if not client.bucket_exists(name):
             client.make_bucket(name)
-            changed.append(f"bucket {name}")
-    return changed
+            changes.append(f"bucket {name}")
+    return changes
 
 
-def _users(admin: MinioAdmin, given: ProvisionSettings) -> list[str]:
-    settings = given.store
-    changed = []
-    there = json.loads(admin.user_list())
-    names = {"songs": settings.songs, "stems": settings.stems, "models": settings.models}
-    for part in PARTS:
-        secret = given.store_secret(part)
-        policy = (_POLICIES / f"{part}.json").read_text()
-        for word, name in names.items():
-            policy = policy.replace("{" + word + "}", name)
-        admin.policy_add(f"micro-demucs-{part}", policy=json.loads(policy))
-        admin.user_add(part, secret)
-        if part not in there or there[part].get("policyName") != f"micro-demucs-{part}":
-            admin.attach_policy([f"micro-demucs-{part}"], user=part)
-            changed.append(f"user {part}")
-    return changed
+def _set_users(admin: MinioAdmin, settings: ProvisionSettings) -> list[str]:
+    store = settings.store
+    changes = []
+    existing = json.loads(admin.user_list())
+    buckets = {"{songs}": store.songs, "{stems}": store.stems, "{models}": store.models}
+    for component in COMPONENTS:
+        policy = (_POLICIES / f"{component}.json").read_text()
+        for placeholder, bucket in buckets.items():
+            policy = policy.replace(placeholder, bucket)
+        policy_name = f"micro-demucs-{component}"
+        admin.policy_add(policy_name, policy=json.loads(policy))
+        admin.user_add(component, settings.store_secret(component))
+        if existing.get(component, {}).get("policyName") != policy_name:
+            admin.attach_policy([policy_name], user=component)
+            changes.append(f"user {component}")
+    return changes
 
 
-def _rules(client: Minio, settings: StoreSettings) -> list[str]:
-    changed = []
+def _set_rules(client: Minio, store: StoreSettings) -> list[str]:
+    changes = []
     for bucket, suffixes in (
-        (settings.songs, [""]),  # suffix filters know no case: the bridge decides what is a song
-        (settings.stems, [f"/{MANIFEST}", f"/{FAILURE}"]),
+        (store.songs, [""]),  # the store's suffix filters heed case: the bridge filters instead
+        (store.stems, [f"/{MANIFEST}", f"/{FAILURE}"]),
     ):
-        wanted = _config(bucket, suffixes)
-        if _said(client.get_bucket_notification(bucket)) != _said(wanted):
-            client.set_bucket_notification(bucket, wanted)
-            changed.append(f"rules of {bucket}")
-    return changed
+        rules = _rules(bucket, suffixes)
+        if _comparable(client.get_bucket_notification(bucket)) != _comparable(rules):
+            client.set_bucket_notification(bucket, rules)
+            changes.append(f"rules of {bucket}")
+    return changes
 
 
-def _config(bucket: str, suffixes: list[str]) -> NotificationConfig:
+def _rules(bucket: str, suffixes: list[str]) -> NotificationConfig:
+    """Notify both targets of `bucket` of each new object with one of these suffixes."""
     return NotificationConfig(
         queue_config_list=[
             QueueConfig(
@@ -213,11 +220,12 @@ def _config(bucket: str, suffixes: list[str]) -> NotificationConfig:
     )
 
 
-def _said(config: NotificationConfig) -> set[tuple[str, str]]:
+def _comparable(config: NotificationConfig) -> set[tuple[str, str]]:
+    """Each rule's target, without the region that the store adds, and suffix."""
     return {
         (
-            (one.queue or "").split("sqs:")[-1].split(":", 1)[1],
-            one.suffix_filter_rule.value if one.suffix_filter_rule else "",
+            (rule.queue or "").split("sqs:")[-1].split(":", 1)[1],
+            rule.suffix_filter_rule.value if rule.suffix_filter_rule else "",
         )
-        for one in config.queue_config_list or []
+        for rule in config.queue_config_list or []
     }

@@ -1,8 +1,10 @@
-"""The sweep: the buckets are the truth, so what a lost notification left behind is found there.
+"""The sweep: the reconciliation loop. It compares both buckets and repairs what was lost.
 
-Three things are looked for: a song without a result, a result the sink was never told of, and a
-job whose record is gone. The first two are notified again in the store's stead; the third is
-written down.
+The buckets are the source of truth. There are three kinds of repair:
+
+- songs: a song without a result is notified again;
+- results: a result document that the sink never accepted is notified again;
+- records: the record of a finished job is written again from its result document.
 """
 
 import asyncio
@@ -12,153 +14,150 @@ import signal
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import nats.errors
-from minio import Minio
 from minio.datatypes import Object
 from nats.aio.client import Client
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
 from microdemucs import bus, store
+from microdemucs.bucket import Bucket
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobRecord, JobState, job_id, options_hash, song_digest
-from microdemucs.manifest import FAILURE, MANIFEST
+from microdemucs.manifest import BadDocument, Manifest, failure_key, manifest_key
 from microdemucs.options import Options
 from microdemucs.problems import Problem
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
-from minio_events.result_documents import ResultDocument, marks, record_of
+from minio_events.result_documents import ResultDocument, list_result_documents, read, record_of
 from minio_events.settings import SweepSettings
 
 log = logging.getLogger(__name__)
 
+_METADATA_PREFIX = "x-amz-meta-"
+
 
 class Sweep:
-    """Looks at both buckets; remembers, from one look to the next, what needs no second one."""
+    """Compares `songs`, the input bucket, with `stems`, the output bucket.
 
-    def __init__(self, client: Client, there: Minio, settings: SweepSettings) -> None:
+    From one run to the next it remembers which songs and results need no second look.
+    """
+
+    def __init__(
+        self, client: Client, songs: Bucket, stems: Bucket, settings: SweepSettings
+    ) -> None:
         self._client = client
         self._js = client.jetstream(timeout=10)
-        self._store = there
-        self._settings = settings.store
-        # A notification on its way is not lost: the sure target replays every 3 s.
+        self._songs = songs
+        self._stems = stems
+        # A young song may still have its notification on the way: the durable target's come late.
         self._grace = timedelta(seconds=settings.grace_seconds)
-        self._tell = timedelta(hours=settings.notify_hours)
-        self._settled: set[tuple[str, ...]] = set()
-        self._told: set[tuple[str, str]] = set()
+        self._max_result_age = timedelta(hours=settings.notify_hours)
+        self._settled_songs: set[tuple[str, ...]] = set()
+        self._notified_results: set[tuple[str, str]] = set()
 
-    async def look(self) -> dict[str, int]:
-        """Look once; how many of each were found. Raises problems.RetryLater, nats.errors.Error."""
-        idle = await self._is_idle(bus.SONGS, "separate")
+    async def run(self) -> dict[str, int]:
+        """Sweep once and return the number of repairs of each kind.
+
+        Raises RetryLater, ObjectChanged or nats.errors.Error if store or bus cannot be used.
+        """
+        songs_idle = await self._is_idle(bus.SONGS, "separate")
         results_idle = await self._is_idle(bus.STEMS, "results")
-        records = await self._records()
-        there = await asyncio.to_thread(lambda: list(marks(self._store, self._settings.stems)))
-        by_key = {mark.key: mark for mark in there}
-        found = {"songs": 0, "results": 0, "records": 0}
-        for song in await asyncio.to_thread(self._songs):
-            created = await self._lost(song, by_key, records, idle)
+        records = await self._read_records()
+        results = await asyncio.to_thread(lambda: [*list_result_documents(self._stems)])
+        by_key = {result.key: result for result in results}
+        repairs = {"songs": 0, "results": 0, "records": 0}
+        for song in await asyncio.to_thread(self._songs.list):
+            created = await self._lost_song(song, by_key, records, songs_idle)
             if created:
                 await self._notify(bus.SONGS_SUBJECT, created)
                 log.warning("lost song found", extra={"key": created.key, "job": job_id(created)})
-                found["songs"] += 1
-        known = {record.key for record in records.values()}
-        for mark in there:
-            if results_idle and await self._is_untold(mark):
+                repairs["songs"] += 1
+        recorded = {record.key for record in records.values()}
+        for result in results:
+            if results_idle and await self._is_lost_result(result):
                 created = ObjectCreated(
-                    self._settings.stems, mark.key, 0, mark.etag, time=_rfc3339(mark.modified)
+                    self._stems.name, result.key, 0, result.etag, time=_rfc3339(result.modified)
                 )
                 await self._notify(bus.STEMS_SUBJECT, created)
-                log.warning("lost result found", extra={"key": mark.key})
-                found["results"] += 1
-            if mark.song_key not in known:
-                found["records"] += await self._restore(mark)
-        return found
+                log.warning("lost result found", extra={"key": result.key})
+                repairs["results"] += 1
+            if result.song_key not in recorded:
+                repairs["records"] += await self._restore_record(result)
+        return repairs
 
     async def _is_idle(self, stream: str, consumer: str) -> bool:
-        """Whether no message of this kind is on its way: then what is undone was lost."""
+        """Return whether the consumer has no message left: then unfinished work was lost."""
         info = await self._js.consumer_info(stream, consumer)
         return not info.num_pending and not info.num_ack_pending
 
-    async def _records(self) -> dict[str, JobRecord]:
-        held = await self._js.key_value(bus.JOBS)
+    async def _read_records(self) -> dict[str, JobRecord]:
+        jobs = await self._js.key_value(bus.JOBS)
         records: dict[str, JobRecord] = {}
-        if not (await held.status()).values:
+        if not (await jobs.status()).values:
             return records
-        watcher = await held.watchall()
+        watcher = await jobs.watchall()
         try:
-            left: int | None = None
-            while left != 0:
-                # nats-py's None for "that was all" may come before all else (2.16.0): what the
-                # server says of how many follow does not.
+            remaining: int | None = None
+            while remaining != 0:
+                # nats-py's None for "that was all" may come before everything else (2.16.0). The
+                # server's count of the remaining entries is right.
                 entry = await watcher.updates(timeout=10)  # type: ignore[no-untyped-call]
                 if entry:
-                    left = entry.delta
+                    remaining = entry.delta
                     if entry.operation is None:
-                        records[entry.key] = JobRecord.read(entry.value)
+                        with suppress(BadDocument):
+                            records[entry.key] = JobRecord.read(entry.value)
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
         return records
 
-    def _songs(self) -> list[Object]:
-        with store.map_store_errors():
-            return list(self._store.list_objects(self._settings.songs, recursive=True))
-
-    async def _lost(
+    async def _lost_song(
         self,
         song: Object,
-        by_key: dict[str, ResultDocument],
+        results: dict[str, ResultDocument],
         records: dict[str, JobRecord],
-        idle: bool,
+        songs_idle: bool,
     ) -> ObjectCreated | None:
-        """The song as a notification would tell of it, where nothing came of it; else None."""
+        """Return the song, as its notification describes it, if it has no result; else None."""
         key, etag, modified = song.object_name or "", song.etag or "", song.last_modified
         if not modified or datetime.now(UTC) - modified < self._grace:
             return None
-        beside = [by_key.get(f"{key}/{name}") for name in (MANIFEST, FAILURE)]
-        mark = max((m for m in beside if m), key=lambda m: m.modified, default=None)
-        settled = (key, etag, modified.isoformat(), mark.etag if mark else "")
-        if settled in self._settled:
+        result = _newest(results.get(manifest_key(key)), results.get(failure_key(key)))
+        state = (key, etag, modified.isoformat(), result.etag if result else "")
+        if state in self._settled_songs:
             return None
-        document = await self._document(mark) if mark else {}
-        if mark and mark.modified >= modified and _song_of(document).get("etag") == etag:
-            self._settled.add(settled)
+        content = await asyncio.to_thread(read, self._stems, result) if result else None
+        if result and content and result.modified >= modified and content.song.etag == etag:
+            self._settled_songs.add(state)
             return None
-        created = await asyncio.to_thread(self._created, key)
+        created = await asyncio.to_thread(self._stat_song, key)
         if not created:
             return None
         job = job_id(created)
-        # The same song put again is the job that is done already, and gets no newer manifest.
-        is_done = mark and mark.key.endswith(MANIFEST) and document.get("job") == job
+        # The same song uploaded again is a job that is done, and gets no newer manifest.
+        is_done = isinstance(content, Manifest) and content.job == job
         if is_done or not created.is_song:
-            self._settled.add(settled)
+            self._settled_songs.add(state)
             return None
-        on_its_way = not idle and job in records
-        if on_its_way or await is_dead_lettered(self._client, "songs", job):
+        is_on_its_way = not songs_idle and job in records
+        if is_on_its_way or await is_dead_lettered(self._client, "songs", job):
             return None
         return created
 
-    async def _document(self, mark: ResultDocument) -> dict[str, Any]:
-        found = await asyncio.to_thread(
-            store.read_json, self._store, self._settings.stems, mark.key
-        )
-        return found or {}
-
-    def _created(self, key: str) -> ObjectCreated | None:
+    def _stat_song(self, key: str) -> ObjectCreated | None:
         try:
-            with store.map_store_errors():
-                stat = self._store.stat_object(self._settings.songs, key)
+            stat = self._songs.stat(key)
         except store.ObjectChanged:  # removed a moment ago
             return None
-        prefix = "x-amz-meta-"
         metadata = {
-            name.lower().removeprefix(prefix): str(value)
+            name.lower().removeprefix(_METADATA_PREFIX): str(value)
             for name, value in (stat.metadata or {}).items()
-            if name.lower().startswith(prefix)
+            if name.lower().startswith(_METADATA_PREFIX)
         }
         return ObjectCreated(
-            bucket=self._settings.songs,
+            bucket=self._songs.name,
             key=key,
             size=stat.size or 0,
             etag=stat.etag or "",
@@ -169,55 +168,72 @@ class Sweep:
         )
 
     async def _notify(self, subject: str, created: ObjectCreated) -> None:
-        # Not the id of the lost notification, and a new one each time: the bridge would take it
-        # for a copy of what it has seen.
+        # A new request id each time: otherwise the bridge would drop it as a duplicate.
         message = notification(created, f"sweep-{time.time_ns():x}")
         await self._js.publish(subject, message)
 
-    async def _is_untold(self, mark: ResultDocument) -> bool:
-        age = datetime.now(UTC) - mark.modified
-        if not self._grace <= age <= self._tell or (mark.key, mark.etag) in self._told:
+    async def _is_lost_result(self, result: ResultDocument) -> bool:
+        """Return whether the sink has not accepted this result, and nobody is about to send it."""
+        age = datetime.now(UTC) - result.modified
+        version = (result.key, result.etag)
+        if not self._grace <= age <= self._max_result_age or version in self._notified_results:
             return False
+        notified = await self._js.key_value(NOTIFIED)
         try:
-            entry = await (await self._js.key_value(NOTIFIED)).get(song_digest(mark.song_key))
-            is_told = entry.value == mark.etag.encode()
+            entry = await notified.get(song_digest(result.song_key))
+            is_notified = entry.value == result.etag.encode()
         except KeyNotFoundError:
-            is_told = False
-        if not is_told:
-            return not await is_dead_lettered(self._client, "results", mark.key)
-        self._told.add((mark.key, mark.etag))
-        return False
+            is_notified = False
+        if is_notified:
+            self._notified_results.add(version)
+            return False
+        return not await is_dead_lettered(self._client, "results", result.key)
 
-    async def _restore(self, mark: ResultDocument) -> int:
-        """Write down again what a mark tells of a job; 1 where that could be done, else 0."""
+    async def _restore_record(self, result: ResultDocument) -> int:
+        """Write the job's record from its result document. Return how many were written: 1 or 0."""
+        content = await asyncio.to_thread(read, self._stems, result)
+        if not content:
+            return 0
+        record = record_of(content)
+        jobs = await self._js.key_value(bus.JOBS)
         try:
-            record = record_of(mark, await self._document(mark))
-            await (await self._js.key_value(bus.JOBS)).create(record.id, record.write())
-        except (KeyError, TypeError, KeyWrongLastSequenceError):
-            return 0  # none of ours, or written meanwhile
+            await jobs.create(record.id, record.write())
+        except KeyWrongLastSequenceError:
+            return 0  # it was written meanwhile
         if record.state == JobState.DONE and not record.options.get("shifts"):
-            with suppress(KeyError, Problem, KeyWrongLastSequenceError):  # it is there, or useless
-                name = f"{record.song['sha256']}.{options_hash(Options.of_request(record.options))}"
-                value = json.dumps({"key": record.key, "job": record.id}).encode()
-                await (await self._js.key_value(bus.RESULTS)).create(name, value)
+            await self._restore_reusable_result(record)
         return 1
+
+    async def _restore_reusable_result(self, record: JobRecord) -> None:
+        """Enter the stems of a finished job as a result that the same audio can reuse."""
+        try:
+            options = Options.of_request(record.options)
+        except Problem:  # from an older version
+            return
+        results = await self._js.key_value(bus.RESULTS)
+        name = f"{record.song['sha256']}.{options_hash(options)}"
+        value = json.dumps({"key": record.key, "job": record.id}).encode()
+        with suppress(KeyWrongLastSequenceError):  # there is one
+            await results.create(name, value)
 
 
 async def sweep(settings: SweepSettings, every: float | None) -> None:
-    """Look once, or with `every` again and again with that many seconds between.
+    """Sweep once, or repeat `every` so many seconds until SIGTERM.
 
-    Raises SystemExit where a single look cannot be had.
+    Raises SystemExit if a single sweep fails.
     """
     client = await connect(settings.bus, "sweep")
-    looking = Sweep(client, store.connect(settings.store), settings)
+    minio = store.connect(settings.store)
+    songs, stems = Bucket(minio, settings.store.songs), Bucket(minio, settings.store.stems)
+    the_sweep = Sweep(client, songs, stems, settings)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     while not stop.is_set():
         try:
-            log.info("swept", extra=await looking.look())
+            log.info("swept", extra=await the_sweep.run())
         except (Problem, store.ObjectChanged, nats.errors.Error) as error:
             if not every or client.is_closed:
-                raise SystemExit(f"the sweep could not look: {error}") from error
+                raise SystemExit(f"the sweep failed: {error}") from error
             log.warning("sweep failed", extra={"reason": str(error)})
         if not every:
             break
@@ -226,9 +242,9 @@ async def sweep(settings: SweepSettings, every: float | None) -> None:
     await client.close()
 
 
-def _song_of(document: dict[str, Any]) -> dict[str, Any]:
-    song = document.get("song")
-    return song if isinstance(song, dict) else {}
+def _newest(*results: ResultDocument | None) -> ResultDocument | None:
+    existing = [result for result in results if result]
+    return max(existing, key=lambda result: result.modified, default=None)
 
 
 def _rfc3339(moment: datetime) -> str:
