@@ -1,323 +1,321 @@
-"""The bridge as a process, between a real NATS and functions that answer as a test wants."""
+"""The bridge as a process, between a real NATS and functions that respond as a test wants."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 
-import pytest
+from nats.aio.client import Client
 
 from local.ports import free_port
-from microdemucs.bus import RANGE_SUBJECT, STARTED_SUBJECT
+from microdemucs.bus import OLD_REQUEUE_SUBJECT, RANGE_SUBJECT, REQUEUE_SUBJECT, STARTED_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id, song_digest
-from microdemucs.paths import ROOT
+from testing.stack import Stack
 from testing.waiting import wait_until
-from tests.integration.minio_events.bridging import (
-    bridged,
-    buried,
+from tests.integration.minio_events.bridge_process import (
+    TIME,
+    dead_letters_of,
+    job_record,
+    new_song,
+    notify,
     publish,
-    put,
-    record,
-    song,
+    running_bridge,
 )
-from tests.integration.minio_events.functions import function, in_turn
-from tests.unit.minio_events.messages import DELIVERY, RANGE, STARTED
+from tests.integration.minio_events.function_server import (
+    Gate,
+    Request,
+    Response,
+    function_server,
+    in_turn,
+)
+from tests.unit.minio_events.messages import DELIVERY, RANGE, REQUEUE, STARTED
 
 
-def test_a_song_told_of_twice_is_one_call_one_job_that_waits_and_then_nothing(bus):
-    one = song("dir/a ü.mp3")
-    with function() as separate, bridged(bus, separate):
-        put(bus, one, one, request_id="r1")
-        wait_until(lambda: separate.got and bus.is_idle(), what="both messages are done with")
-        wait_until(lambda: bus.is_idle(consumer="intake"))
-        [request] = separate.got
+def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack):
+    song = new_song("dir/a ü.mp3")
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, song, request_id="r1")
+        wait_until(lambda: separate.requests and bus_stack.is_idle(), what="both are acknowledged")
+        [request] = separate.requests
         assert request.subject == "dir/a%20%C3%BC.mp3"
         assert json.loads(request.body)["s3"]["object"]["eTag"] == "e1"
-        waits = record(bus, one)
-        assert (waits.state, waits.key, waits.etag) == ("waiting", one.key, "e1")
-        assert waits.trace == request.headers["traceparent"].split("-")[1]
-        assert buried(bus) == []
-        [line] = bus.logged("delivered")
-        assert (line["job"], line["trace"]) == (waits.id, waits.trace)
 
 
-def test_other_objects_are_left_alone(bus):
-    with function() as separate, bridged(bus, separate):
-        put(bus, song("cover.jpg"), song("folder/"), song("last.mp3"))
-        wait_until(lambda: separate.got and bus.is_idle())
+def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, song, request_id="r1")
+        wait_until(lambda: separate.requests and bus_stack.is_idle())
+        [line] = wait_until(lambda: bus_stack.logged("delivered"))
+        assert (line["job"], line["trace"]) == (job_id(song), separate.requests[0].trace)
+
+
+def test_an_object_that_is_no_song_becomes_no_request(bus_stack: Stack):
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, new_song("cover.jpg"), new_song("folder/"), new_song("last.mp3"))
+        wait_until(lambda: separate.requests and bus_stack.is_idle())
         assert separate.subjects() == ["last.mp3"]
 
 
-def test_a_function_that_asks_for_time_gets_it(bus):
-    with function(in_turn((503, {"Retry-After": "2"}))) as separate, bridged(bus, separate):
-        put(bus, song("a.mp3"))
-        wait_until(lambda: len(separate.got) == 2 and bus.is_idle())
-        first, second = separate.got
+def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack):
+    unavailable = in_turn((503, {"Retry-After": "2"}))
+    with function_server(unavailable) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, new_song("a.mp3"))
+        wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
+        first, second = separate.requests
         assert second.at - first.at >= 2
+
+
+def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack):
+    with function_server(in_turn((503, {}))) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, new_song("a.mp3"))
+        wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
+        first, second = separate.requests
         assert second.headers["ce-id"] == first.headers["ce-id"]
-        assert (
-            second.headers["ce-traceparent"].split("-")[1]
-            == (first.headers["ce-traceparent"].split("-")[1])
-        )
+        assert second.trace == first.trace
 
 
-def test_a_busy_function_uses_up_no_attempts(bus):
+def test_a_busy_function_uses_up_no_attempts(bus_stack: Stack):
     busy = in_turn((429, {}), (429, {"Retry-After": "1"}))
-    with function(busy) as separate, bridged(bus, separate, MAX_DELIVER="1"):
-        put(bus, song("a.mp3"))
-        wait_until(lambda: len(separate.got) == 3 and bus.is_idle())
-        assert buried(bus) == []
+    with function_server(busy) as separate, running_bridge(bus_stack, separate, MAX_DELIVER="1"):
+        notify(bus_stack, new_song("a.mp3"))
+        wait_until(lambda: len(separate.requests) == 3 and bus_stack.is_idle())
+        assert dead_letters_of(bus_stack) == []
 
 
-def test_a_function_that_is_not_there_yet_uses_up_no_attempts(bus):
+def test_a_function_that_is_not_up_yet_uses_up_no_attempts(bus_stack: Stack):
     port = free_port()
-    with bridged(bus, f"http://127.0.0.1:{port}", MAX_DELIVER="1"):
-        put(bus, song("a.mp3"))
-        wait_until(lambda: len(bus.logged("again later", reason="no connection")) >= 2)
-        with function(port=port) as separate:
-            wait_until(lambda: separate.got and bus.is_idle())
-    assert buried(bus) == []
+    with running_bridge(bus_stack, f"http://127.0.0.1:{port}", MAX_DELIVER="1"):
+        notify(bus_stack, new_song("a.mp3"))
+        wait_until(
+            lambda: len(bus_stack.logged("retry scheduled", reason="no connection")) >= 2,
+            what="two retries",
+        )
+        with function_server(port=port) as separate:
+            wait_until(lambda: separate.requests and bus_stack.is_idle())
+    assert dead_letters_of(bus_stack) == []
 
 
-def test_a_refused_song_is_a_dead_letter_and_a_failed_job_and_its_late_copy_is_nothing(bus):
-    one = song("a.mp3")
-    with function(lambda _: (422, {})) as separate, bridged(bus, separate):
-        put(bus, one, request_id="r1")
-        [letter] = wait_until(lambda: buried(bus))
-        put(bus, one, request_id="r1")  # from the sure target, which may take 3 s
-        wait_until(lambda: bus.is_idle())
-        assert len(separate.got) == 1
-        assert buried(bus) == [letter]
-        assert (letter.kind, letter.about) == ("songs", job_id(one))
+def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, request_id="r1")
+        [letter] = wait_until(lambda: dead_letters_of(bus_stack))
+        assert (letter.kind, letter.about) == ("songs", job_id(song))
         assert (letter.reason, letter.subject, letter.tries) == ("answer 422", "minio.songs", 1)
-        assert letter.body == notification(one, "r1")
-        failed = wait_until(lambda: (r := record(bus, one)).state == "failed" and r)
-        assert failed.problem["type"] == "urn:micro-demucs:problem:given-up"
-        assert failed.finished
+        assert letter.body == notification(song, "r1")
 
 
-def test_what_failed_too_often_is_a_dead_letter(bus):
-    with function(lambda _: (500, {})) as separate, bridged(bus, separate, MAX_DELIVER="2"):
-        put(bus, song("a.mp3"))
-        [letter] = wait_until(lambda: buried(bus))
-        wait_until(lambda: bus.is_idle())
-        assert (letter.reason, letter.tries, len(separate.got)) == ("answer 500", 2, 2)
-        assert record(bus, song("a.mp3")).state == "failed"
+def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, request_id="r1")
+        letters = wait_until(lambda: dead_letters_of(bus_stack))
+        notify(bus_stack, song, request_id="r1")  # the durable target's copy, up to 3 s later
+        wait_until(bus_stack.is_idle)
+        assert len(separate.requests) == 1
+        assert dead_letters_of(bus_stack) == letters
 
 
-def test_what_cannot_be_read_is_a_dead_letter_and_holds_up_nothing(bus):
-    started = json.dumps(STARTED).encode()
-    with function() as separate, function() as notify, bridged(bus, separate, notify):
+def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song)
+        wait_until(lambda: dead_letters_of(bus_stack) and bus_stack.is_idle())
+        assert job_record(bus_stack, song).state == "failed"
+
+
+def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with (
+        function_server(lambda _: (500, {})) as separate,
+        running_bridge(bus_stack, separate, MAX_DELIVER="2"),
+    ):
+        notify(bus_stack, song)
+        [letter] = wait_until(lambda: dead_letters_of(bus_stack))
+        wait_until(bus_stack.is_idle)
+        assert (letter.reason, letter.tries) == ("answer 500", 2)
+        assert len(separate.requests) == 2
+        assert job_record(bus_stack, song).state == "failed"
+
+
+def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: Stack):
+    with (
+        function_server() as separate,
+        function_server() as notify_function,
+        running_bridge(bus_stack, separate, notify_function),
+    ):
         publish(
-            bus,
+            bus_stack,
             ("minio.songs", b"no JSON"),
             ("minio.songs", b'{"Records": [{"eventName": "s3:ObjectCreated:Put"}]}'),
             ("minio.stems", b"[]"),
             (STARTED_SUBJECT, b"[]"),
             ("deliveries.x", b"3"),
         )
-        put(bus, song("a.mp3"))
-        publish(bus, (STARTED_SUBJECT, started), ("deliveries.y", json.dumps(DELIVERY).encode()))
-        wait_until(lambda: len(separate.got) == 1 and len(notify.got) == 2)
-        wait_until(lambda: len(buried(bus)) == 5)
-        assert all(letter.reason.startswith("malformed: ") for letter in buried(bus))
-        assert sorted(letter.kind for letter in buried(bus)) == [
+        notify(bus_stack, new_song("a.mp3"))
+        publish(
+            bus_stack,
+            (STARTED_SUBJECT, json.dumps(STARTED).encode()),
+            ("deliveries.y", json.dumps(DELIVERY).encode()),
+        )
+        wait_until(lambda: len(separate.requests) == 1 and len(notify_function.requests) == 2)
+        wait_until(lambda: len(dead_letters_of(bus_stack)) == 5)
+        letters = dead_letters_of(bus_stack)
+        assert all(letter.reason.startswith("malformed: ") for letter in letters)
+        assert sorted(letter.kind for letter in letters) == [
             *("deliveries", "results", "results", "songs", "songs")
         ]
-        wait_until(lambda: bus.is_idle() and bus.is_idle("STEMS", "results"))
+        wait_until(lambda: bus_stack.is_idle() and bus_stack.is_idle("STEMS", "results"))
 
 
-def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus):
-    let = threading.Event()
+def test_requeued_songs_of_both_subjects_reach_the_function(bus_stack: Stack):
+    requeue = json.dumps(REQUEUE).encode()
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        publish(bus_stack, (REQUEUE_SUBJECT, requeue))
+        wait_until(lambda: len(separate.requests) == 1 and bus_stack.is_idle())
+        other = requeue.replace(b'"r1"', b'"r2"')
+        publish(bus_stack, (OLD_REQUEUE_SUBJECT, other))
+        wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
+        assert [request.trace for request in separate.requests] == [REQUEUE["trace"]] * 2
 
-    def answer(request):
-        if request.subject == "a.mp3":
-            assert let.wait(30)
-        return 204, {}
+
+def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus_stack: Stack):
+    gate = Gate()
+
+    def respond(request: Request) -> Response:
+        return gate(request) if request.subject == "a.mp3" else (204, {})
 
     with (
-        function(answer) as separate,
-        bridged(bus, separate, SEPARATE_CONCURRENCY="2"),
+        function_server(respond) as separate,
+        running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
     ):
-        put(bus, song("a.mp3", "e1"), song("a.mp3", "e2"), song("b.mp3"), song("c.mp3"))
+        versions = new_song("a.mp3", "e1"), new_song("a.mp3", "e2")
+        notify(bus_stack, *versions, new_song("b.mp3"), new_song("c.mp3"))
         wait_until(lambda: {"b.mp3", "c.mp3"} <= set(separate.subjects()))
         assert separate.subjects().count("a.mp3") == 1
-        let.set()
-        wait_until(lambda: separate.subjects().count("a.mp3") == 2 and bus.is_idle())
+        gate.open()
+        wait_until(lambda: separate.subjects().count("a.mp3") == 2 and bus_stack.is_idle())
 
 
-def test_no_more_songs_are_in_work_than_there_are_places(bus):
-    let, now, most = threading.Event(), [], []
-
-    def answer(request):
-        now.append(request)
-        most.append(len(now))
-        assert let.wait(30)
-        now.remove(request)
-        return 204, {}
-
-    with function(answer) as separate, bridged(bus, separate, SEPARATE_CONCURRENCY="2"):
-        put(bus, *(song(f"{number}.mp3") for number in range(5)))
-        wait_until(lambda: len(separate.got) == 2)
-        wait_until(lambda: bus.is_idle(consumer="intake"))
-        assert len(separate.got) == 2
-        let.set()
-        wait_until(lambda: len(separate.got) == 5 and bus.is_idle())
-        assert max(most) == 2
-
-
-def test_a_song_has_as_many_ranges_in_work_as_it_may_and_holds_up_no_other_song(bus):
-    let, now, most = threading.Event(), [], []
-
-    def answer(request):
-        if request.subject == "b.mp3":
-            return 204, {}
-        now.append(request)
-        most.append(len(now))
-        assert let.wait(30)
-        now.remove(request)
-        return 204, {}
-
-    with function(answer) as separate, bridged(bus, separate, SEPARATE_CONCURRENCY="3"):
-        for number in range(5):
-            said = RANGE | {"id": str(number), "range": RANGE["range"] | {"number": number}}
-            publish(bus, (RANGE_SUBJECT, json.dumps(said).encode()))
-        put(bus, song("b.mp3"))
-        wait_until(lambda: "b.mp3" in separate.subjects())
-        assert len(now) == 2
-        let.set()
-        wait_until(lambda: len(separate.got) == 6 and bus.is_idle())
-        assert max(most) == 2
-
-
-def test_told_to_stop_it_hands_back_at_once_what_is_in_work(bus):
-    let = threading.Event()
-
-    def answer(_):
-        let.wait(30)
-        return 204, {}
-
-    with function(answer) as separate:
-        with bridged(bus, separate):
-            put(bus, song("a.mp3"))
-            wait_until(lambda: separate.got)
-            began = time.monotonic()
-            bus.stop("bridge")
-            assert time.monotonic() - began < 5
-            assert bus.logged("bridge stopped")
-        bus.log.clear()
-        with bridged(bus, separate):
-            wait_until(lambda: len(separate.got) == 2, 12)  # without the ack wait of 30 s
-            let.set()
-            wait_until(lambda: bus.is_idle())
-
-
-def test_results_go_to_the_sink_and_deliveries_to_notify(bus):
-    mark = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time="2026-11-22T17:25:34.544Z")
+def test_no_more_songs_are_in_work_than_the_concurrency_allows(bus_stack: Stack):
+    gate = Gate()
     with (
-        function() as separate,
-        function(in_turn((503, {"Retry-After": "1"}))) as notify,
-        function() as sink,
-        bridged(
-            bus, separate, notify, K_SINK=sink.url, K_CE_OVERRIDES='{"extensions": {"at": "home"}}'
-        ),
+        function_server(gate) as separate,
+        running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
+    ):
+        notify(bus_stack, *(new_song(f"{number}.mp3") for number in range(5)))
+        wait_until(lambda: len(separate.requests) == 2)
+        wait_until(lambda: bus_stack.is_idle(consumer="intake"))
+        assert len(separate.requests) == 2
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 5 and bus_stack.is_idle())
+        assert gate.most == 2
+
+
+def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(bus_stack: Stack):
+    gate = Gate()
+
+    def respond(request: Request) -> Response:
+        return (204, {}) if request.subject == "b.mp3" else gate(request)
+
+    with (
+        function_server(respond) as separate,
+        running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="3"),
+    ):
+        for number in range(5):
+            message = RANGE | {"id": str(number), "range": RANGE["range"] | {"number": number}}
+            publish(bus_stack, (RANGE_SUBJECT, json.dumps(message).encode()))
+        notify(bus_stack, new_song("b.mp3"))
+        wait_until(lambda: "b.mp3" in separate.subjects())
+        assert gate.now == 2
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 6 and bus_stack.is_idle())
+        assert gate.most == 2
+
+
+def test_a_stopped_bridge_nacks_its_messages_at_once(bus_stack: Stack):
+    gate = Gate()
+    with function_server(gate) as separate:
+        with running_bridge(bus_stack, separate):
+            notify(bus_stack, new_song("a.mp3"))
+            wait_until(lambda: separate.requests)
+            began = time.monotonic()
+            bus_stack.stop("bridge")
+            assert time.monotonic() - began < 5
+            wait_until(lambda: bus_stack.logged("bridge stopped"))
+        bus_stack.log.clear()
+        with running_bridge(bus_stack, separate):
+            # less than the ack wait of 30 s
+            wait_until(lambda: len(separate.requests) == 2, 12)
+            gate.open()
+            wait_until(bus_stack.is_idle)
+
+
+def test_results_and_started_jobs_go_to_the_sink_with_the_overrides(bus_stack: Stack):
+    manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
+    overrides = '{"extensions": {"at": "home"}}'
+    with (
+        function_server() as separate,
+        function_server() as sink,
+        running_bridge(bus_stack, separate, K_SINK=sink.url, K_CE_OVERRIDES=overrides),
     ):
         publish(
-            bus,
-            ("minio.stems", notification(mark, "r1")),
-            ("minio.stems", notification(mark, "r1")),
+            bus_stack,
+            ("minio.stems", notification(manifest, "r1")),
+            ("minio.stems", notification(manifest, "r1")),
             (STARTED_SUBJECT, json.dumps(STARTED).encode()),
-            ("deliveries.msg_1", json.dumps(DELIVERY).encode()),
         )
-        wait_until(lambda: len(sink.got) == 2 and len(notify.got) == 2)
-        wait_until(lambda: bus.is_idle("STEMS", "results"))
-        assert {request.headers["ce-type"] for request in sink.got} == {
+        wait_until(lambda: len(sink.requests) == 2 and bus_stack.is_idle("STEMS", "results"))
+        assert {request.headers["ce-type"] for request in sink.requests} == {
             "com.amazonaws.s3.ObjectCreated:Put",
             "dev.microdemucs.separation.started",
         }
-        assert all(request.headers["ce-at"] == "home" for request in sink.got)
-        assert [request.headers["ce-attempt"] for request in notify.got] == ["1", "2"]
-        assert {request.headers["ce-id"] for request in notify.got} == {"msg_1"}
-        assert all("ce-at" not in request.headers for request in notify.got)
-
-        async def told(client):
-            entry = await (await client.jetstream().key_value("told")).get(song_digest("a.mp3"))
-            return entry.value
-
-        assert wait_until(lambda: bus.on_bus("events", told)) == b"m1"
+        assert all(request.headers["ce-at"] == "home" for request in sink.requests)
 
 
-def test_a_session_that_the_bus_ends_for_good_ends_the_bridge_with_one_line(bus, tmp_path):
-    """As where its password is changed: nats-py does not connect again then."""
-    bus.kill("nats")
-    config, text = tmp_path / "nats.conf", (ROOT / "minio-events" / "nats.conf").read_text()
-    password = bus.environment.variables["NATS_EVENTS_PASSWORD"]
-    config.write_text(text.replace("$NATS_EVENTS_PASSWORD", password))
-    server = subprocess.Popen(
-        ["nats-server", "-c", str(config)],
-        env=os.environ | bus.environment.variables,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        bus.start("bridge")
-        wait_until(lambda: bus.logged("bridge started"), 30)
-        config.write_text(text.replace("$NATS_EVENTS_PASSWORD", "other"))
-        server.send_signal(signal.SIGHUP)
-        assert bus.processes["bridge"].wait(20) == 1
-        said = (bus.environment.folder / "bridge.log").read_text()
-        assert said == "the bus ended the session for good: start again\n"
-    finally:
-        server.kill()
-        server.wait()
+def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stack):
+    manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
+
+    async def notified(client: Client) -> bytes | None:
+        bucket = await client.jetstream().key_value("notified")
+        return (await bucket.get(song_digest("a.mp3"))).value
+
+    with function_server() as sink, running_bridge(bus_stack, sink, K_SINK=sink.url):
+        publish(bus_stack, ("minio.stems", notification(manifest, "r1")))
+        wait_until(lambda: sink.requests and bus_stack.is_idle("STEMS", "results"))
+        assert bus_stack.on_bus("events", notified) == b"m1"
 
 
-def test_its_log_is_on_the_bus(bus):
-    heard = []
+def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_stack: Stack):
+    overrides = '{"extensions": {"at": "home"}}'
+    with (
+        function_server(in_turn((503, {"Retry-After": "1"}))) as notify_function,
+        running_bridge(bus_stack, notify_function, notify_function, K_CE_OVERRIDES=overrides),
+    ):
+        publish(bus_stack, ("deliveries.msg_1", json.dumps(DELIVERY).encode()))
+        wait_until(lambda: len(notify_function.requests) == 2)
+        requests = notify_function.requests
+        assert [request.headers["ce-attempt"] for request in requests] == ["1", "2"]
+        assert {request.headers["ce-id"] for request in requests} == {"msg_1"}
+        assert all("ce-at" not in request.headers for request in requests)
 
-    async def listen(client):
+
+def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack):
+    lines: list[tuple[str, dict[str, str]]] = []
+
+    async def listen(client: Client) -> None:
         subscription = await client.subscribe("logs.>")
         await client.flush()
-        put_one = threading.Thread(target=put, args=(bus, song("a.mp3")))
-        put_one.start()
-        while not heard or heard[-1][1]["event"] != "delivered":  # others may speak before it
-            line = await subscription.next_msg(20)
-            heard.append((line.subject, json.loads(line.data)))
-        put_one.join()
+        publisher = threading.Thread(target=notify, args=(bus_stack, new_song("a.mp3")))
+        publisher.start()
+        while not lines or lines[-1][1]["event"] != "delivered":
+            message = await subscription.next_msg(20)
+            lines.append((message.subject, json.loads(message.data)))
+        publisher.join()
 
-    with function() as separate, bridged(bus, separate):
-        bus.on_bus("logs", listen)
-    subject, line = heard[-1]
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        bus_stack.on_bus("logs", listen)
+    subject, line = lines[-1]
     assert subject == "logs.minio-events.info"
     assert (line["route"], line["subject"]) == ("songs", "a.mp3")
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "line"),
-    [
-        ("NATS_PASSWORD", "wrong", "the bus at .* refuses NATS_USER and NATS_PASSWORD"),
-        ("K_SINK", "nowhere", "K_SINK is 'nowhere': it must be a URL as in .*"),
-        ("MAX_DELIVER", "many", "MAX_DELIVER is 'many': it must be a number"),
-        *(
-            ("K_CE_OVERRIDES", value, "K_CE_OVERRIDES is .*: it must be as in .*")
-            for value in ("nonsense", "[]", '{"extensions": 3}', '{"extensions": {"A-b": "c"}}')
-        ),
-    ],
-)
-def test_a_setting_that_cannot_be_used_is_one_line(bus, setting, value, line):
-    done = subprocess.run(
-        [sys.executable, "-m", "minio_events", "bridge"],
-        cwd=ROOT,
-        env=os.environ | bus.environment.for_component("events") | {setting: value},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 1
-    [said] = done.stderr.splitlines()
-    assert re.fullmatch(line, said)

@@ -1,33 +1,42 @@
-"""A program that serves ends when it is told to."""
+"""A program that serves until SIGTERM."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+from nats.aio.client import Client
 
 from microdemucs.paths import ROOT
+from minio_events.bus_setup import provision_bus
+from testing.stack import Stack
+from testing.waiting import wait_until
 
-_DEAF_ONCE = """
+_IGNORES_ONE_CANCELLATION = """
 import asyncio
 from contextlib import suppress
+from microdemucs.settings import BusSettings
 from minio_events.daemon import serve
 
 async def work(client):
-    with suppress(asyncio.CancelledError):  # as asyncio.wait_for, where an answer comes just then
+    with suppress(asyncio.CancelledError):  # as asyncio.wait_for may do
         await asyncio.sleep(60)
     await asyncio.sleep(60)
 
-asyncio.run(serve("test", work))
+asyncio.run(serve("test", BusSettings(), work))
 """
 
 
-def test_a_stop_that_a_library_swallows_is_heard_all_the_same(bus):
+def test_sigterm_ends_a_program_although_a_library_swallows_a_cancellation(bus_stack: Stack):
     process = subprocess.Popen(
-        [sys.executable, "-c", _DEAF_ONCE],
+        [sys.executable, "-c", _IGNORES_ONE_CANCELLATION],
         cwd=ROOT,
-        env=os.environ | bus.environment.for_component("events"),
+        env=os.environ | bus_stack.environment.for_component("events"),
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
     try:
         assert '"event": "test started"' in process.stdout.readline()
         process.terminate()
@@ -36,3 +45,42 @@ def test_a_stop_that_a_library_swallows_is_heard_all_the_same(bus):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_line(
+    bus_stack: Stack, tmp_path: Path
+):
+    """The bus does that if the password changes: nats-py does not connect again."""
+    bus_stack.kill("nats")
+    variables = bus_stack.environment.variables
+    config, text = tmp_path / "nats.conf", (ROOT / "minio-events" / "nats.conf").read_text()
+    password = variables["NATS_EVENTS_PASSWORD"]
+    config.write_text(text.replace("$NATS_EVENTS_PASSWORD", password))
+    server = subprocess.Popen(
+        ["nats-server", "-c", str(config)],
+        env=os.environ | variables,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        bus_stack.start("bridge")
+        wait_until(lambda: bus_stack.logged("bridge started"), 30)
+        config.write_text(text.replace("$NATS_EVENTS_PASSWORD", "other"))
+        server.send_signal(signal.SIGHUP)
+        assert bus_stack.processes["bridge"].wait(20) == 1
+        errors = (bus_stack.environment.folder / "bridge.log").read_text()
+        assert errors == "the bus has closed the connection: start bridge again\n"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_bucket_that_is_provisioned_later_is_waited_for(unprovisioned_stack: Stack):
+    unprovisioned_stack.start("intake")
+    wait_until(lambda: unprovisioned_stack.logged("intake started"), 30)
+    unprovisioned_stack.on_bus("provision", provision_bus)
+
+    async def waiting(client: Client) -> int:
+        return (await client.jetstream().consumer_info("SONGS", "intake")).num_waiting or 0
+
+    wait_until(lambda: unprovisioned_stack.on_bus("events", waiting) == 1, 20, "it pulls")
+    unprovisioned_stack.stop("intake")

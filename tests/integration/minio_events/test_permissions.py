@@ -1,24 +1,29 @@
-"""Each part may do what it needs, and nothing else: at the bus (nats.conf) and in the store."""
+"""Each user has the permissions it needs, and no others: on the bus (nats.conf), in the store."""
 
 import asyncio
 import io
 import json
+from collections.abc import Awaitable, Callable, Iterable
 
 import nats.errors
 import pytest
+from minio import Minio
 from minio.error import S3Error
 from nats.aio.client import Client
 
 from microdemucs import store
-from microdemucs.settings import StoreSettings
+from testing.stack import Stack
 
 USERS = ("provision", "minio", "events", "separate", "upload", "notify", "logs")
 
-# What is there to be published, and who may.
-PUBLISH = {
+# Subject → the users that may publish there.
+PUBLISH: dict[str, set[str]] = {
     "minio.songs": {"minio", "events"},
     "minio.stems": {"minio", "events"},
     "separation.started": {"separate", "events"},
+    "separation.range": {"separate", "events"},
+    "separation.requeue": {"separate", "events"},
+    "separation.again": {"separate", "events"},
     "deliveries.msg_1": {"notify", "events"},
     "dead.songs.j": {"events"},
     "logs.minio-events.info": {"events"},
@@ -30,10 +35,10 @@ PUBLISH = {
     "$KV.leases.k": {"separate"},
     "$KV.results.r": {"events", "separate"},
     "$KV.webhooks.w": {"upload", "notify"},
-    "$KV.told.k": {"events"},
+    "$KV.notified.k": {"events", "provision"},
     "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.j": {"events", "separate", "upload"},
     "$JS.API.DIRECT.GET.KV_webhooks.$KV.webhooks.w": {"upload", "notify"},
-    "$JS.API.DIRECT.GET.KV_told.$KV.told.k": {"events"},
+    "$JS.API.DIRECT.GET.KV_notified.$KV.notified.k": {"events"},
     "$JS.API.STREAM.MSG.GET.KV_webhooks": set(),
     "$JS.API.STREAM.MSG.GET.SONGS": set(),
     "$JS.API.STREAM.MSG.GET.DEAD": {"events"},
@@ -52,7 +57,7 @@ PUBLISH = {
     "_INBOX_events.x": set(),
     "anything": set(),
 }
-SUBSCRIBE = {
+SUBSCRIBE: dict[str, set[str]] = {
     "logs.>": {"logs"},
     "_INBOX.x": {"minio"},
     ">": set(),
@@ -64,71 +69,72 @@ SUBSCRIBE = {
 }
 
 
-async def allowed(machine, user, do, subjects):
-    """The `subjects` of which the server says nothing to `user`."""
-    refused = []
+async def allowed(
+    stack: Stack,
+    user: str,
+    use: Callable[[Client, str], Awaitable[object]],
+    subjects: Iterable[str],
+) -> set[str]:
+    """Return the `subjects` that `user` may use."""
+    errors: list[str] = []
 
-    async def heard(error):
-        refused.append(str(error))
+    async def on_error(error: Exception) -> None:
+        errors.append(str(error))
 
+    settings = stack.bus_settings(user)
     client = Client()
-    await client.connect(
-        machine.environment.variables["NATS_URL"],
-        user=user,
-        password=machine.environment.variables[f"NATS_{user.upper()}_PASSWORD"],
-        error_cb=heard,
-    )
+    await client.connect(settings.url, user=user, password=settings.password, error_cb=on_error)
     try:
-        fine = set()
+        accepted = set()
         for subject in subjects:
-            said = len(refused)
-            await do(client, subject)
+            before = len(errors)
+            await use(client, subject)
             for _ in range(2):  # nats-py's ping overtakes what was published before it
                 await client.flush()
-            if len(refused) == said:
-                fine.add(subject)
-        assert all("permissions violation" in error.lower() for error in refused), refused
-        return fine
+            if len(errors) == before:
+                accepted.add(subject)
+        assert all("permissions violation" in error.lower() for error in errors), errors
+        return accepted
     finally:
         await client.close()
 
 
-async def publish(client, subject):
+async def publish(client: Client, subject: str) -> None:
     await client.publish(subject, b"{}")
 
 
-async def subscribe(client, subject):
+async def subscribe(client: Client, subject: str) -> None:
     await client.subscribe(subject)
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_of_the_bus_publishes_what_it_needs(bus, user):
-    """On a bus of this test's own: what is allowed is done."""
+def test_a_user_of_the_bus_publishes_what_it_needs(bus_stack: Stack, user: str):
+    """On a bus of the test's own: requests that are allowed have an effect."""
     expected = {subject for subject, users in PUBLISH.items() if user in users}
-    if user == "provision":  # makes everything, and says nothing
-        expected = {subject for subject in PUBLISH if subject.startswith("$JS.API.")}
-    # the streams go last
+    if user == "provision":
+        expected |= {subject for subject in PUBLISH if subject.startswith("$JS.API.")}
+    # requests that delete streams come last
     subjects = sorted(PUBLISH, key=lambda subject: "STREAM." in subject)
-    assert asyncio.run(allowed(bus, user, publish, subjects)) == expected
+    assert asyncio.run(allowed(bus_stack, user, publish, subjects)) == expected
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_of_the_bus_hears_what_it_needs(bus, user):
+def test_a_user_of_the_bus_subscribes_to_what_it_needs(bus_stack: Stack, user: str):
     expected = {subject for subject, users in SUBSCRIBE.items() if user in users}
-    assert asyncio.run(allowed(bus, user, subscribe, SUBSCRIBE)) == expected
+    assert asyncio.run(allowed(bus_stack, user, subscribe, SUBSCRIBE)) == expected
 
 
-def test_nobody_comes_in_without_a_password(bus):
-    async def main():
+def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack):
+    async def main() -> None:
         client = Client()
         with pytest.raises((nats.errors.Error, OSError)):
-            await client.connect(bus.environment.variables["NATS_URL"], allow_reconnect=False)
+            await client.connect(bus_stack.environment.variables["NATS_URL"], allow_reconnect=False)
 
     asyncio.run(main())
 
 
-# What is there to be done in the store, and who may: (what, bucket).
-STORE = {
+# (action, bucket) → the users that may do it.
+STORE: dict[tuple[str, str], set[str]] = {
     ("list", "songs"): {"events", "separate"},
     ("list", "stems"): {"events", "separate", "upload", "notify"},
     ("list", "models"): {"separate", "upload"},
@@ -141,43 +147,41 @@ STORE = {
     ("delete", "songs"): set(),
     ("delete", "stems"): {"separate", "upload"},
     ("delete", "models"): set(),
-    ("give up a part of", "songs"): {"upload"},
-    ("give up a part of", "stems"): {"separate"},
-    ("notify", "songs"): set(),
-    ("drop", "stems"): set(),
-    ("make", "new"): set(),
-    ("policy", "songs"): set(),
+    ("abort upload", "songs"): {"upload"},
+    ("abort upload", "stems"): {"separate"},
+    ("remove rules", "songs"): set(),
+    ("remove bucket", "stems"): set(),
+    ("make bucket", "new"): set(),
+    ("set policy", "songs"): set(),
 }
-DEEDS = {
-    "list": lambda there, bucket: list(there.list_objects(bucket)),
-    "get": lambda there, bucket: there.get_object(bucket, "a").close(),
-    "put": lambda there, bucket: there.put_object(bucket, "b", io.BytesIO(b"x"), 1),
-    "delete": lambda there, bucket: there.remove_object(bucket, "a"),
-    "give up a part of": lambda there, bucket: there._abort_multipart_upload(
-        bucket, "c", there._create_multipart_upload(bucket, "c", {})
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
+ACTIONS: dict[str, Callable[[Minio, str], object]] = {
+    "list": lambda client, bucket: list(client.list_objects(bucket)),
+    "get": lambda client, bucket: client.get_object(bucket, "a").close(),
+    "put": lambda client, bucket: client.put_object(bucket, "b", io.BytesIO(b"x"), 1),
+    "delete": lambda client, bucket: client.remove_object(bucket, "a"),
+    # minio has no public method that begins a multipart upload
+    "abort upload": lambda client, bucket: client._abort_multipart_upload(
+        bucket, "c", client._create_multipart_upload(bucket, "c", {})
     ),
-    "notify": lambda there, bucket: there.delete_bucket_notification(bucket),
-    "drop": lambda there, bucket: there.remove_bucket(bucket),
-    "make": lambda there, bucket: there.make_bucket(bucket),
-    "policy": lambda there, bucket: there.set_bucket_policy(
-        bucket, json.dumps({"Version": "2012-10-17", "Statement": []})
-    ),
+    "remove rules": lambda client, bucket: client.delete_bucket_notification(bucket),
+    "remove bucket": lambda client, bucket: client.remove_bucket(bucket),
+    "make bucket": lambda client, bucket: client.make_bucket(bucket),
+    "set policy": lambda client, bucket: client.set_bucket_policy(bucket, POLICY),
 }
 
 
 @pytest.mark.parametrize("user", ["events", "separate", "upload", "notify"])
-def test_a_user_of_the_store_does_what_it_needs(whole, user):
+def test_a_user_of_the_store_does_what_it_needs(stack: Stack, user: str):
     for bucket in ("songs", "stems", "models"):
-        whole.store.put_object(bucket, "a", io.BytesIO(b"x"), 1)
-    variables = whole.environment.for_component(user)
-    keys = variables["STORE_ACCESS_KEY"], variables["STORE_SECRET_KEY"]
-    there = store.connect(StoreSettings(whole.environment.store_url, "", *keys))
+        stack.store.put_object(bucket, "a", io.BytesIO(b"x"), 1)
+    client = store.connect(stack.store_settings(user))
     done, refused = set(), set()
-    for what, bucket in STORE:
+    for action, bucket in STORE:
         try:
-            DEEDS[what](there, bucket)
-            done.add((what, bucket))
+            ACTIONS[action](client, bucket)
+            done.add((action, bucket))
         except S3Error as error:
             refused.add(error.code)
     assert refused == {"AccessDenied"}
-    assert done == {deed for deed, users in STORE.items() if user in users}
+    assert done == {key for key, users in STORE.items() if user in users}

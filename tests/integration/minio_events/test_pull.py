@@ -1,76 +1,85 @@
-"""A consumer's messages on a real server: as many at a time as there are places."""
+"""Pull a consumer's messages from a real server, as many at a time as there are slots."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
 from minio_events import pull
-from minio_events.pull import PullConsumer
-from tests.integration.minio_events.conftest import connected
+from minio_events.pull import Handler, InFlight, PullConsumer
+from testing.stack import Stack
+from tests.integration.minio_events.asyncio_waiting import wait_for
+from tests.integration.minio_events.connections import connected
 
-ACK_WAIT_S = 30.0  # as provisioned: what comes sooner was handed back, not missed
+ACK_WAIT_S = 30.0  # as provisioned: a message that comes sooner was nacked
 
 
-class Hands:
-    """Takes messages: `open` ones are acknowledged at once, others once they are told to be."""
+class RecordingHandler:
+    """Records (body, tries) of each message, and acknowledges it once `open` is set."""
 
-    def __init__(self):
-        self.took, self.now, self.most = [], 0, 0
+    def __init__(self) -> None:
+        self.handled: list[tuple[str, int]] = []
+        self.now = 0
+        self.most = 0
         self.open = asyncio.Event()
 
-    async def __call__(self, held):
-        self.took.append((held.msg.data.decode(), held.tries))
+    async def __call__(self, message: InFlight) -> None:
+        self.handled.append((message.msg.data.decode(), message.tries))
         self.now += 1
         self.most = max(self.most, self.now)
         try:
             await self.open.wait()
-            await held.msg.ack()
+            await message.msg.ack()
         finally:
             self.now -= 1
 
-    async def take(self, count):
-        await true(lambda: len(self.took) >= count, f"{count} messages are taken: {self.took}")
+    @property
+    def bodies(self) -> list[str]:
+        return [body for body, _ in self.handled]
 
-
-async def true(told, what, seconds=25):
-    async with asyncio.timeout(seconds):
-        try:
-            while True:
-                found = told()
-                if await found if asyncio.iscoroutine(found) else found:
-                    return
-                await asyncio.sleep(0.01)
-        except asyncio.CancelledError:
-            raise AssertionError(f"not within {seconds} s: {what}") from None
+    async def wait_for(self, count: int) -> None:
+        await wait_for(
+            lambda: len(self.handled) >= count, f"{count} messages are handled: {self.handled}"
+        )
 
 
 @asynccontextmanager
-async def pulling(client, hands, places):
-    one = PullConsumer(client, "SONGS", "separate", places)
-    task = asyncio.create_task(one.run(hands))
+async def pulling(client: Client, handle: Handler, concurrency: int) -> AsyncIterator[PullConsumer]:
+    """Pull until the block ends."""
+    consumer = PullConsumer(client, "SONGS", "separate", concurrency)
+    task = asyncio.create_task(consumer.run(handle))
     try:
-        yield one
+        yield consumer
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def publish(client, *messages):
-    for message in messages:
-        await client.jetstream().publish("minio.songs", message.encode())
+async def publish(client: Client, *bodies: str) -> None:
+    for body in bodies:
+        await client.jetstream().publish("minio.songs", body.encode())
 
 
-async def waiting(client):
+async def pending(client: Client) -> tuple[int, int]:
+    """How many messages are undelivered, and how many unacknowledged."""
     info = await client.jetstream().consumer_info("SONGS", "separate")
-    return info.num_pending, info.num_ack_pending
+    return info.num_pending or 0, info.num_ack_pending or 0
 
 
-async def rewrite(machine, ack_wait, *names):
-    """The consumers, with an `ack_wait` of the test's own."""
-    async with connected(machine, "provision") as root:
+async def wait_until_acknowledged(client: Client) -> None:
+    async def is_idle() -> bool:
+        return await pending(client) == (0, 0)
+
+    await wait_for(is_idle, "all messages are acknowledged")
+
+
+async def recreate_consumers(stack: Stack, ack_wait: float, *names: str) -> None:
+    """Create the consumers anew with another ack wait, in seconds."""
+    async with connected(stack, "provision") as root:
         for name in names:
             with suppress(Exception):
                 await root.jetstream().delete_consumer("SONGS", name)
@@ -78,193 +87,187 @@ async def rewrite(machine, ack_wait, *names):
             await root.jetstream().add_consumer("SONGS", config)
 
 
-def run(machine, main):
-    async def whole():
-        async with connected(machine, "events") as client:
-            await main(client, Hands())
+def run(stack: Stack, test: Callable[[Client, RecordingHandler], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with connected(stack, "events") as client:
+            await test(client, RecordingHandler())
 
-    asyncio.run(whole())
+    asyncio.run(main())
 
 
-def test_no_more_messages_are_taken_than_there_are_places(bus):
-    async def main(client, hands):
+def test_no_more_messages_are_in_flight_than_the_concurrency(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, *"abcde")
-        async with pulling(client, hands, 2):
-            await hands.take(2)
-            assert await waiting(client) == (3, 2)
-            hands.open.set()
-            await hands.take(5)
+        async with pulling(client, handler, 2):
+            await handler.wait_for(2)
+            assert await pending(client) == (3, 2)
+            handler.open.set()
+            await handler.wait_for(5)
+            await wait_until_acknowledged(client)
+        assert handler.bodies == list("abcde")
+        assert handler.most == 2
 
-            async def all_done():
-                return await waiting(client) == (0, 0)
-
-            await true(all_done, "all are acknowledged")
-        assert [data for data, _ in hands.took] == list("abcde")
-        assert hands.most == 2
-
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_what_waits_for_another_one_leaves_its_place(bus):
-    async def main(client, hands):
-        parked = asyncio.Event()
+def test_a_message_that_waits_releases_its_slot_and_takes_it_back(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        released = asyncio.Event()
 
-        async def handle(held):
-            if held.msg.data == b"a":
-                with one.parked():
-                    await parked.wait()
-            await hands(held)
+        async def handle(message: InFlight) -> None:
+            if message.msg.data == b"a":
+                with consumer.release_slot():
+                    await released.wait()
+            await handler(message)
 
-        hands.open.set()
+        handler.open.set()
         await publish(client, *"abc")
-        async with pulling(client, handle, 1) as one:
-            await hands.take(2)
-            assert [data for data, _ in hands.took] == ["b", "c"]
-            parked.set()
-            await hands.take(3)
-            hands.open.clear()
+        async with pulling(client, handle, 1) as consumer:
+            await handler.wait_for(2)
+            assert handler.bodies == ["b", "c"]
+            released.set()
+            await handler.wait_for(3)
+            handler.open.clear()
             await publish(client, *"de")
-            await hands.take(4)
-            assert await waiting(client) == (1, 1)  # and it is one place again
-            hands.open.set()
+            await handler.wait_for(4)
+            assert await pending(client) == (1, 1)  # one slot again
+            handler.open.set()
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_a_message_in_work_is_kept_past_the_ack_wait(bus, monkeypatch):
+def test_a_message_in_work_is_not_redelivered_after_the_ack_wait(
+    bus_stack: Stack, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(pull, "ACK_WAIT_S", 1.0)
 
-    async def main(client, hands):
-        # the intake consumer's reader says nothing: when it has been redelivered, time is up
-        await rewrite(bus, 1.0, "separate", "intake")
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        # The consumer `intake` serves as a clock: nobody extends its ack wait.
+        await recreate_consumers(bus_stack, 1.0, "separate", "intake")
         await publish(client, "a")
-        async with pulling(client, hands, 1):
-            await hands.take(1)
-            silent = await client.jetstream().pull_subscribe_bind("intake", "SONGS")
+        async with pulling(client, handler, 1):
+            await handler.wait_for(1)
+            clock = await client.jetstream().pull_subscribe_bind("intake", "SONGS")
             for delivery in (1, 2, 3):
-                [message] = await silent.fetch(1, timeout=20)
+                [message] = await clock.fetch(1, timeout=20)
                 assert message.metadata.num_delivered == delivery
             info = await client.jetstream().consumer_info("SONGS", "separate")
             assert (info.num_ack_pending, info.num_redelivered) == (1, 0)
-        assert hands.took == [("a", 1)]
+        assert handler.handled == [("a", 1)]
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_a_message_that_comes_again_while_it_is_in_work_is_not_worked_on_twice(bus):
-    async def main(client, hands):
-        await rewrite(bus, 0.5, "separate")  # sooner than the first sign of life
-        seen = []
+def test_a_message_that_is_redelivered_while_in_work_is_handled_once(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        await recreate_consumers(bus_stack, 0.5, "separate")  # ends before it is extended
+        messages: list[InFlight] = []
 
-        async def handle(held):
-            seen.append(held)
-            await hands(held)
+        async def handle(message: InFlight) -> None:
+            messages.append(message)
+            await handler(message)
 
         await publish(client, "a")
         async with pulling(client, handle, 2):
-            await hands.take(1)
-            await true(lambda: seen[0].msg.metadata.num_delivered > 1, "the delivery is adopted")
-            hands.open.set()
+            await handler.wait_for(1)
+            await wait_for(
+                lambda: messages[0].msg.metadata.num_delivered > 1, "the delivery is adopted"
+            )
+            handler.open.set()
+            await wait_until_acknowledged(client)
+        assert handler.handled == [("a", 1)]
 
-            async def done():
-                return await waiting(client) == (0, 0)
-
-            await true(done, "the new delivery is acknowledged")
-        assert hands.took == [("a", 1)]
-
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_a_handler_that_fails_has_its_message_again_and_holds_up_no_other(bus):
-    async def main(client, hands):
-        await rewrite(bus, 1.0, "separate")
+def test_a_message_whose_handler_crashes_is_redelivered_and_delays_no_other(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        await recreate_consumers(bus_stack, 1.0, "separate")
 
-        async def handle(held):
-            if held.tries == 1 and held.msg.data == b"a":
+        async def handle(message: InFlight) -> None:
+            if message.tries == 1 and message.msg.data == b"a":
                 raise ZeroDivisionError
-            await hands(held)
+            await handler(message)
 
-        hands.open.set()
+        handler.open.set()
         await publish(client, *"ab")
         async with pulling(client, handle, 1):
-            await hands.take(2)
-        assert hands.took == [("b", 1), ("a", 2)]
+            await handler.wait_for(2)
+        assert handler.handled == [("b", 1), ("a", 2)]
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_a_consumer_that_is_provisioned_later_is_found(bus):
-    async def main(client, hands):
-        async with connected(bus, "provision") as root:
+def test_a_consumer_that_is_provisioned_later_is_found(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        async with connected(bus_stack, "provision") as root:
             await root.jetstream().delete_consumer("SONGS", "separate")
-        hands.open.set()
-        async with pulling(client, hands, 1):
+        handler.open.set()
+        async with pulling(client, handler, 1):
             await publish(client, "a")
-            await rewrite(bus, 30, "separate")
-            await hands.take(1)
+            await recreate_consumers(bus_stack, 30, "separate")
+            await handler.wait_for(1)
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_a_consumer_that_is_made_anew_is_found(bus):
-    async def main(client, hands):
-        hands.open.set()
-        async with pulling(client, hands, 1):
+def test_a_consumer_that_is_created_anew_is_found(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        handler.open.set()
+        async with pulling(client, handler, 1):
             await publish(client, "a")
-            await hands.take(1)
-            await rewrite(bus, 30, "separate")
-            await hands.take(2)
-        assert hands.took == [("a", 1)] * 2
+            await handler.wait_for(1)
+            await recreate_consumers(bus_stack, 30, "separate")
+            await handler.wait_for(2)
+        assert handler.handled == [("a", 1)] * 2
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_a_server_that_ends_and_comes_back_goes_on(bus, end):
-    async def main(client, hands):
-        async with pulling(client, hands, 2):
+def test_pulling_goes_on_after_a_restart_of_the_server(bus_stack: Stack, end: str):
+    async def test(client: Client, handler: RecordingHandler) -> None:
+        async with pulling(client, handler, 2):
             await publish(client, "a")
-            await hands.take(1)
-            await asyncio.to_thread(getattr(bus, end), "nats")
-            await true(lambda: not client.is_connected, "the loss is noticed")
-            bus.start("nats")
-            await true(lambda: client.is_connected, "it is back")
+            await handler.wait_for(1)
+            await asyncio.to_thread(getattr(bus_stack, end), "nats")
+            await wait_for(lambda: not client.is_connected, "the connection is lost")
+            bus_stack.start("nats")
+            await wait_for(lambda: client.is_connected, "the connection is back")
             await publish(client, "b")
-            await hands.take(2)
-            hands.open.set()
+            await handler.wait_for(2)
+            handler.open.set()
+            await wait_until_acknowledged(client)
+        assert handler.handled == [("a", 1), ("b", 1)]
 
-            async def done():
-                return await waiting(client) == (0, 0)
-
-            await true(done, "both are acknowledged")
-        assert hands.took == [("a", 1), ("b", 1)]
-
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_what_is_in_work_is_handed_back_at_once_when_told_to_stop(bus):
-    async def main(client, hands):
+def test_messages_in_flight_are_nacked_at_once_when_pulling_ends(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, *"ab")
-        async with pulling(client, hands, 5):  # more are asked for: they must not come back here
-            await hands.take(2)
-        assert hands.now == 0
-        async with connected(bus, "events") as other:
-            again = Hands()
-            async with pulling(other, again, 5):
-                await true(lambda: len(again.took) == 2, "both are here", ACK_WAIT_S / 3)
-            assert sorted(again.took) == [("a", 2), ("b", 2)]
+        async with pulling(client, handler, 5):  # the request is still open: they must not return
+            await handler.wait_for(2)
+        assert handler.now == 0
+        async with connected(bus_stack, "events") as other:
+            second = RecordingHandler()
+            async with pulling(other, second, 5):
+                await wait_for(
+                    lambda: len(second.handled) == 2, "both are redelivered", ACK_WAIT_S / 3
+                )
+            assert sorted(second.handled) == [("a", 2), ("b", 2)]
 
-    run(bus, main)
+    run(bus_stack, test)
 
 
-def test_it_stops_at_once_while_the_bus_is_away(bus):
-    async def main(client, hands):
+def test_pulling_ends_at_once_while_the_bus_is_away(bus_stack: Stack):
+    async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, "a")
-        async with pulling(client, hands, 2):
-            await hands.take(1)
-            await asyncio.to_thread(bus.kill, "nats")
-            await true(lambda: not client.is_connected, "the loss is noticed")
-            stopping = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - stopping < 3
+        async with pulling(client, handler, 2):
+            await handler.wait_for(1)
+            await asyncio.to_thread(bus_stack.kill, "nats")
+            await wait_for(lambda: not client.is_connected, "the connection is lost")
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 3
 
-    run(bus, main)
+    run(bus_stack, test)

@@ -1,41 +1,48 @@
-"""The first message to bring news owns it."""
+"""Deduplication: the first message with a key owns it."""
+
+import pytest
 
 from minio_events import dedup
 from minio_events.dedup import Deduplicator
 
 
-def test_the_second_message_with_the_same_news_is_a_copy():
-    one = Deduplicator()
-    assert not one.is_duplicate("news", 1)
-    assert one.is_duplicate("news", 2)
-    assert not one.is_duplicate("other news", 2)
+def test_a_second_message_with_the_same_key_is_a_duplicate():
+    deduplicator = Deduplicator()
+    assert not deduplicator.is_duplicate("key", 1)
+    assert deduplicator.is_duplicate("key", 2)
 
 
-def test_the_same_message_again_is_no_copy_of_itself():
-    one = Deduplicator()
-    assert not one.is_duplicate("news", 1)
-    assert one.is_duplicate("news", 2)
-    assert not one.is_duplicate("news", 1)
+def test_a_message_with_another_key_is_no_duplicate():
+    deduplicator = Deduplicator()
+    assert not deduplicator.is_duplicate("key", 1)
+    assert not deduplicator.is_duplicate("other key", 2)
 
 
-def test_news_without_copies_is_never_one():
-    one = Deduplicator()
-    assert not one.is_duplicate("", 1)
-    assert not one.is_duplicate("", 2)
+def test_a_redelivered_message_is_no_duplicate_of_itself():
+    deduplicator = Deduplicator()
+    assert not deduplicator.is_duplicate("key", 1)
+    assert deduplicator.is_duplicate("key", 2)
+    assert not deduplicator.is_duplicate("key", 1)
 
 
-def test_a_message_that_is_sent_again_takes_its_news_over():
-    one = Deduplicator()
-    one.is_duplicate("news", 1)
-    one.set_owner("news", 7)
-    assert not one.is_duplicate("news", 7)
-    assert one.is_duplicate("news", 8)
+def test_messages_without_a_key_have_no_duplicates():
+    deduplicator = Deduplicator()
+    assert not deduplicator.is_duplicate("", 1)
+    assert not deduplicator.is_duplicate("", 2)
 
 
-def test_only_the_latest_are_remembered(monkeypatch):
-    monkeypatch.setattr(dedup, "_REMEMBERED", 3)
-    one = Deduplicator()
+def test_a_replayed_message_takes_over_its_key():
+    deduplicator = Deduplicator()
+    deduplicator.is_duplicate("key", 1)
+    deduplicator.set_owner("key", 7)
+    assert not deduplicator.is_duplicate("key", 7)
+    assert deduplicator.is_duplicate("key", 8)
+
+
+def test_only_the_newest_keys_are_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dedup, "_MAX_KEYS", 3)
+    deduplicator = Deduplicator()
     for number in range(4):
-        one.is_duplicate(f"news {number}", number)
-    assert not one.is_duplicate("news 0", 99)
-    assert one.is_duplicate("news 3", 99)
+        deduplicator.is_duplicate(f"key {number}", number)
+    assert not deduplicator.is_duplicate("key 0", 99)
+    assert deduplicator.is_duplicate("key 3", 99)

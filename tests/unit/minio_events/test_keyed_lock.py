@@ -1,131 +1,135 @@
-"""One at a time by name."""
+"""One lock per key."""
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from minio_events.keyed_lock import KeyedLock
 
 
-class Room:
-    """What `waiting` opens: counts who is inside."""
+class Visits:
+    """Tasks that each hold a key until `leave[name]` is set. `entered` lists them in order."""
 
-    def __init__(self):
-        self.inside = 0
+    def __init__(self) -> None:
+        self.lock = KeyedLock()
+        self.entered: list[str] = []
+        self.leave: dict[str, asyncio.Event] = {}
+        self.waiting = 0
+        """How many wait for a key."""
 
     @contextlib.contextmanager
-    def waiting(self):
-        self.inside += 1
+    def count_waiting(self) -> Iterator[None]:
+        self.waiting += 1
         try:
             yield
         finally:
-            self.inside -= 1
+            self.waiting -= 1
+
+    def start(self, name: str, key: str) -> asyncio.Task[None]:
+        self.leave[name] = asyncio.Event()
+
+        async def visit() -> None:
+            async with self.lock.hold(key, self.count_waiting):
+                self.entered.append(name)
+                await self.leave[name].wait()
+
+        return asyncio.create_task(visit())
 
 
-async def settled():
+async def run_other_tasks() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-def run(main):
-    """Run `main(turns, room, visit)`; `visit(who, name)` is a task that holds `name`."""
+def run(test: Callable[[Visits], Awaitable[None]]) -> None:
+    """Run `test`; afterwards no lock may be left."""
 
-    async def whole():
-        turns, room, log, leave = KeyedLock(), Room(), [], {}
-
-        def visit(who, name):
-            leave[who] = asyncio.Event()
-
-            async def stay():
-                async with turns.of(name, room.waiting):
-                    log.append(who)
-                    await leave[who].wait()
-
-            return asyncio.create_task(stay())
-
+    async def main() -> None:
+        visits = Visits()
         async with asyncio.timeout(10):
-            await main(turns, room, log, leave, visit)
-        assert turns._locks == {}, "a name that nobody wants any more is forgotten"
+            await test(visits)
+        assert len(visits.lock) == 0, "unused locks are dropped"
 
-    asyncio.run(whole())
+    asyncio.run(main())
 
 
-def test_a_name_is_held_by_one_and_others_wait_in_their_order():
-    async def main(_, room, log, leave, visit):
-        tasks = [visit(who, "a") for who in (1, 2, 3)]
-        await settled()
-        assert (log, room.inside) == ([1], 2)
-        leave[1].set()
-        await settled()
-        assert (log, room.inside) == ([1, 2], 1)
-        leave[2].set()
-        leave[3].set()
+def test_one_task_holds_a_key_and_the_others_wait_in_order():
+    async def test(visits: Visits) -> None:
+        tasks = [visits.start(name, "key") for name in "abc"]
+        await run_other_tasks()
+        assert (visits.entered, visits.waiting) == (["a"], 2)
+        visits.leave["a"].set()
+        await run_other_tasks()
+        assert (visits.entered, visits.waiting) == (["a", "b"], 1)
+        visits.leave["b"].set()
+        visits.leave["c"].set()
         await asyncio.gather(*tasks)
-        assert (log, room.inside) == ([1, 2, 3], 0)
+        assert (visits.entered, visits.waiting) == (["a", "b", "c"], 0)
 
-    run(main)
+    run(test)
 
 
-def test_other_names_do_not_wait():
-    async def main(_, room, log, leave, visit):
-        tasks = [visit(who, who) for who in ("a", "b")]
-        await settled()
-        assert (log, room.inside) == (["a", "b"], 0)
-        for event in leave.values():
-            event.set()
+def test_other_keys_do_not_wait():
+    async def test(visits: Visits) -> None:
+        tasks = [visits.start(name, name) for name in "ab"]
+        await run_other_tasks()
+        assert (visits.entered, visits.waiting) == (["a", "b"], 0)
+        for leave in visits.leave.values():
+            leave.set()
         await asyncio.gather(*tasks)
 
-    run(main)
+    run(test)
 
 
-def test_who_comes_while_the_next_one_is_being_woken_waits_too():
-    async def main(turns, room, log, leave, visit):
-        async def twice():
-            async with turns.of("a", room.waiting):
-                await settled()
-            async with turns.of("a", room.waiting):
-                log.append("again")
+def test_a_task_that_arrives_while_the_next_one_wakes_waits_too():
+    async def test(visits: Visits) -> None:
+        async def hold_twice() -> None:
+            async with visits.lock.hold("key", visits.count_waiting):
+                await run_other_tasks()
+            async with visits.lock.hold("key", visits.count_waiting):
+                visits.entered.append("second time")
 
-        task = asyncio.create_task(twice())
+        task = asyncio.create_task(hold_twice())
         await asyncio.sleep(0)
-        other = visit("other", "a")
-        while log != ["other"]:
+        other = visits.start("other", "key")
+        while visits.entered != ["other"]:
             await asyncio.sleep(0)
-        await settled()
-        assert room.inside == 1
-        leave["other"].set()
+        await run_other_tasks()
+        assert visits.waiting == 1
+        visits.leave["other"].set()
         await asyncio.gather(task, other)
-        assert log == ["other", "again"]
+        assert visits.entered == ["other", "second time"]
 
-    run(main)
+    run(test)
 
 
-@pytest.mark.parametrize("cancelled", [1, 2], ids=["holder", "waiter"])
-def test_a_cancelled_one_makes_room(cancelled):
-    async def main(_, room, log, leave, visit):
-        tasks = {who: visit(who, "a") for who in (1, 2, 3)}
-        await settled()
+@pytest.mark.parametrize("cancelled", ["a", "b"], ids=["holder", "waiter"])
+def test_a_cancelled_task_lets_the_next_one_in(cancelled: str):
+    async def test(visits: Visits) -> None:
+        tasks = {name: visits.start(name, "key") for name in "abc"}
+        await run_other_tasks()
         tasks[cancelled].cancel()
-        leave[1].set()
-        leave[2].set()
-        await settled()
-        assert log[-1] == 3
-        assert room.inside == 0
-        leave[3].set()
+        visits.leave["a"].set()
+        visits.leave["b"].set()
+        await run_other_tasks()
+        assert visits.entered[-1] == "c"
+        assert visits.waiting == 0
+        visits.leave["c"].set()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    run(main)
+    run(test)
 
 
-def test_who_fails_makes_room():
-    async def main(turns, room, log, leave, visit):
+def test_a_task_that_fails_lets_the_next_one_in():
+    async def test(visits: Visits) -> None:
         with pytest.raises(ZeroDivisionError):
-            async with turns.of("a", room.waiting):
+            async with visits.lock.hold("key", visits.count_waiting):
                 raise ZeroDivisionError
-        task = visit(1, "a")
-        leave[1].set()
+        task = visits.start("a", "key")
+        visits.leave["a"].set()
         await task
-        assert log == [1]
+        assert visits.entered == ["a"]
 
-    run(main)
+    run(test)

@@ -1,11 +1,14 @@
-"""Which message asks for which call, on what a real MinIO said (tests/captures)."""
+"""Which message becomes which call, with notifications of a real MinIO (tests/captures)."""
 
 import copy
 import json
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from microdemucs.bus import (
+    OLD_REQUEUE_SUBJECT,
     RANGE_SUBJECT,
     REQUEUE_SUBJECT,
     SONGS_SUBJECT,
@@ -15,23 +18,46 @@ from microdemucs.bus import (
 from microdemucs.events import MalformedMessage, ObjectCreated, notification
 from microdemucs.jobs import JobRecord, job_id
 from microdemucs.paths import ROOT
-from minio_events.forward import request
+from minio_events.forward import binary_request
 from minio_events.routing import (
+    FunctionCall,
     delivery_call,
     range_call,
     result_calls,
+    separate_calls,
     song_calls,
     trace_of,
-    waiting_calls,
 )
-from tests.unit.minio_events.messages import DELIVERY, RANGE, STARTED
+from tests.unit.minio_events.messages import DELIVERY, RANGE, REQUEUE, STARTED
 
 CAPTURES = ROOT / "tests/captures"
 PUT = (CAPTURES / "put.json").read_bytes()
+COPY = (CAPTURES / "copy.json").read_bytes()
 
 
-def result(key, request_id="r1"):
-    return notification(ObjectCreated("stems", key, 10, "e1", time="2026-01-01"), request_id)
+def encoded(message: Any) -> bytes:
+    return json.dumps(message).encode()
+
+
+def result_notification(key: str) -> bytes:
+    return notification(ObjectCreated("stems", key, 10, "e1", time="2026-01-01"), "r1")
+
+
+READERS: dict[str, tuple[bytes, Callable[[bytes], list[FunctionCall]]]] = {
+    "song": (PUT, lambda message: song_calls(message, "songs")),
+    "requeue": (
+        encoded(REQUEUE),
+        lambda message: separate_calls(REQUEUE_SUBJECT, message, "songs"),
+    ),
+    "range": (encoded(RANGE), lambda message: [range_call(message)]),
+    "result": (
+        result_notification("a.mp3/manifest.json"),
+        lambda message: result_calls(STEMS_SUBJECT, message, {}),
+    ),
+    "started": (encoded(STARTED), lambda message: result_calls(STARTED_SUBJECT, message, {})),
+    "delivery": (encoded(DELIVERY), lambda message: [delivery_call(message, 1)]),
+}
+"""Kind → a valid message, and the function that reads it."""
 
 
 @pytest.mark.parametrize(
@@ -50,36 +76,43 @@ def result(key, request_id="r1"):
         ("delete-versioned", []),
     ],
 )
-def test_a_song_with_new_bytes_becomes_one_call(name, keys):
+def test_a_new_song_becomes_one_call(name: str, keys: list[str]):
     calls = song_calls((CAPTURES / f"{name}.json").read_bytes(), "songs")
     assert [call.event["subject"] for call in calls] == keys
-    assert [call.turn for call in calls] == [f"songs/{key}" for key in keys]
-    assert [call.job for call in calls] == [job_id(call.song) for call in calls]
+    assert [call.concurrency_key for call in calls] == [f"songs/{key}" for key in keys]
+    assert [call.job for call in calls] == [job_id(call.song) for call in calls if call.song]
 
 
-def test_songs_of_another_bucket_are_left_alone():
+def test_a_song_of_another_bucket_gets_no_call():
     assert song_calls(PUT, "other") == []
 
 
-def test_every_record_of_a_message_is_a_call_in_its_order():
+def test_each_record_of_a_notification_becomes_a_call_in_order():
     message = json.loads(PUT)
-    other = json.loads((CAPTURES / "copy.json").read_bytes())
-    message["Records"] += other["Records"]
-    calls = song_calls(json.dumps(message).encode(), "songs")
-    assert [call.song.key for call in calls] == ["dir/a b+ü 100%.mp3", "copy.mp3"]
+    message["Records"] += json.loads(COPY)["Records"]
+    calls = song_calls(encoded(message), "songs")
+    assert [call.event["subject"] for call in calls] == ["dir/a b+ü 100%.mp3", "copy.mp3"]
 
 
-def test_copies_have_their_news_and_their_trace_in_common_and_other_news_has_not():
-    [one], [copy_] = song_calls(PUT, "songs"), song_calls(PUT, "songs")
-    assert (one.same, trace_of(one.event)) == (copy_.same, trace_of(copy_.event))
-    assert one.event["traceparent"] != copy_.event["traceparent"]  # each a span of its own
-    [other] = song_calls((CAPTURES / "copy.json").read_bytes(), "songs")
-    assert other.same != one.same
-    assert trace_of(other.event) != trace_of(one.event)
+def test_copies_of_a_notification_have_the_same_deduplication_key_and_trace():
+    [first], [second] = song_calls(PUT, "songs"), song_calls(PUT, "songs")
+    assert first.deduplication_key == second.deduplication_key
+    assert trace_of(first.event) == trace_of(second.event)
+
+
+def test_copies_of_a_notification_have_spans_of_their_own():
+    [first], [second] = song_calls(PUT, "songs"), song_calls(PUT, "songs")
+    assert first.event["traceparent"] != second.event["traceparent"]
+
+
+def test_another_notification_has_another_deduplication_key_and_trace():
+    [call], [other] = song_calls(PUT, "songs"), song_calls(COPY, "songs")
+    assert call.deduplication_key != other.deduplication_key
+    assert trace_of(call.event) != trace_of(other.event)
 
 
 @pytest.mark.parametrize(
-    ("key", "calls"),
+    ("key", "count"),
     [
         ("a.mp3/manifest.json", 1),
         ("dir/ü.mp3/failure.json", 1),
@@ -88,22 +121,32 @@ def test_copies_have_their_news_and_their_trace_in_common_and_other_news_has_not
         ("a.mp3/my-manifest.json", 0),
     ],
 )
-def test_only_marks_are_results(key, calls):
-    found = result_calls(STEMS_SUBJECT, result(key), {})
-    assert [call.turn for call in found] == [key] * calls
+def test_only_result_documents_become_result_calls(key: str, count: int):
+    calls = result_calls(STEMS_SUBJECT, result_notification(key), {})
+    assert [call.concurrency_key for call in calls] == [key] * count
 
 
-def test_overrides_are_extensions_of_what_goes_to_the_sink_and_change_no_news():
-    [plain] = result_calls(STEMS_SUBJECT, result("a.mp3/manifest.json"), {})
-    [call] = result_calls(STEMS_SUBJECT, result("a.mp3/manifest.json"), {"cluster": "north"})
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        (STEMS_SUBJECT, result_notification("a.mp3/manifest.json")),
+        (STARTED_SUBJECT, encoded(STARTED)),
+    ],
+)
+def test_overrides_become_extensions_of_events_for_the_sink(subject: str, message: bytes):
+    [call] = result_calls(subject, message, {"cluster": "north"})
     assert call.event["cluster"] == "north"
-    assert call.same == plain.same
-    [begun] = result_calls(STARTED_SUBJECT, json.dumps(STARTED).encode(), {"cluster": "north"})
-    assert begun.event["cluster"] == "north"
 
 
-def test_a_started_job_is_told_with_its_own_trace():
-    [call] = result_calls(STARTED_SUBJECT, json.dumps(STARTED).encode(), {})
+def test_overrides_do_not_change_the_deduplication_key():
+    message = result_notification("a.mp3/manifest.json")
+    [plain] = result_calls(STEMS_SUBJECT, message, {})
+    [call] = result_calls(STEMS_SUBJECT, message, {"cluster": "north"})
+    assert call.deduplication_key == plain.deduplication_key
+
+
+def test_a_started_job_becomes_an_event_with_its_own_trace():
+    [call] = result_calls(STARTED_SUBJECT, encoded(STARTED), {})
     assert call.event["type"] == "dev.microdemucs.separation.started"
     assert call.event["id"] == "5d41402abc4b2a76b9719d911017c592.started"
     assert (call.event["subject"], call.event["time"]) == ("dir/a ü.mp3", STARTED["started"])
@@ -111,70 +154,77 @@ def test_a_started_job_is_told_with_its_own_trace():
     assert trace_of(call.event) == STARTED["trace"]
 
 
-@pytest.mark.parametrize("trace", ["", "zz", "0" * 32, 7, None])
-def test_a_trace_that_is_none_is_replaced(trace):
-    [call] = result_calls(STARTED_SUBJECT, json.dumps(STARTED | {"trace": trace}).encode(), {})
+@pytest.mark.parametrize("trace", ["", "zz", "0" * 32])
+def test_an_invalid_trace_is_replaced(trace: str):
+    [call] = result_calls(STARTED_SUBJECT, encoded(STARTED | {"trace": trace}), {})
     assert len(trace_of(call.event)) == 32
     assert int(trace_of(call.event), 16)
 
 
+@pytest.mark.parametrize("trace", [7, None])
+def test_a_trace_that_is_not_text_is_malformed(trace: object):
+    with pytest.raises(MalformedMessage, match=r"trace"):
+        result_calls(STARTED_SUBJECT, encoded(STARTED | {"trace": trace}), {})
+
+
 @pytest.mark.parametrize("attempt", [1, 7])
-def test_a_delivery_is_an_attempt_with_the_id_of_all(attempt):
-    call = delivery_call(json.dumps(DELIVERY).encode(), attempt)
+def test_all_attempts_of_a_delivery_have_its_id(attempt: int):
+    call = delivery_call(encoded(DELIVERY), attempt)
     assert call.event["type"] == "dev.microdemucs.delivery"
     assert (call.event["id"], call.event["attempt"]) == ("msg_1", str(attempt))
     assert (call.event["subject"], call.event.data) == ("w1", DELIVERY)
-    assert (call.turn, call.same) == ("msg_1", "")
+    assert (call.concurrency_key, call.deduplication_key) == ("msg_1", "")
     assert trace_of(call.event) == "a" * 32
 
 
-@pytest.mark.parametrize(("number", "turn"), [(0, 0), (1, 1), (2, 0), (3, 1)])
-def test_a_range_is_a_call_of_its_song_in_one_of_its_turns(number, turn):
-    said = RANGE | {"range": RANGE["range"] | {"number": number}}
-    [call] = waiting_calls(RANGE_SUBJECT, json.dumps(said).encode(), "songs")
+@pytest.mark.parametrize(("number", "slot"), [(0, 0), (1, 1), (2, 0), (3, 1)])
+def test_the_ranges_of_a_song_share_its_concurrency_keys(number: int, slot: int):
+    message = RANGE | {"range": RANGE["range"] | {"number": number}}
+    [call] = separate_calls(RANGE_SUBJECT, encoded(message), "songs")
+    assert call.concurrency_key == f"songs/dir/a ü.mp3#{slot}"
+
+
+def test_a_range_becomes_an_event_with_the_request_as_data():
+    [call] = separate_calls(RANGE_SUBJECT, encoded(RANGE), "songs")
     assert (call.event["type"], call.event["subject"]) == ("dev.microdemucs.range", "dir/a ü.mp3")
-    assert (call.event["id"], call.event.data) == (RANGE["id"], said)
-    assert call.turn == f"songs/dir/a ü.mp3#{turn}"
-    assert (call.same, call.job) == ("", job_id(call.song))
+    assert (call.event["id"], call.event.data) == (RANGE["id"], RANGE)
     assert trace_of(call.event) == RANGE["trace"]
 
 
-def test_a_song_that_comes_again_is_the_same_song_on_the_same_trace():
-    said = {"Records": [RANGE["song"]], "trace": RANGE["trace"]}
-    [call] = waiting_calls(REQUEUE_SUBJECT, json.dumps(said).encode(), "songs")
-    assert (call.event["subject"], call.turn) == ("dir/a ü.mp3", "songs/dir/a ü.mp3")
-    assert trace_of(call.event) == RANGE["trace"]
+def test_a_range_belongs_to_its_songs_job_and_has_no_duplicates():
+    [call] = separate_calls(RANGE_SUBJECT, encoded(RANGE), "songs")
+    assert call.song
+    assert (call.deduplication_key, call.job) == ("", job_id(call.song))
 
 
-def test_a_notification_is_what_it_was():
-    [one], [other] = song_calls(PUT, "songs"), waiting_calls(SONGS_SUBJECT, PUT, "songs")
-    assert (one.same, one.turn, one.job) == (other.same, other.turn, other.job)
+@pytest.mark.parametrize("subject", [REQUEUE_SUBJECT, OLD_REQUEUE_SUBJECT])
+def test_a_requeued_song_is_the_same_song_with_the_same_trace(subject: str):
+    [call] = separate_calls(subject, encoded(REQUEUE), "songs")
+    assert call.event["type"] == "com.amazonaws.s3.ObjectCreated:Put"
+    assert (call.event["subject"], call.concurrency_key) == ("dir/a ü.mp3", "songs/dir/a ü.mp3")
+    assert trace_of(call.event) == REQUEUE["trace"]
 
 
-NO_JSON_OF_OURS = [b"", b"\xff", b"3", b"[]", b'"text"', b"null", b"{}", b'{"Records": [null]}']
+def test_a_notification_in_the_stream_of_songs_becomes_a_song_call():
+    [call], [expected] = separate_calls(SONGS_SUBJECT, PUT, "songs"), song_calls(PUT, "songs")
+    assert call.deduplication_key == expected.deduplication_key
+    assert (call.concurrency_key, call.job) == (expected.concurrency_key, expected.job)
 
 
-@pytest.mark.parametrize("message", NO_JSON_OF_OURS)
 @pytest.mark.parametrize(
-    "read",
-    [
-        lambda message: song_calls(message, "songs"),
-        lambda message: result_calls(STEMS_SUBJECT, message, {}),
-        lambda message: result_calls(STARTED_SUBJECT, message, {}),
-        lambda message: delivery_call(message, 1),
-        range_call,
-    ],
-    ids=["song", "result", "started", "delivery", "range"],
+    "message", [b"", b"\xff", b"3", b"[]", b'"text"', b"null", b"{}", b'{"Records": [null]}']
 )
-def test_what_is_none_of_ours_is_malformed(read, message):
+@pytest.mark.parametrize("kind", READERS)
+def test_other_json_and_no_json_is_malformed(kind: str, message: bytes):
+    _, read = READERS[kind]
     with pytest.raises(MalformedMessage):
         read(message)
 
 
-def broken(document, values=(None, 5, [], {"a": 1}, "", "\ud800")):
-    """`document` again and again, each time with one of its leaves something else, or gone."""
+def variations(document: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield `document` with each of its members replaced by each of several values."""
 
-    def paths(node, path=()):
+    def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         items = node.items() if isinstance(node, dict) else enumerate(node)
         for name, value in items:
             yield (*path, name)
@@ -182,36 +232,23 @@ def broken(document, values=(None, 5, [], {"a": 1}, "", "\ud800")):
                 yield from paths(value, (*path, name))
 
     for path in paths(document):
-        for value in values:
+        for value in (None, 5, [], {"a": 1}, "", "\ud800"):
             changed = copy.deepcopy(document)
-            at = changed
+            parent = changed
             for name in path[:-1]:
-                at = at[name]
-            at[path[-1]] = value
-            yield path, value, json.dumps(changed).encode()
+                parent = parent[name]
+            parent[path[-1]] = value
+            yield f"{path} is {value!r}", json.dumps(changed).encode()
 
 
-@pytest.mark.parametrize(
-    ("document", "read"),
-    [
-        (json.loads(PUT), lambda message: song_calls(message, "songs")),
-        (
-            json.loads(result("a.mp3/manifest.json")),
-            lambda message: result_calls(STEMS_SUBJECT, message, {}),
-        ),
-        (STARTED, lambda message: result_calls(STARTED_SUBJECT, message, {})),
-        (DELIVERY, lambda message: [delivery_call(message, 1)]),
-        (RANGE, lambda message: [range_call(message)]),
-    ],
-    ids=["song", "result", "started", "delivery", "range"],
-)
-def test_a_message_with_anything_in_it_is_malformed_or_can_be_sent(document, read):
-    """Nothing else: what fails in another way would come again for ever."""
-    for path, value, message in broken(document):
-        about = f"{path} is {value!r}"
+@pytest.mark.parametrize("kind", READERS)
+def test_a_message_with_any_member_changed_is_malformed_or_can_be_sent(kind: str):
+    """Any other error would crash the handler, and the message would be retried for ever."""
+    valid, read = READERS[kind]
+    for about, message in variations(json.loads(valid)):
         try:
             for call in read(message):
-                headers, body = request(call.event)
+                headers, body = binary_request(call.event)
                 assert all(text.isascii() for text in headers.values()), about
                 assert json.loads(body) == call.event.data, about
                 if call.song:

@@ -1,0 +1,69 @@
+"""The intake: each song that arrives becomes a waiting job."""
+
+from nats.aio.client import Client
+
+from microdemucs.jobs import JobRecord, JobState, job_id
+from testing.stack import Stack
+from testing.waiting import wait_until
+from tests.integration.minio_events.bridge_process import (
+    job_record,
+    new_song,
+    notify,
+    publish,
+    running_bridge,
+)
+from tests.integration.minio_events.function_server import function_server
+
+
+def handled(stack: Stack) -> None:
+    """Run the intake until it has acknowledged everything."""
+    stack.start("intake")
+    wait_until(lambda: stack.logged("intake started"), 30)
+    wait_until(lambda: stack.is_idle(consumer="intake"))
+
+
+def test_a_new_song_is_a_waiting_job(bus_stack: Stack):
+    song = new_song("dir/a ü.mp3")
+    notify(bus_stack, song, song, request_id="r1")
+    handled(bus_stack)
+    record = job_record(bus_stack, song)
+    assert (record.state, record.key, record.etag) == (JobState.WAITING, song.key, "e1")
+
+
+def test_the_record_has_the_trace_of_the_request(bus_stack: Stack):
+    song = new_song("a.mp3")
+    with function_server() as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, song, request_id="r1")
+        wait_until(lambda: separate.requests and bus_stack.is_idle(consumer="intake"))
+        assert job_record(bus_stack, song).trace == separate.requests[0].trace
+
+
+def test_an_existing_record_stays(bus_stack: Stack):
+    song = new_song("a.mp3")
+
+    async def write(client: Client) -> None:
+        jobs = await client.jetstream().key_value("jobs")
+        record = JobRecord.of(song)
+        record.state = JobState.DONE
+        await jobs.put(record.id, record.write())
+
+    bus_stack.on_bus("events", write)
+    notify(bus_stack, song)
+    handled(bus_stack)
+    assert job_record(bus_stack, song).state == JobState.DONE
+
+
+def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack):
+    publish(
+        bus_stack,
+        ("minio.songs", b"no JSON"),
+        ("separation.range", b"{}"),
+        ("separation.requeue", b"{}"),
+    )
+    notify(bus_stack, new_song("cover.jpg"), new_song("last.mp3"))
+    handled(bus_stack)
+
+    async def keys(client: Client) -> list[str]:
+        return await (await client.jetstream().key_value("jobs")).keys()
+
+    assert bus_stack.on_bus("events", keys) == [job_id(new_song("last.mp3"))]

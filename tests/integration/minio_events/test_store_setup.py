@@ -1,0 +1,59 @@
+"""Wait for a store that is starting."""
+
+import pytest
+import urllib3
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
+
+from local.ports import free_port
+from microdemucs.settings import BusSettings
+from minio_events import store_setup
+from minio_events.settings import ProvisionSettings
+from testing.stack import Stack
+from tests.integration.minio_events.function_server import function_server
+
+
+def test_every_component_has_a_policy():
+    names = {path.stem for path in store_setup._POLICIES.iterdir()}
+    assert names == set(store_setup.COMPONENTS)
+
+
+def test_a_store_that_does_not_start_is_one_line(stack: Stack, monkeypatch: pytest.MonkeyPatch):
+    for name, value in stack.environment.for_component("provision").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STORE_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(store_setup, "_READY_S", 0.5)
+    with pytest.raises(SystemExit, match=r"the store does not answer after 0\.5 s"):
+        store_setup.provision_store(ProvisionSettings(), BusSettings())
+
+
+def test_an_admin_interface_that_is_not_up_yet_is_asked_again():
+    """For a moment after MinIO's start everything else already answers."""
+    probes = 0
+    with function_server() as not_ready:
+        admin = MinioAdmin(
+            endpoint=not_ready.url.removeprefix("http://"),
+            credentials=StaticProvider("root", "root-secret"),
+            secure=False,
+            http_client=urllib3.PoolManager(retries=False, timeout=10),
+        )
+
+        def probe() -> bool:
+            nonlocal probes
+            probes += 1
+            return probes > 2 or bool(store_setup.notification_targets(admin))
+
+        store_setup.wait_until_ready(probe, "it does not answer")
+    assert probes == 3
+
+
+def test_the_targets_of_a_provisioned_store_are_read(stack: Stack):
+    settings = stack.store_settings("provision")
+    admin = MinioAdmin(
+        endpoint=settings.url.removeprefix("http://"),
+        credentials=StaticProvider(settings.access_key, settings.secret_key),
+        secure=False,
+    )
+    targets = store_setup.notification_targets(admin)
+    assert targets["notify_nats:songs_fast"]["subject"] == "minio.songs"
+    assert targets["notify_nats:stems_sure"]["queue_dir"].endswith("/stems")
