@@ -69,7 +69,8 @@ class PullConsumer:
     async def run(self, handle: Handler) -> None:
         """Call `handle` for each message, in a task of its own, until cancelled.
 
-        Then nack all messages in flight. Raises nats.errors.ConnectionClosedError if the client will not connect again.
+        Then nack all messages in flight. Raises nats.errors.ConnectionClosedError if the client
+        will not connect again.
         """
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = await self._client.subscribe(self._client.new_inbox(), cb=arrived.put)

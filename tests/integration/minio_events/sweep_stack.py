@@ -51,7 +51,11 @@ class SweepStack:
         self.stack = stack
         self.store = stack.store
         self.pool = RecordingPool()
-        self._limits = {"grace_seconds": grace_seconds, "notify_hours": notify_hours}
+        self._settings = SweepSettings(
+            store=stack.store_settings("events"),
+            grace_seconds=grace_seconds,
+            notify_hours=notify_hours,
+        )
         # One event loop for the sweep's connection, in a thread of its own.
         self._thread = ThreadPoolExecutor(1)
         self._runner = asyncio.Runner()
@@ -147,7 +151,7 @@ class SweepStack:
         return result
 
     async def _make_sweep(self) -> Sweep:
-        store = self.stack.store_settings("events")
+        store = self._settings.store
         client = Minio(
             store.url.removeprefix("http://"),
             store.access_key,
@@ -157,7 +161,7 @@ class SweepStack:
             http_client=self.pool,
         )
         songs, stems = Bucket(client, store.songs), Bucket(client, store.stems)
-        return Sweep(self._client, songs, stems, SweepSettings(store=store, **self._limits))
+        return Sweep(self._client, songs, stems, self._settings)
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._thread.submit(self._runner.run, work).result()

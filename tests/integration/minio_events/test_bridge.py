@@ -31,7 +31,7 @@ from tests.integration.minio_events.function_server import (
 from tests.unit.minio_events.messages import DELIVERY, RANGE, REQUEUE, STARTED
 
 
-def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack):
+def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack) -> None:
     song = new_song("dir/a ü.mp3")
     with function_server() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
@@ -41,7 +41,7 @@ def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack):
         assert json.loads(request.body)["s3"]["object"]["eTag"] == "e1"
 
 
-def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack):
+def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
@@ -50,14 +50,14 @@ def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack
         assert (line["job"], line["trace"]) == (job_id(song), separate.requests[0].trace)
 
 
-def test_an_object_that_is_no_song_becomes_no_request(bus_stack: Stack):
+def test_an_object_that_is_no_song_becomes_no_request(bus_stack: Stack) -> None:
     with function_server() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("cover.jpg"), new_song("folder/"), new_song("last.mp3"))
         wait_until(lambda: separate.requests and bus_stack.is_idle())
         assert separate.subjects() == ["last.mp3"]
 
 
-def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack):
+def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack) -> None:
     unavailable = in_turn((503, {"Retry-After": "2"}))
     with function_server(unavailable) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
@@ -66,7 +66,7 @@ def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack):
         assert second.at - first.at >= 2
 
 
-def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack):
+def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack) -> None:
     with function_server(in_turn((503, {}))) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
@@ -75,7 +75,7 @@ def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack):
         assert second.trace == first.trace
 
 
-def test_a_busy_function_uses_up_no_attempts(bus_stack: Stack):
+def test_a_busy_function_uses_up_no_attempts(bus_stack: Stack) -> None:
     busy = in_turn((429, {}), (429, {"Retry-After": "1"}))
     with function_server(busy) as separate, running_bridge(bus_stack, separate, MAX_DELIVER="1"):
         notify(bus_stack, new_song("a.mp3"))
@@ -83,7 +83,7 @@ def test_a_busy_function_uses_up_no_attempts(bus_stack: Stack):
         assert dead_letters_of(bus_stack) == []
 
 
-def test_a_function_that_is_not_up_yet_uses_up_no_attempts(bus_stack: Stack):
+def test_a_function_that_is_not_up_yet_uses_up_no_attempts(bus_stack: Stack) -> None:
     port = free_port()
     with running_bridge(bus_stack, f"http://127.0.0.1:{port}", MAX_DELIVER="1"):
         notify(bus_stack, new_song("a.mp3"))
@@ -96,7 +96,7 @@ def test_a_function_that_is_not_up_yet_uses_up_no_attempts(bus_stack: Stack):
     assert dead_letters_of(bus_stack) == []
 
 
-def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack):
+def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, request_id="r1")
@@ -106,7 +106,7 @@ def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack):
         assert letter.body == notification(song, "r1")
 
 
-def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack):
+def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, request_id="r1")
@@ -117,7 +117,7 @@ def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack):
         assert dead_letters_of(bus_stack) == letters
 
 
-def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack):
+def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song)
@@ -125,7 +125,7 @@ def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack):
         assert job_record(bus_stack, song).state == "failed"
 
 
-def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack):
+def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with (
         function_server(lambda _: (500, {})) as separate,
@@ -139,7 +139,7 @@ def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack):
         assert job_record(bus_stack, song).state == "failed"
 
 
-def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: Stack):
+def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: Stack) -> None:
     with (
         function_server() as separate,
         function_server() as notify_function,
@@ -169,7 +169,7 @@ def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: S
         wait_until(lambda: bus_stack.is_idle() and bus_stack.is_idle("STEMS", "results"))
 
 
-def test_requeued_songs_of_both_subjects_reach_the_function(bus_stack: Stack):
+def test_requeued_songs_of_both_subjects_reach_the_function(bus_stack: Stack) -> None:
     requeue = json.dumps(REQUEUE).encode()
     with function_server() as separate, running_bridge(bus_stack, separate):
         publish(bus_stack, (REQUEUE_SUBJECT, requeue))
@@ -180,7 +180,9 @@ def test_requeued_songs_of_both_subjects_reach_the_function(bus_stack: Stack):
         assert [request.trace for request in separate.requests] == [REQUEUE["trace"]] * 2
 
 
-def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus_stack: Stack):
+def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(
+    bus_stack: Stack,
+) -> None:
     gate = Gate()
 
     def respond(request: Request) -> Response:
@@ -198,7 +200,7 @@ def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(bus_s
         wait_until(lambda: separate.subjects().count("a.mp3") == 2 and bus_stack.is_idle())
 
 
-def test_no_more_songs_are_in_work_than_the_concurrency_allows(bus_stack: Stack):
+def test_no_more_songs_are_in_work_than_the_concurrency_allows(bus_stack: Stack) -> None:
     gate = Gate()
     with (
         function_server(gate) as separate,
@@ -213,7 +215,9 @@ def test_no_more_songs_are_in_work_than_the_concurrency_allows(bus_stack: Stack)
         assert gate.most == 2
 
 
-def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(bus_stack: Stack):
+def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(
+    bus_stack: Stack,
+) -> None:
     gate = Gate()
 
     def respond(request: Request) -> Response:
@@ -234,7 +238,7 @@ def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(bu
         assert gate.most == 2
 
 
-def test_a_stopped_bridge_nacks_its_messages_at_once(bus_stack: Stack):
+def test_a_stopped_bridge_nacks_its_messages_at_once(bus_stack: Stack) -> None:
     gate = Gate()
     with function_server(gate) as separate:
         with running_bridge(bus_stack, separate):
@@ -252,7 +256,7 @@ def test_a_stopped_bridge_nacks_its_messages_at_once(bus_stack: Stack):
             wait_until(bus_stack.is_idle)
 
 
-def test_results_and_started_jobs_go_to_the_sink_with_the_overrides(bus_stack: Stack):
+def test_results_and_started_jobs_go_to_the_sink_with_the_overrides(bus_stack: Stack) -> None:
     manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
     overrides = '{"extensions": {"at": "home"}}'
     with (
@@ -274,7 +278,7 @@ def test_results_and_started_jobs_go_to_the_sink_with_the_overrides(bus_stack: S
         assert all(request.headers["ce-at"] == "home" for request in sink.requests)
 
 
-def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stack):
+def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stack) -> None:
     manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
 
     async def notified(client: Client) -> bytes | None:
@@ -287,7 +291,7 @@ def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stac
         assert bus_stack.on_bus("events", notified) == b"m1"
 
 
-def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_stack: Stack):
+def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_stack: Stack) -> None:
     overrides = '{"extensions": {"at": "home"}}'
     with (
         function_server(in_turn((503, {"Retry-After": "1"}))) as notify_function,
@@ -301,7 +305,7 @@ def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_sta
         assert all("ce-at" not in request.headers for request in requests)
 
 
-def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack):
+def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack) -> None:
     lines: list[tuple[str, dict[str, str]]] = []
 
     async def listen(client: Client) -> None:

@@ -34,21 +34,21 @@ def run(stack: Stack, test: Callable[[Client], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_an_empty_bus_gets_everything(unprovisioned_stack: Stack):
+def test_an_empty_bus_gets_everything(unprovisioned_stack: Stack) -> None:
     async def test(client: Client) -> None:
         assert await provision_bus(client) == EVERYTHING
 
     run(unprovisioned_stack, test)
 
 
-def test_a_second_time_changes_nothing(bus_stack: Stack):
+def test_a_second_time_changes_nothing(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         assert await provision_bus(client) == []
 
     run(bus_stack, test)
 
 
-def test_deleted_and_changed_parts_are_repaired(bus_stack: Stack):
+def test_deleted_and_changed_parts_are_repaired(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
         await js.delete_consumer("SONGS", "intake")
@@ -67,7 +67,7 @@ def test_deleted_and_changed_parts_are_repaired(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_stream_of_the_previous_release_accepts_requeued_songs(bus_stack: Stack):
+def test_a_stream_of_the_previous_release_accepts_requeued_songs(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
         stream = (await js.stream_info("SONGS")).config
@@ -105,7 +105,7 @@ async def entries(js: JetStreamContext, bucket: str) -> dict[str, bytes | None]:
     return {key: (await opened.get(key)).value for key in await opened.keys()}
 
 
-def test_the_bucket_told_becomes_notified(previous_stack: Stack):
+def test_the_bucket_told_becomes_notified(previous_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
         told = await js.create_key_value(KeyValueConfig(bucket="told", direct=True))
@@ -121,7 +121,7 @@ def test_the_bucket_told_becomes_notified(previous_stack: Stack):
     run(previous_stack, test)
 
 
-def test_an_entry_that_is_already_in_notified_stays(previous_stack: Stack):
+def test_an_entry_that_is_already_in_notified_stays(previous_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
         await provision_bus(client)
@@ -135,7 +135,7 @@ def test_an_entry_that_is_already_in_notified_stays(previous_stack: Stack):
     run(previous_stack, test)
 
 
-def test_an_empty_bucket_told_is_deleted(previous_stack: Stack):
+def test_an_empty_bucket_told_is_deleted(previous_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
         await js.create_key_value(KeyValueConfig(bucket="told", direct=True))

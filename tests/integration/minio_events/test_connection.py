@@ -16,13 +16,15 @@ from tests.integration.minio_events.program import failure_line, run_program
 @pytest.mark.parametrize(
     "command", [["bridge"], ["intake"], ["sweep"], ["dead-letters", "list"]], ids=" ".join
 )
-def test_a_wrong_password_ends_the_program_with_one_line(bus_stack: Stack, command: list[str]):
+def test_a_wrong_password_ends_the_program_with_one_line(
+    bus_stack: Stack, command: list[str]
+) -> None:
     completed = run_program(bus_stack, "events", command, NATS_PASSWORD="wrong")
     url = bus_stack.environment.variables["NATS_URL"]
     assert failure_line(completed) == f"the bus at {url} refuses NATS_USER and NATS_PASSWORD"
 
 
-def test_a_bus_that_is_not_up_yet_is_waited_for(bus_stack: Stack):
+def test_a_bus_that_is_not_up_yet_is_waited_for(bus_stack: Stack) -> None:
     async def main() -> None:
         await asyncio.to_thread(bus_stack.kill, "nats")
         connecting = asyncio.create_task(connect(bus_stack.bus_settings("events"), "test"))
@@ -38,7 +40,7 @@ def test_a_bus_that_is_not_up_yet_is_waited_for(bus_stack: Stack):
 
 def test_a_lost_connection_comes_back_and_both_are_logged(
     bus_stack: Stack, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     async def main() -> None:
         async with connected(bus_stack, "events") as client:
             await asyncio.to_thread(bus_stack.kill, "nats")
@@ -51,7 +53,7 @@ def test_a_lost_connection_comes_back_and_both_are_logged(
     assert caplog.messages == ["bus disconnected", "bus reconnected"]
 
 
-def test_a_refused_subject_is_logged(bus_stack: Stack, caplog: pytest.LogCaptureFixture):
+def test_a_refused_subject_is_logged(bus_stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with connected(bus_stack, "events") as client:
             await client.publish("anything", b"")
@@ -62,7 +64,7 @@ def test_a_refused_subject_is_logged(bus_stack: Stack, caplog: pytest.LogCapture
     assert "permissions violation" in vars(record)["reason"].lower()
 
 
-def test_the_password_is_in_no_line(bus_stack: Stack):
+def test_the_password_is_in_no_line(bus_stack: Stack) -> None:
     completed = run_program(bus_stack, "events", ["bridge"], NATS_PASSWORD="very-wrong-password")
     assert "very-wrong-password" not in completed.stdout + completed.stderr
     assert "very-wrong-password" not in repr(BusSettings("nats://h", "u", "very-wrong-password"))

@@ -28,7 +28,9 @@ asyncio.run(serve("test", BusSettings(), work))
 """
 
 
-def test_sigterm_ends_a_program_although_a_library_swallows_a_cancellation(bus_stack: Stack):
+def test_sigterm_ends_a_program_although_a_library_swallows_a_cancellation(
+    bus_stack: Stack,
+) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _IGNORES_ONE_CANCELLATION],
         cwd=ROOT,
@@ -49,7 +51,7 @@ def test_sigterm_ends_a_program_although_a_library_swallows_a_cancellation(bus_s
 
 def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_line(
     bus_stack: Stack, tmp_path: Path
-):
+) -> None:
     """The bus does that if the password changes: nats-py does not connect again."""
     bus_stack.kill("nats")
     variables = bus_stack.environment.variables
@@ -74,7 +76,7 @@ def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_lin
         server.wait()
 
 
-def test_a_bucket_that_is_provisioned_later_is_waited_for(unprovisioned_stack: Stack):
+def test_a_bucket_that_is_provisioned_later_is_waited_for(unprovisioned_stack: Stack) -> None:
     unprovisioned_stack.start("intake")
     wait_until(lambda: unprovisioned_stack.logged("intake started"), 30)
     unprovisioned_stack.on_bus("provision", provision_bus)

@@ -46,7 +46,7 @@ async def bury(client: Client, about: str = "job1", body: bytes = b"{}") -> None
     await msg.ack()
 
 
-def test_a_dead_letter_is_stored_once_with_its_reason(bus_stack: Stack):
+def test_a_dead_letter_is_stored_once_with_its_reason(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         await bury(client, body=b"no \xff JSON")
         [letter] = await list_dead_letters(client)
@@ -57,18 +57,18 @@ def test_a_dead_letter_is_stored_once_with_its_reason(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_name_that_can_be_a_subject_token_is_one():
+def test_a_name_that_can_be_a_subject_token_is_one() -> None:
     assert dead_letters.subject_token("msg_1-a") == "msg_1-a"
 
 
 @pytest.mark.parametrize("name", ["a.mp3/manifest.json", "a b", "*", ""])
-def test_any_other_name_is_hashed(name: str):
+def test_any_other_name_is_hashed(name: str) -> None:
     token = dead_letters.subject_token(name)
     assert len(token) == 32
     assert int(token, 16)
 
 
-def test_only_a_stored_name_is_dead_lettered(bus_stack: Stack):
+def test_only_a_stored_name_is_dead_lettered(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         await bury(client, "a.mp3/manifest.json")
         assert await is_dead_lettered(client, "songs", "a.mp3/manifest.json")
@@ -78,7 +78,7 @@ def test_only_a_stored_name_is_dead_lettered(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_dropped_letter_is_gone(bus_stack: Stack):
+def test_a_dropped_letter_is_gone(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         await bury(client, "job1")
         await bury(client, "job2")
@@ -90,7 +90,7 @@ def test_a_dropped_letter_is_gone(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_replayed_letter_is_back_on_its_subject_and_marked(bus_stack: Stack):
+def test_a_replayed_letter_is_back_on_its_subject_and_marked(bus_stack: Stack) -> None:
     async def test(client: Client) -> None:
         await bury(client, body=b"body")
         await replay(client, 1)
@@ -111,7 +111,7 @@ def replay_all(stack: Stack) -> None:
     stack.on_bus("events", do)
 
 
-def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack):
+def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack) -> None:
     with function_server(in_turn((422, {}))) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: dead_letters_of(bus_stack))
@@ -123,7 +123,7 @@ def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack):
         assert dead_letters_of(bus_stack) == []
 
 
-def test_a_replayed_song_that_fails_again_is_a_dead_letter_again(bus_stack: Stack):
+def test_a_replayed_song_that_fails_again_is_a_dead_letter_again(bus_stack: Stack) -> None:
     responses = in_turn((422, {}), (404, {}))
     with function_server(responses) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
@@ -137,7 +137,7 @@ def test_a_replayed_song_that_fails_again_is_a_dead_letter_again(bus_stack: Stac
         assert first.about == job_id(new_song("a.mp3"))
 
 
-def test_replayed_results_and_deliveries_reach_their_functions(bus_stack: Stack):
+def test_replayed_results_and_deliveries_reach_their_functions(bus_stack: Stack) -> None:
     manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
     with (
         function_server() as separate,

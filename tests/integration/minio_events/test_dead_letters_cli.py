@@ -45,7 +45,7 @@ def output(stack: Stack, *words: str, command: str = "dead-letters") -> list[str
     return completed.stdout.splitlines()
 
 
-def test_list_shows_each_letter_and_their_number(three_letters: Stack):
+def test_list_shows_each_letter_and_their_number(three_letters: Stack) -> None:
     lines = output(three_letters, "list")
     assert [line.split()[:4] for line in lines[:-1]] == [
         ["1", "2026", "songs", "job1"],
@@ -57,32 +57,32 @@ def test_list_shows_each_letter_and_their_number(three_letters: Stack):
     assert len(dead_letters_of(three_letters)) == 3
 
 
-def test_the_old_name_of_the_command_works(three_letters: Stack):
+def test_the_old_name_of_the_command_works(three_letters: Stack) -> None:
     assert output(three_letters, "list", command="deadletters") == output(three_letters, "list")
 
 
-def test_show_prints_the_reason_and_the_message(three_letters: Stack):
+def test_show_prints_the_reason_and_the_message(three_letters: Stack) -> None:
     lines = output(three_letters, "show", "1")
     assert lines[:2] == ["minio.songs: answer 422", "failed for good at 2026, after 3 tries"]
     assert json.loads("\n".join(lines[2:])) == json.loads(SONG)
 
 
-def test_show_prints_a_message_that_is_not_json_escaped(three_letters: Stack):
+def test_show_prints_a_message_that_is_not_json_escaped(three_letters: Stack) -> None:
     assert output(three_letters, "show", "3")[2:] == [r"no \xff JSON"]
 
 
-def test_drop_deletes_one_letter(three_letters: Stack):
+def test_drop_deletes_one_letter(three_letters: Stack) -> None:
     assert output(three_letters, "drop", "2") == ["2: dropped"]
     assert [letter.number for letter in dead_letters_of(three_letters)] == [1, 3]
 
 
-def test_drop_deletes_all_letters(three_letters: Stack):
+def test_drop_deletes_all_letters(three_letters: Stack) -> None:
     assert output(three_letters, "drop", "all") == ["1: dropped", "2: dropped", "3: dropped"]
     assert output(three_letters, "list") == ["0 dead letters"]
     assert output(three_letters, "drop", "all") == []
 
 
-def test_replay_publishes_the_message_again(three_letters: Stack):
+def test_replay_publishes_the_message_again(three_letters: Stack) -> None:
     assert output(three_letters, "replay", "1") == ["1: replayed"]
     assert [letter.number for letter in dead_letters_of(three_letters)] == [2, 3]
 
@@ -102,7 +102,7 @@ def test_replay_publishes_the_message_again(three_letters: Stack):
 )
 def test_a_wrong_number_is_one_line_and_changes_nothing(
     three_letters: Stack, words: list[str], line: str
-):
+) -> None:
     completed = run_program(three_letters, "events", ["dead-letters", *words])
     assert failure_line(completed) == line
     assert len(dead_letters_of(three_letters)) == 3

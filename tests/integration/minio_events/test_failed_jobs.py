@@ -39,7 +39,7 @@ async def read(jobs: KeyValue) -> JobRecord:
     return JobRecord.read((await jobs.get(JOB)).value or b"")
 
 
-def test_a_waiting_job_becomes_failed_with_its_reason(bus_stack: Stack):
+def test_a_waiting_job_becomes_failed_with_its_reason(bus_stack: Stack) -> None:
     async def test(jobs: KeyValue) -> None:
         await jobs.create(JOB, JobRecord.of(SONG, model="m").write())
         await FailedJobs(jobs).record(song_call(), "answer 422")
@@ -54,7 +54,9 @@ def test_a_waiting_job_becomes_failed_with_its_reason(bus_stack: Stack):
 
 
 @pytest.mark.parametrize("was_deleted", [False, True])
-def test_a_job_without_a_record_gets_one_with_the_events_trace(bus_stack: Stack, was_deleted: bool):
+def test_a_job_without_a_record_gets_one_with_the_events_trace(
+    bus_stack: Stack, was_deleted: bool
+) -> None:
     async def test(jobs: KeyValue) -> None:
         if was_deleted:
             await jobs.create(JOB, JobRecord.of(SONG).write())
@@ -68,7 +70,7 @@ def test_a_job_without_a_record_gets_one_with_the_events_trace(bus_stack: Stack,
     run(bus_stack, test)
 
 
-def test_a_record_that_cannot_be_read_is_replaced(bus_stack: Stack):
+def test_a_record_that_cannot_be_read_is_replaced(bus_stack: Stack) -> None:
     async def test(jobs: KeyValue) -> None:
         await jobs.create(JOB, b"no JSON")
         await FailedJobs(jobs).record(song_call(), "answer 422")
@@ -78,7 +80,7 @@ def test_a_record_that_cannot_be_read_is_replaced(bus_stack: Stack):
 
 
 @pytest.mark.parametrize("state", [JobState.DONE, JobState.CANCELLED, JobState.SUPERSEDED])
-def test_a_finished_job_stays_as_it_is(bus_stack: Stack, state: JobState):
+def test_a_finished_job_stays_as_it_is(bus_stack: Stack, state: JobState) -> None:
     async def test(jobs: KeyValue) -> None:
         finished = JobRecord.of(SONG)
         finished.state = state
@@ -89,7 +91,7 @@ def test_a_finished_job_stays_as_it_is(bus_stack: Stack, state: JobState):
     run(bus_stack, test)
 
 
-def test_a_delivery_has_no_job_record(bus_stack: Stack):
+def test_a_delivery_has_no_job_record(bus_stack: Stack) -> None:
     async def test(jobs: KeyValue) -> None:
         await FailedJobs(jobs).record(delivery_call(json.dumps(DELIVERY).encode(), 1), "answer 422")
         assert (await jobs.status()).values == 0

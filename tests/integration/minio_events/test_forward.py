@@ -27,7 +27,7 @@ def post_event(url: str, subject: str = "a.mp3", **timeouts: float) -> Verdict:
     return asyncio.run(main())
 
 
-def test_a_function_receives_the_event():
+def test_a_function_receives_the_event() -> None:
     with function_server() as function:
         assert post_event(function.url, "dir/ü.mp3") == Accepted()
     [request] = function.requests
@@ -36,13 +36,13 @@ def test_a_function_receives_the_event():
     assert json.loads(request.body) == {"n": 1}
 
 
-def test_retry_after_is_read_from_the_response():
+def test_retry_after_is_read_from_the_response() -> None:
     with function_server(lambda _: (503, {"Retry-After": "7"})) as function:
         assert post_event(function.url) == Retry("answer 503", 7.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(status: int):
+def test_a_redirect_is_not_followed(status: int) -> None:
     with (
         function_server() as other,
         function_server(lambda _: (status, {"Location": other.url})) as function,
@@ -51,15 +51,15 @@ def test_a_redirect_is_not_followed(status: int):
         assert other.requests == []
 
 
-def test_a_refused_connection_is_no_failed_attempt():
+def test_a_refused_connection_is_no_failed_attempt() -> None:
     assert post_event(f"http://127.0.0.1:{free_port()}") == Retry("no connection", counted=False)
 
 
-def test_an_unknown_host_is_no_failed_attempt():
+def test_an_unknown_host_is_no_failed_attempt() -> None:
     assert post_event("http://no-such-function.invalid") == Retry("no connection", counted=False)
 
 
-def test_a_connection_that_is_not_accepted_is_no_failed_attempt():
+def test_a_connection_that_is_not_accepted_is_no_failed_attempt() -> None:
     with contextlib.ExitStack() as ends:
         listener = ends.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -96,7 +96,7 @@ def raw_server(respond: Callable[[socket.socket], object]) -> Iterator[str]:
     [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", b"no\r\n"],
     ids=["nothing", "half a head", "half a body", "no HTTP"],
 )
-def test_a_connection_that_ends_before_the_response_is_a_failed_attempt(sent: bytes):
+def test_a_connection_that_ends_before_the_response_is_a_failed_attempt(sent: bytes) -> None:
     with raw_server(lambda connection: connection.sendall(sent)) as url:
         verdict = post_event(url)
     assert isinstance(verdict, Retry)
@@ -104,7 +104,7 @@ def test_a_connection_that_ends_before_the_response_is_a_failed_attempt(sent: by
     assert verdict.reason.startswith("connection lost")
 
 
-def test_no_response_in_time_is_a_failed_attempt():
+def test_no_response_in_time_is_a_failed_attempt() -> None:
     end = threading.Event()
     with raw_server(lambda _: end.wait(10)) as url:
         began = time.monotonic()

@@ -22,7 +22,7 @@ def handled(stack: Stack) -> None:
     wait_until(lambda: stack.is_idle(consumer="intake"))
 
 
-def test_a_new_song_is_a_waiting_job(bus_stack: Stack):
+def test_a_new_song_is_a_waiting_job(bus_stack: Stack) -> None:
     song = new_song("dir/a ü.mp3")
     notify(bus_stack, song, song, request_id="r1")
     handled(bus_stack)
@@ -30,7 +30,7 @@ def test_a_new_song_is_a_waiting_job(bus_stack: Stack):
     assert (record.state, record.key, record.etag) == (JobState.WAITING, song.key, "e1")
 
 
-def test_the_record_has_the_trace_of_the_request(bus_stack: Stack):
+def test_the_record_has_the_trace_of_the_request(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
@@ -38,7 +38,7 @@ def test_the_record_has_the_trace_of_the_request(bus_stack: Stack):
         assert job_record(bus_stack, song).trace == separate.requests[0].trace
 
 
-def test_an_existing_record_stays(bus_stack: Stack):
+def test_an_existing_record_stays(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
 
     async def write(client: Client) -> None:
@@ -53,7 +53,7 @@ def test_an_existing_record_stays(bus_stack: Stack):
     assert job_record(bus_stack, song).state == JobState.DONE
 
 
-def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack):
+def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack) -> None:
     publish(
         bus_stack,
         ("minio.songs", b"no JSON"),

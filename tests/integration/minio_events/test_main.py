@@ -54,7 +54,7 @@ def run(words: list[str], settings: dict[str, str]) -> "subprocess.CompletedProc
 )
 def test_a_wrong_setting_ends_the_program_with_one_line_that_names_it_and_its_value(
     program: str, name: str, value: str
-):
+) -> None:
     line = failure_line(run(program.split(), COMPLETE | {name: value}))
     assert line.startswith(f"{program.split()[0]}: {name} is {value!r}: must be ")
     assert SECRET not in line
@@ -68,21 +68,21 @@ def test_a_wrong_setting_ends_the_program_with_one_line_that_names_it_and_its_va
         *("STORE_UPLOAD_SECRET", "STORE_NOTIFY_SECRET"),
     ],
 )
-def test_a_missing_setting_ends_provision_with_one_line_that_names_it(name: str):
+def test_a_missing_setting_ends_provision_with_one_line_that_names_it(name: str) -> None:
     line = failure_line(run(["provision"], COMPLETE | {name: ""}))
     assert line.startswith("provision: ")
     assert name in line
     assert SECRET not in line
 
 
-def test_the_help_lists_every_program():
+def test_the_help_lists_every_program() -> None:
     completed = run(["--help"], {})
     assert completed.returncode == 0
     for program in ("provision", "bridge", "intake", "sweep", "dead-letters"):
         assert program in completed.stdout
 
 
-def test_an_unknown_program_is_refused():
+def test_an_unknown_program_is_refused() -> None:
     completed = run(["brigde"], {})
     assert completed.returncode == 2
     assert "invalid choice: 'brigde'" in completed.stderr

@@ -108,7 +108,7 @@ async def subscribe(client: Client, subject: str) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_of_the_bus_publishes_what_it_needs(bus_stack: Stack, user: str):
+def test_a_user_of_the_bus_publishes_what_it_needs(bus_stack: Stack, user: str) -> None:
     """On a bus of the test's own: requests that are allowed have an effect."""
     expected = {subject for subject, users in PUBLISH.items() if user in users}
     if user == "provision":
@@ -119,12 +119,12 @@ def test_a_user_of_the_bus_publishes_what_it_needs(bus_stack: Stack, user: str):
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_user_of_the_bus_subscribes_to_what_it_needs(bus_stack: Stack, user: str):
+def test_a_user_of_the_bus_subscribes_to_what_it_needs(bus_stack: Stack, user: str) -> None:
     expected = {subject for subject, users in SUBSCRIBE.items() if user in users}
     assert asyncio.run(allowed(bus_stack, user, subscribe, SUBSCRIBE)) == expected
 
 
-def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack):
+def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack) -> None:
     async def main() -> None:
         client = Client()
         with pytest.raises((nats.errors.Error, OSError)):
@@ -172,7 +172,7 @@ ACTIONS: dict[str, Callable[[Minio, str], object]] = {
 
 
 @pytest.mark.parametrize("user", ["events", "separate", "upload", "notify"])
-def test_a_user_of_the_store_does_what_it_needs(stack: Stack, user: str):
+def test_a_user_of_the_store_does_what_it_needs(stack: Stack, user: str) -> None:
     for bucket in ("songs", "stems", "models"):
         stack.store.put_object(bucket, "a", io.BytesIO(b"x"), 1)
     client = store.connect(stack.store_settings(user))

@@ -67,7 +67,7 @@ def expect_two_notifications(stack: Stack, bucket: str, key: str, stream: str) -
     )
 
 
-def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started):
+def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started) -> None:
     changes = started.first_changes.result()
     assert [change for change in changes if change.startswith(("stream", "user"))] == [
         *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
@@ -75,24 +75,24 @@ def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started):
     ]
 
 
-def test_a_new_song_is_notified_twice(two: Stack):
+def test_a_new_song_is_notified_twice(two: Stack) -> None:
     expect_two_notifications(two, "songs", "a.mp3", "SONGS")
 
 
-def test_a_new_manifest_is_notified_twice(two: Stack):
+def test_a_new_manifest_is_notified_twice(two: Stack) -> None:
     expect_two_notifications(two, "stems", "a.mp3/manifest.json", "STEMS")
 
 
-def test_a_new_stem_is_not_notified(two: Stack):
+def test_a_new_stem_is_not_notified(two: Stack) -> None:
     two.store.put_object("stems", "b.mp3/drums.mp3", io.BytesIO(b"x"), 1)
     expect_two_notifications(two, "stems", "b.mp3/failure.json", "STEMS")
 
 
-def test_a_second_time_changes_nothing(two: Stack):
+def test_a_second_time_changes_nothing(two: Stack) -> None:
     assert provision(two) == []
 
 
-def test_changes_on_the_bus_and_in_the_store_are_repaired(two: Stack):
+def test_changes_on_the_bus_and_in_the_store_are_repaired(two: Stack) -> None:
     two.store.set_bucket_notification("songs", NotificationConfig())
 
     async def delete_consumer(client: Client) -> None:
@@ -104,7 +104,7 @@ def test_changes_on_the_bus_and_in_the_store_are_repaired(two: Stack):
     expect_two_notifications(two, "songs", "b.mp3", "SONGS")
 
 
-def test_a_new_secret_of_a_component_is_set(two: Stack):
+def test_a_new_secret_of_a_component_is_set(two: Stack) -> None:
     provision(two, STORE_NOTIFY_SECRET="another-secret")
     settings = StoreSettings(
         url=two.environment.store_url, access_key="notify", secret_key="another-secret"
@@ -112,7 +112,7 @@ def test_a_new_secret_of_a_component_is_set(two: Stack):
     assert list(store.connect(settings).list_objects("stems")) is not None
 
 
-def test_a_new_password_of_the_store_on_the_bus_is_set(two: Stack):
+def test_a_new_password_of_the_store_on_the_bus_is_set(two: Stack) -> None:
     two.kill("nats")
     two.environment.variables["NATS_MINIO_PASSWORD"] = "another-password"
     two.start("nats")
@@ -136,14 +136,14 @@ def test_a_new_password_of_the_store_on_the_bus_is_set(two: Stack):
     ],
     ids=lambda value: "".join(value) if isinstance(value, dict) else "",
 )
-def test_a_refusal_is_one_line_at_once(stack: Stack, settings: dict[str, str], line: str):
+def test_a_refusal_is_one_line_at_once(stack: Stack, settings: dict[str, str], line: str) -> None:
     began = time.monotonic()
     completed = run_program(stack, "provision", ["provision"], **settings)
     assert re.fullmatch(line, failure_line(completed))
     assert time.monotonic() - began < 20
 
 
-def test_a_user_that_is_not_the_stores_root_is_refused_with_one_line(stack: Stack):
+def test_a_user_that_is_not_the_stores_root_is_refused_with_one_line(stack: Stack) -> None:
     settings = {
         "STORE_ACCESS_KEY": "events",
         "STORE_SECRET_KEY": stack.environment.variables["STORE_EVENTS_SECRET"],

@@ -95,7 +95,7 @@ def run(stack: Stack, test: Callable[[Client, RecordingHandler], Awaitable[None]
     asyncio.run(main())
 
 
-def test_no_more_messages_are_in_flight_than_the_concurrency(bus_stack: Stack):
+def test_no_more_messages_are_in_flight_than_the_concurrency(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, *"abcde")
         async with pulling(client, handler, 2):
@@ -110,7 +110,7 @@ def test_no_more_messages_are_in_flight_than_the_concurrency(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_message_that_waits_releases_its_slot_and_takes_it_back(bus_stack: Stack):
+def test_a_message_that_waits_releases_its_slot_and_takes_it_back(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         released = asyncio.Event()
 
@@ -138,7 +138,7 @@ def test_a_message_that_waits_releases_its_slot_and_takes_it_back(bus_stack: Sta
 
 def test_a_message_in_work_is_not_redelivered_after_the_ack_wait(
     bus_stack: Stack, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(pull, "ACK_WAIT_S", 1.0)
 
     async def test(client: Client, handler: RecordingHandler) -> None:
@@ -158,7 +158,7 @@ def test_a_message_in_work_is_not_redelivered_after_the_ack_wait(
     run(bus_stack, test)
 
 
-def test_a_message_that_is_redelivered_while_in_work_is_handled_once(bus_stack: Stack):
+def test_a_message_that_is_redelivered_while_in_work_is_handled_once(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         await recreate_consumers(bus_stack, 0.5, "separate")  # ends before it is extended
         messages: list[InFlight] = []
@@ -180,7 +180,9 @@ def test_a_message_that_is_redelivered_while_in_work_is_handled_once(bus_stack: 
     run(bus_stack, test)
 
 
-def test_a_message_whose_handler_crashes_is_redelivered_and_delays_no_other(bus_stack: Stack):
+def test_a_message_whose_handler_crashes_is_redelivered_and_delays_no_other(
+    bus_stack: Stack,
+) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         await recreate_consumers(bus_stack, 1.0, "separate")
 
@@ -198,7 +200,7 @@ def test_a_message_whose_handler_crashes_is_redelivered_and_delays_no_other(bus_
     run(bus_stack, test)
 
 
-def test_a_consumer_that_is_provisioned_later_is_found(bus_stack: Stack):
+def test_a_consumer_that_is_provisioned_later_is_found(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         async with connected(bus_stack, "provision") as root:
             await root.jetstream().delete_consumer("SONGS", "separate")
@@ -211,7 +213,7 @@ def test_a_consumer_that_is_provisioned_later_is_found(bus_stack: Stack):
     run(bus_stack, test)
 
 
-def test_a_consumer_that_is_created_anew_is_found(bus_stack: Stack):
+def test_a_consumer_that_is_created_anew_is_found(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         handler.open.set()
         async with pulling(client, handler, 1):
@@ -225,7 +227,7 @@ def test_a_consumer_that_is_created_anew_is_found(bus_stack: Stack):
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_pulling_goes_on_after_a_restart_of_the_server(bus_stack: Stack, end: str):
+def test_pulling_goes_on_after_a_restart_of_the_server(bus_stack: Stack, end: str) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         async with pulling(client, handler, 2):
             await publish(client, "a")
@@ -243,7 +245,7 @@ def test_pulling_goes_on_after_a_restart_of_the_server(bus_stack: Stack, end: st
     run(bus_stack, test)
 
 
-def test_messages_in_flight_are_nacked_at_once_when_pulling_ends(bus_stack: Stack):
+def test_messages_in_flight_are_nacked_at_once_when_pulling_ends(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, *"ab")
         async with pulling(client, handler, 5):  # the request is still open: they must not return
@@ -260,7 +262,7 @@ def test_messages_in_flight_are_nacked_at_once_when_pulling_ends(bus_stack: Stac
     run(bus_stack, test)
 
 
-def test_pulling_ends_at_once_while_the_bus_is_away(bus_stack: Stack):
+def test_pulling_ends_at_once_while_the_bus_is_away(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
         await publish(client, "a")
         async with pulling(client, handler, 2):

@@ -15,7 +15,7 @@ def empty_stems(stack: Stack) -> Bucket:
     return stems
 
 
-def test_only_manifests_and_failures_are_listed(stack: Stack):
+def test_only_manifests_and_failures_are_listed(stack: Stack) -> None:
     stems = empty_stems(stack)
     for name in ("drums.mp3", "manifest.json", "failure.json", "my-manifest.json"):
         stems.write(f"{SONG.key}/{name}", b"{}", "application/json")
@@ -28,7 +28,7 @@ def test_only_manifests_and_failures_are_listed(stack: Stack):
     assert documents[0].etag == stems.stat("dir/ü.mp3/failure.json").etag
 
 
-def test_a_listed_document_can_be_read(stack: Stack):
+def test_a_listed_document_can_be_read(stack: Stack) -> None:
     stems = empty_stems(stack)
     manifest, failure = manifest_of(SONG), failure_of(SONG, "not-audio")
     stems.write(f"{SONG.key}/manifest.json", manifest.write(), "application/json")
@@ -37,7 +37,7 @@ def test_a_listed_document_can_be_read(stack: Stack):
     assert [read(stems, document) for document in documents] == [failure, manifest]
 
 
-def test_a_document_that_is_gone_or_unreadable_is_nothing(stack: Stack):
+def test_a_document_that_is_gone_or_unreadable_is_nothing(stack: Stack) -> None:
     stems = empty_stems(stack)
     stems.write(f"{SONG.key}/manifest.json", b"no JSON", "application/json")
     stems.write(f"{SONG.key}/failure.json", b"{}", "application/json")

@@ -13,12 +13,14 @@ from testing.stack import Stack
 from tests.integration.minio_events.function_server import function_server
 
 
-def test_every_component_has_a_policy():
+def test_every_component_has_a_policy() -> None:
     names = {path.stem for path in store_setup._POLICIES.iterdir()}
     assert names == set(store_setup.COMPONENTS)
 
 
-def test_a_store_that_does_not_start_is_one_line(stack: Stack, monkeypatch: pytest.MonkeyPatch):
+def test_a_store_that_does_not_start_is_one_line(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in stack.environment.for_component("provision").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("STORE_URL", f"http://127.0.0.1:{free_port()}")
@@ -27,7 +29,7 @@ def test_a_store_that_does_not_start_is_one_line(stack: Stack, monkeypatch: pyte
         store_setup.provision_store(ProvisionSettings(), BusSettings())
 
 
-def test_an_admin_interface_that_is_not_up_yet_is_asked_again():
+def test_an_admin_interface_that_is_not_up_yet_is_asked_again() -> None:
     """For a moment after MinIO's start everything else already answers."""
     probes = 0
     with function_server() as not_ready:
@@ -47,7 +49,7 @@ def test_an_admin_interface_that_is_not_up_yet_is_asked_again():
     assert probes == 3
 
 
-def test_the_targets_of_a_provisioned_store_are_read(stack: Stack):
+def test_the_targets_of_a_provisioned_store_are_read(stack: Stack) -> None:
     settings = stack.store_settings("provision")
     admin = MinioAdmin(
         endpoint=settings.url.removeprefix("http://"),

@@ -50,11 +50,11 @@ def dead_letter(swept: SweepStack, kind: str, about: str) -> None:
     swept.stack.on_bus("events", send)
 
 
-def test_empty_buckets_need_no_repair(swept: SweepStack):
+def test_empty_buckets_need_no_repair(swept: SweepStack) -> None:
     assert swept.sweep() == NOTHING
 
 
-def test_a_song_without_a_result_is_notified_again(swept: SweepStack):
+def test_a_song_without_a_result_is_notified_again(swept: SweepStack) -> None:
     song = swept.put_song("dir/a b+ü 100%.mp3", two_stems="vocals", callback="c" * 32)
     assert swept.sweep() == NOTHING | {"songs": 1}
     [message] = swept.messages("SONGS")
@@ -65,7 +65,7 @@ def test_a_song_without_a_result_is_notified_again(swept: SweepStack):
     assert call.job == job_id(song)
 
 
-def test_each_notification_of_the_sweep_has_its_own_deduplication_key(swept: SweepStack):
+def test_each_notification_of_the_sweep_has_its_own_deduplication_key(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
     swept.sweep()
     swept.sweep()
@@ -73,26 +73,26 @@ def test_each_notification_of_the_sweep_has_its_own_deduplication_key(swept: Swe
     assert first.deduplication_key != second.deduplication_key
 
 
-def test_a_song_that_is_on_its_way_is_not_notified_again(swept: SweepStack):
+def test_a_song_that_is_on_its_way_is_not_notified_again(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.sweep()  # its message now waits for the bridge
     swept.write_entry("jobs", job_id(song), JobRecord.of(song).write())
     assert swept.sweep() == NOTHING
 
 
-def test_a_waiting_job_whose_message_was_lost_is_notified_again(swept: SweepStack):
+def test_a_waiting_job_whose_message_was_lost_is_notified_again(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.write_entry("jobs", job_id(song), JobRecord.of(song).write())
     assert swept.sweep() == NOTHING | {"songs": 1}
 
 
-def test_a_separated_song_needs_no_repair(swept: SweepStack):
+def test_a_separated_song_needs_no_repair(swept: SweepStack) -> None:
     swept.settle(swept.put_song("a.mp3"))
     assert swept.sweep() == NOTHING
     assert swept.messages("SONGS") == []
 
 
-def test_a_failed_song_needs_no_repair(swept: SweepStack):
+def test_a_failed_song_needs_no_repair(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_failure(song))
     swept.sweep()
@@ -101,7 +101,7 @@ def test_a_failed_song_needs_no_repair(swept: SweepStack):
 
 
 @pytest.mark.parametrize("is_failure", [False, True], ids=["manifest", "failure"])
-def test_a_settled_song_costs_no_further_requests(swept: SweepStack, is_failure: bool):
+def test_a_settled_song_costs_no_further_requests(swept: SweepStack, is_failure: bool) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_failure(song) if is_failure else swept.put_manifest(song))
     swept.sweep()
@@ -110,7 +110,7 @@ def test_a_settled_song_costs_no_further_requests(swept: SweepStack, is_failure:
     assert swept.pool.requests == ["GET /stems", "GET /songs"]
 
 
-def test_an_object_that_is_no_song_is_looked_at_once(swept: SweepStack):
+def test_an_object_that_is_no_song_is_looked_at_once(swept: SweepStack) -> None:
     for key in ("cover.jpg", "folder/"):
         swept.store.put_object("songs", key, io.BytesIO(b""), 0)
     assert swept.sweep() == NOTHING
@@ -119,21 +119,21 @@ def test_an_object_that_is_no_song_is_looked_at_once(swept: SweepStack):
     assert swept.pool.requests == ["GET /stems", "GET /songs"]
 
 
-def test_a_young_song_and_a_young_result_are_skipped(make_sweep_stack: MakeSweepStack):
+def test_a_young_song_and_a_young_result_are_skipped(make_sweep_stack: MakeSweepStack) -> None:
     swept = make_sweep_stack(grace_seconds=30)
     swept.put_song("a.mp3")
     swept.put_manifest(swept.put_song("b.mp3"))
     assert swept.sweep() == NOTHING | {"records": 1}
 
 
-def test_the_result_of_an_older_version_does_not_count(swept: SweepStack):
+def test_the_result_of_an_older_version_does_not_count(swept: SweepStack) -> None:
     old = swept.put_song("a.mp3", b"old")
     swept.put_song("a.mp3", b"new")
     swept.set_notified(old, swept.put_manifest(old))
     assert swept.sweep()["songs"] == 1
 
 
-def test_the_same_song_uploaded_again_is_done(swept: SweepStack):
+def test_the_same_song_uploaded_again_is_done(swept: SweepStack) -> None:
     """The function finds the job done and writes no newer manifest."""
     song = swept.put_song("a.mp3")
     swept.settle(song)
@@ -144,14 +144,14 @@ def test_the_same_song_uploaded_again_is_done(swept: SweepStack):
     assert swept.pool.requests == ["GET /stems", "GET /songs"]
 
 
-def test_the_same_song_uploaded_again_with_other_options_is_another_job(swept: SweepStack):
+def test_the_same_song_uploaded_again_with_other_options_is_another_job(swept: SweepStack) -> None:
     swept.settle(swept.put_song("a.mp3"))
     other = swept.put_song("a.mp3", format="flac")
     assert swept.sweep() == NOTHING | {"songs": 1}
     assert song_calls(swept.messages("SONGS")[0], "songs")[0].job == job_id(other)
 
 
-def test_a_failed_song_uploaded_again_is_tried_again(swept: SweepStack):
+def test_a_failed_song_uploaded_again_is_tried_again(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_failure(song))
     swept.sweep()
@@ -159,7 +159,7 @@ def test_a_failed_song_uploaded_again_is_tried_again(swept: SweepStack):
     assert swept.sweep() == NOTHING | {"songs": 1}
 
 
-def test_a_song_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack):
+def test_a_song_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     dead_letter(swept, "songs", job_id(song))
     assert swept.sweep() == NOTHING
@@ -167,7 +167,7 @@ def test_a_song_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack):
     assert swept.sweep() == NOTHING | {"songs": 1}
 
 
-def test_a_result_that_the_sink_never_accepted_is_notified_again(swept: SweepStack):
+def test_a_result_that_the_sink_never_accepted_is_notified_again(swept: SweepStack) -> None:
     song = swept.put_song("dir/ü.mp3")
     etag = swept.put_manifest(song)
     assert swept.sweep() == NOTHING | {"results": 1, "records": 1}
@@ -178,13 +178,13 @@ def test_a_result_that_the_sink_never_accepted_is_notified_again(swept: SweepSta
     assert call.song.etag == etag
 
 
-def test_a_result_that_is_on_its_way_is_not_notified_again(swept: SweepStack):
+def test_a_result_that_is_on_its_way_is_not_notified_again(swept: SweepStack) -> None:
     swept.put_manifest(swept.put_song("a.mp3"))
     swept.sweep()
     assert swept.sweep() == NOTHING
 
 
-def test_a_result_is_notified_until_the_sink_accepts_this_version(swept: SweepStack):
+def test_a_result_is_notified_until_the_sink_accepts_this_version(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     etag = swept.put_manifest(song)
     swept.set_notified(song, "another etag")
@@ -194,7 +194,7 @@ def test_a_result_is_notified_until_the_sink_accepts_this_version(swept: SweepSt
     assert swept.sweep()["results"] == 0
 
 
-def test_a_result_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack):
+def test_a_result_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack) -> None:
     swept.put_manifest(swept.put_song("a.mp3"))
     dead_letter(swept, "results", "a.mp3/manifest.json")
     assert swept.sweep()["results"] == 0
@@ -202,7 +202,7 @@ def test_a_result_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack):
     assert swept.sweep()["results"] == 1
 
 
-def test_an_old_result_is_not_notified(make_sweep_stack: MakeSweepStack):
+def test_an_old_result_is_not_notified(make_sweep_stack: MakeSweepStack) -> None:
     swept = make_sweep_stack(notify_hours=0)
     swept.put_manifest(swept.put_song("a.mp3"))
     assert swept.sweep()["results"] == 0
@@ -215,7 +215,7 @@ def restored_record(swept: SweepStack, song: ObjectCreated) -> JobRecord:
     return JobRecord.read(swept.read_entry("jobs", job_id(song)))
 
 
-def test_the_record_of_a_done_job_is_restored(swept: SweepStack):
+def test_the_record_of_a_done_job_is_restored(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_manifest(song))
     record = restored_record(swept, song)
@@ -228,7 +228,7 @@ def test_the_record_of_a_done_job_is_restored(swept: SweepStack):
 )
 def test_the_record_of_a_job_without_stems_is_restored(
     swept: SweepStack, kind: str, state: JobState
-):
+) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_failure(song, kind))
     record = restored_record(swept, song)
@@ -236,7 +236,7 @@ def test_the_record_of_a_job_without_stems_is_restored(
     assert record.problem == {"type": f"urn:micro-demucs:problem:{kind}", "title": "No"}
 
 
-def test_a_restored_job_can_be_reused_for_the_same_audio(swept: SweepStack):
+def test_a_restored_job_can_be_reused_for_the_same_audio(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_manifest(song))
     swept.sweep()
@@ -244,7 +244,7 @@ def test_a_restored_job_can_be_reused_for_the_same_audio(swept: SweepStack):
     assert json.loads(entry) == {"key": "a.mp3", "job": job_id(song)}
 
 
-def test_a_lost_record_is_restored_although_the_reusable_result_exists(swept: SweepStack):
+def test_a_lost_record_is_restored_although_the_reusable_result_exists(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.settle(song)
     swept.purge("KV_jobs")
@@ -255,7 +255,9 @@ def test_a_lost_record_is_restored_although_the_reusable_result_exists(swept: Sw
     "body",
     [b"no JSON", b'{"song": 3}', b'{"song": null, "job": []}', b'{"stems": 5}', b"[]"],
 )
-def test_a_document_that_cannot_be_read_does_not_stop_the_sweep(swept: SweepStack, body: bytes):
+def test_a_document_that_cannot_be_read_does_not_stop_the_sweep(
+    swept: SweepStack, body: bytes
+) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_result(song, "manifest.json", body))
     swept.put_song("b.mp3")
@@ -265,21 +267,21 @@ def test_a_document_that_cannot_be_read_does_not_stop_the_sweep(swept: SweepStac
 
 
 @pytest.mark.parametrize("member", ["job", "song", "stems", "model", "finished"])
-def test_an_incomplete_manifest_does_not_stop_the_sweep(swept: SweepStack, member: str):
+def test_an_incomplete_manifest_does_not_stop_the_sweep(swept: SweepStack, member: str) -> None:
     song = swept.put_song("a.mp3")
     body = without(manifest_of(song), member)
     swept.set_notified(song, swept.put_result(song, "manifest.json", body))
     assert swept.sweep()["records"] == 0
 
 
-def test_a_record_that_cannot_be_read_does_not_stop_the_sweep(swept: SweepStack):
+def test_a_record_that_cannot_be_read_does_not_stop_the_sweep(swept: SweepStack) -> None:
     song = swept.put_song("a.mp3")
     swept.set_notified(song, swept.put_manifest(song))
     swept.write_entry("jobs", job_id(song), b"no JSON")
     assert swept.sweep() == NOTHING
 
 
-def test_many_records_and_a_deleted_one_are_all_read(swept: SweepStack):
+def test_many_records_and_a_deleted_one_are_all_read(swept: SweepStack) -> None:
     """nats-py may say that all entries were read before the first one came."""
     songs = [swept.put_song("a.mp3"), swept.put_song("b.mp3")]
     for song in songs:
@@ -300,7 +302,7 @@ def test_many_records_and_a_deleted_one_are_all_read(swept: SweepStack):
         assert swept.sweep() == NOTHING
 
 
-def test_the_command_sweeps_once_and_logs_the_repairs(swept: SweepStack):
+def test_the_command_sweeps_once_and_logs_the_repairs(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
     completed = run_program(swept.stack, "events", ["sweep"], SWEEP_GRACE_SECONDS="0")
     assert (completed.returncode, completed.stderr) == (0, "")
@@ -309,13 +311,13 @@ def test_the_command_sweeps_once_and_logs_the_repairs(swept: SweepStack):
     assert {name: lines[1][name] for name in NOTHING} == NOTHING | {"songs": 1}
 
 
-def test_a_store_that_is_away_ends_a_single_sweep_with_one_line(stack: Stack):
+def test_a_store_that_is_away_ends_a_single_sweep_with_one_line(stack: Stack) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     completed = run_program(stack, "events", ["sweep"], STORE_URL=url)
     assert failure_line(completed) == "the sweep failed: The store cannot be reached"
 
 
-def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack):
+def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack) -> None:
     command = ["sweep", "--every", "0.1"]
     with start_program(stack, "events", command, STORE_URL="http://127.0.0.1:1") as process:
         assert process.stdout
@@ -327,7 +329,7 @@ def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack):
     assert (process.returncode, errors) == (0, "")
 
 
-def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack):
+def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
     command = ["sweep", "--every", "0.2"]
     with start_program(swept.stack, "events", command, SWEEP_GRACE_SECONDS="0") as process:

@@ -45,7 +45,9 @@ def test_the_event_comes_once_it_is_back_with_the_same_id_and_a_true_signature(s
     )
     stack.put_song("song.mp3", mp3(2.0))
     manifest = stack.wait_for_manifest("song.mp3")
-    wait_until(lambda: stack.logged("again later", route="deliveries"), 30, "a refused connection")
+    wait_until(
+        lambda: stack.logged("retry scheduled", route="deliveries"), 30, "a refused connection"
+    )
     receiver = Receiver(port)
     try:
         wait_until(lambda: receiver.refused, 30, "an attempt while it answers 500")

@@ -70,7 +70,7 @@ def test_is_refused_once_and_says_why(stack, key, body, metadata, kind):
     for value in metadata.values():
         assert value.split(",")[-1] in failure["detail"]
     assert not stack.manifest(key)
-    assert not stack.logged("again later", subject=key)
+    assert not stack.logged("retry scheduled", subject=key)
 
 
 def test_the_stems_are_those_of_demucs(stack):

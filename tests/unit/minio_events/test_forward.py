@@ -24,7 +24,7 @@ from tests.unit.minio_events.events import EVENT
         ),
     ],
 )
-def test_the_status_decides(status: int, verdict: Verdict):
+def test_the_status_decides(status: int, verdict: Verdict) -> None:
     assert judge(status, None) == verdict
 
 
@@ -50,12 +50,12 @@ def retry_after(status: int, header: str) -> float | None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_seconds_from_now(status: int, header: str, seconds: float | None):
+def test_retry_after_is_seconds_from_now(status: int, header: str, seconds: float | None) -> None:
     assert retry_after(status, header) == seconds
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000"])  # as in HTTP, and as in mail
-def test_retry_after_may_be_a_date(zone: str):
+def test_retry_after_may_be_a_date(zone: str) -> None:
     date = datetime.now(UTC) + timedelta(seconds=100)
     header = email.utils.format_datetime(date, usegmt=True).replace("GMT", zone)
     assert 97 < (retry_after(503, header) or 0) < 101
@@ -72,13 +72,13 @@ def test_retry_after_may_be_a_date(zone: str):
         ("!#$&'()*+,-./:;<=>?@[\\]^_`{|}~", "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"),
     ],
 )
-def test_an_attribute_is_percent_encoded_as_a_header(subject: str, header: str):
+def test_an_attribute_is_percent_encoded_as_a_header(subject: str, header: str) -> None:
     """CloudEvents HTTP binding 1.0.2, section 3.1.3.2."""
     headers, _ = binary_request(CloudEvent(EVENT | {"subject": subject}, {"n": 1}))
     assert headers["ce-subject"] == header
 
 
-def test_an_event_becomes_a_request_in_binary_mode():
+def test_an_event_becomes_a_request_in_binary_mode() -> None:
     headers, body = binary_request(CloudEvent(EVENT, {"n": 1}))
     assert headers["content-type"] == "application/json"
     assert json.loads(body) == {"n": 1}
@@ -87,12 +87,12 @@ def test_an_event_becomes_a_request_in_binary_mode():
     assert {name: attributes[name] for name in EVENT} == EVENT
 
 
-def test_the_trace_is_also_a_header_of_its_own():
+def test_the_trace_is_also_a_header_of_its_own() -> None:
     headers, _ = binary_request(CloudEvent(EVENT, {"n": 1}))
     assert headers["traceparent"] == EVENT["traceparent"]
 
 
-def test_the_content_type_is_not_encoded():
+def test_the_content_type_is_not_encoded() -> None:
     content_type = "application/json; charset=utf-8"
     headers, _ = binary_request(CloudEvent(EVENT | {"datacontenttype": content_type}, {}))
     assert headers["content-type"] == content_type

@@ -55,7 +55,7 @@ def run(test: Callable[[Visits], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_one_task_holds_a_key_and_the_others_wait_in_order():
+def test_one_task_holds_a_key_and_the_others_wait_in_order() -> None:
     async def test(visits: Visits) -> None:
         tasks = [visits.start(name, "key") for name in "abc"]
         await run_other_tasks()
@@ -71,7 +71,7 @@ def test_one_task_holds_a_key_and_the_others_wait_in_order():
     run(test)
 
 
-def test_other_keys_do_not_wait():
+def test_other_keys_do_not_wait() -> None:
     async def test(visits: Visits) -> None:
         tasks = [visits.start(name, name) for name in "ab"]
         await run_other_tasks()
@@ -83,7 +83,7 @@ def test_other_keys_do_not_wait():
     run(test)
 
 
-def test_a_task_that_arrives_while_the_next_one_wakes_waits_too():
+def test_a_task_that_arrives_while_the_next_one_wakes_waits_too() -> None:
     async def test(visits: Visits) -> None:
         async def hold_twice() -> None:
             async with visits.lock.hold("key", visits.count_waiting):
@@ -106,7 +106,7 @@ def test_a_task_that_arrives_while_the_next_one_wakes_waits_too():
 
 
 @pytest.mark.parametrize("cancelled", ["a", "b"], ids=["holder", "waiter"])
-def test_a_cancelled_task_lets_the_next_one_in(cancelled: str):
+def test_a_cancelled_task_lets_the_next_one_in(cancelled: str) -> None:
     async def test(visits: Visits) -> None:
         tasks = {name: visits.start(name, "key") for name in "abc"}
         await run_other_tasks()
@@ -122,7 +122,7 @@ def test_a_cancelled_task_lets_the_next_one_in(cancelled: str):
     run(test)
 
 
-def test_a_task_that_fails_lets_the_next_one_in():
+def test_a_task_that_fails_lets_the_next_one_in() -> None:
     async def test(visits: Visits) -> None:
         with pytest.raises(ZeroDivisionError):
             async with visits.lock.hold("key", visits.count_waiting):

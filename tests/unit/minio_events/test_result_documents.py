@@ -37,13 +37,13 @@ def failure(kind: str) -> Failure:
 @pytest.mark.parametrize(
     ("name", "is_manifest"), [("manifest.json", True), ("failure.json", False)]
 )
-def test_a_document_is_named_after_its_song(name: str, is_manifest: bool):
+def test_a_document_is_named_after_its_song(name: str, is_manifest: bool) -> None:
     document = ResultDocument(f"dir/a.mp3/{name}", "e1", datetime.now(UTC))
     assert (document.song_key, document.is_manifest) == ("dir/a.mp3", is_manifest)
 
 
 @pytest.mark.parametrize("result", [MANIFEST, failure("not-audio")], ids=["manifest", "failure"])
-def test_a_record_has_the_song_and_the_times_of_the_document(result: Manifest | Failure):
+def test_a_record_has_the_song_and_the_times_of_the_document(result: Manifest | Failure) -> None:
     record = record_of(result)
     assert (record.id, record.trace, record.options) == (JOB["job"], JOB["trace"], JOB["options"])
     assert (record.bucket, record.key, record.etag, record.size) == ("songs", "dir/a.mp3", "e1", 10)
@@ -51,7 +51,7 @@ def test_a_record_has_the_song_and_the_times_of_the_document(result: Manifest | 
     assert (record.finished, record.updated) == (JOB["finished"], JOB["finished"])
 
 
-def test_a_manifest_is_a_done_job():
+def test_a_manifest_is_a_done_job() -> None:
     record = record_of(MANIFEST)
     assert (record.state, record.progress, record.problem) == (JobState.DONE, 1.0, None)
     assert (record.model, record.stems, record.warnings) == (
@@ -64,7 +64,9 @@ def test_a_manifest_is_a_done_job():
 @pytest.mark.parametrize(
     ("kind", "state"), [("not-audio", JobState.FAILED), ("cancelled", JobState.CANCELLED)]
 )
-def test_a_failure_is_a_failed_or_cancelled_job_with_its_problem(kind: str, state: JobState):
+def test_a_failure_is_a_failed_or_cancelled_job_with_its_problem(
+    kind: str, state: JobState
+) -> None:
     record = record_of(failure(kind))
     assert (record.state, record.progress) == (state, 0.0)
     assert record.problem == failure(kind).problem

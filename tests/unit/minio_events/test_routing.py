@@ -76,36 +76,36 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], list[FunctionCall]]]] = {
         ("delete-versioned", []),
     ],
 )
-def test_a_new_song_becomes_one_call(name: str, keys: list[str]):
+def test_a_new_song_becomes_one_call(name: str, keys: list[str]) -> None:
     calls = song_calls((CAPTURES / f"{name}.json").read_bytes(), "songs")
     assert [call.event["subject"] for call in calls] == keys
     assert [call.concurrency_key for call in calls] == [f"songs/{key}" for key in keys]
     assert [call.job for call in calls] == [job_id(call.song) for call in calls if call.song]
 
 
-def test_a_song_of_another_bucket_gets_no_call():
+def test_a_song_of_another_bucket_gets_no_call() -> None:
     assert song_calls(PUT, "other") == []
 
 
-def test_each_record_of_a_notification_becomes_a_call_in_order():
+def test_each_record_of_a_notification_becomes_a_call_in_order() -> None:
     message = json.loads(PUT)
     message["Records"] += json.loads(COPY)["Records"]
     calls = song_calls(encoded(message), "songs")
     assert [call.event["subject"] for call in calls] == ["dir/a b+ü 100%.mp3", "copy.mp3"]
 
 
-def test_copies_of_a_notification_have_the_same_deduplication_key_and_trace():
+def test_copies_of_a_notification_have_the_same_deduplication_key_and_trace() -> None:
     [first], [second] = song_calls(PUT, "songs"), song_calls(PUT, "songs")
     assert first.deduplication_key == second.deduplication_key
     assert trace_of(first.event) == trace_of(second.event)
 
 
-def test_copies_of_a_notification_have_spans_of_their_own():
+def test_copies_of_a_notification_have_spans_of_their_own() -> None:
     [first], [second] = song_calls(PUT, "songs"), song_calls(PUT, "songs")
     assert first.event["traceparent"] != second.event["traceparent"]
 
 
-def test_another_notification_has_another_deduplication_key_and_trace():
+def test_another_notification_has_another_deduplication_key_and_trace() -> None:
     [call], [other] = song_calls(PUT, "songs"), song_calls(COPY, "songs")
     assert call.deduplication_key != other.deduplication_key
     assert trace_of(call.event) != trace_of(other.event)
@@ -121,7 +121,7 @@ def test_another_notification_has_another_deduplication_key_and_trace():
         ("a.mp3/my-manifest.json", 0),
     ],
 )
-def test_only_result_documents_become_result_calls(key: str, count: int):
+def test_only_result_documents_become_result_calls(key: str, count: int) -> None:
     calls = result_calls(STEMS_SUBJECT, result_notification(key), {})
     assert [call.concurrency_key for call in calls] == [key] * count
 
@@ -133,19 +133,19 @@ def test_only_result_documents_become_result_calls(key: str, count: int):
         (STARTED_SUBJECT, encoded(STARTED)),
     ],
 )
-def test_overrides_become_extensions_of_events_for_the_sink(subject: str, message: bytes):
+def test_overrides_become_extensions_of_events_for_the_sink(subject: str, message: bytes) -> None:
     [call] = result_calls(subject, message, {"cluster": "north"})
     assert call.event["cluster"] == "north"
 
 
-def test_overrides_do_not_change_the_deduplication_key():
+def test_overrides_do_not_change_the_deduplication_key() -> None:
     message = result_notification("a.mp3/manifest.json")
     [plain] = result_calls(STEMS_SUBJECT, message, {})
     [call] = result_calls(STEMS_SUBJECT, message, {"cluster": "north"})
     assert call.deduplication_key == plain.deduplication_key
 
 
-def test_a_started_job_becomes_an_event_with_its_own_trace():
+def test_a_started_job_becomes_an_event_with_its_own_trace() -> None:
     [call] = result_calls(STARTED_SUBJECT, encoded(STARTED), {})
     assert call.event["type"] == "dev.microdemucs.separation.started"
     assert call.event["id"] == "5d41402abc4b2a76b9719d911017c592.started"
@@ -155,20 +155,20 @@ def test_a_started_job_becomes_an_event_with_its_own_trace():
 
 
 @pytest.mark.parametrize("trace", ["", "zz", "0" * 32])
-def test_an_invalid_trace_is_replaced(trace: str):
+def test_an_invalid_trace_is_replaced(trace: str) -> None:
     [call] = result_calls(STARTED_SUBJECT, encoded(STARTED | {"trace": trace}), {})
     assert len(trace_of(call.event)) == 32
     assert int(trace_of(call.event), 16)
 
 
 @pytest.mark.parametrize("trace", [7, None])
-def test_a_trace_that_is_not_text_is_malformed(trace: object):
+def test_a_trace_that_is_not_text_is_malformed(trace: object) -> None:
     with pytest.raises(MalformedMessage, match=r"trace"):
         result_calls(STARTED_SUBJECT, encoded(STARTED | {"trace": trace}), {})
 
 
 @pytest.mark.parametrize("attempt", [1, 7])
-def test_all_attempts_of_a_delivery_have_its_id(attempt: int):
+def test_all_attempts_of_a_delivery_have_its_id(attempt: int) -> None:
     call = delivery_call(encoded(DELIVERY), attempt)
     assert call.event["type"] == "dev.microdemucs.delivery"
     assert (call.event["id"], call.event["attempt"]) == ("msg_1", str(attempt))
@@ -178,34 +178,34 @@ def test_all_attempts_of_a_delivery_have_its_id(attempt: int):
 
 
 @pytest.mark.parametrize(("number", "slot"), [(0, 0), (1, 1), (2, 0), (3, 1)])
-def test_the_ranges_of_a_song_share_its_concurrency_keys(number: int, slot: int):
+def test_the_ranges_of_a_song_share_its_concurrency_keys(number: int, slot: int) -> None:
     message = RANGE | {"range": RANGE["range"] | {"number": number}}
     [call] = separate_calls(RANGE_SUBJECT, encoded(message), "songs")
     assert call.concurrency_key == f"songs/dir/a ü.mp3#{slot}"
 
 
-def test_a_range_becomes_an_event_with_the_request_as_data():
+def test_a_range_becomes_an_event_with_the_request_as_data() -> None:
     [call] = separate_calls(RANGE_SUBJECT, encoded(RANGE), "songs")
     assert (call.event["type"], call.event["subject"]) == ("dev.microdemucs.range", "dir/a ü.mp3")
     assert (call.event["id"], call.event.data) == (RANGE["id"], RANGE)
     assert trace_of(call.event) == RANGE["trace"]
 
 
-def test_a_range_belongs_to_its_songs_job_and_has_no_duplicates():
+def test_a_range_belongs_to_its_songs_job_and_has_no_duplicates() -> None:
     [call] = separate_calls(RANGE_SUBJECT, encoded(RANGE), "songs")
     assert call.song
     assert (call.deduplication_key, call.job) == ("", job_id(call.song))
 
 
 @pytest.mark.parametrize("subject", [REQUEUE_SUBJECT, OLD_REQUEUE_SUBJECT])
-def test_a_requeued_song_is_the_same_song_with_the_same_trace(subject: str):
+def test_a_requeued_song_is_the_same_song_with_the_same_trace(subject: str) -> None:
     [call] = separate_calls(subject, encoded(REQUEUE), "songs")
     assert call.event["type"] == "com.amazonaws.s3.ObjectCreated:Put"
     assert (call.event["subject"], call.concurrency_key) == ("dir/a ü.mp3", "songs/dir/a ü.mp3")
     assert trace_of(call.event) == REQUEUE["trace"]
 
 
-def test_a_notification_in_the_stream_of_songs_becomes_a_song_call():
+def test_a_notification_in_the_stream_of_songs_becomes_a_song_call() -> None:
     [call], [expected] = separate_calls(SONGS_SUBJECT, PUT, "songs"), song_calls(PUT, "songs")
     assert call.deduplication_key == expected.deduplication_key
     assert (call.concurrency_key, call.job) == (expected.concurrency_key, expected.job)
@@ -215,10 +215,13 @@ def test_a_notification_in_the_stream_of_songs_becomes_a_song_call():
     "message", [b"", b"\xff", b"3", b"[]", b'"text"', b"null", b"{}", b'{"Records": [null]}']
 )
 @pytest.mark.parametrize("kind", READERS)
-def test_other_json_and_no_json_is_malformed(kind: str, message: bytes):
+def test_other_json_and_no_json_is_malformed(kind: str, message: bytes) -> None:
     _, read = READERS[kind]
     with pytest.raises(MalformedMessage):
         read(message)
+
+
+VALUES: list[Any] = [None, 5, [], {"a": 1}, "", "\ud800"]
 
 
 def variations(document: Any) -> Iterator[tuple[str, bytes]]:
@@ -232,7 +235,7 @@ def variations(document: Any) -> Iterator[tuple[str, bytes]]:
                 yield from paths(value, (*path, name))
 
     for path in paths(document):
-        for value in (None, 5, [], {"a": 1}, "", "\ud800"):
+        for value in VALUES:
             changed = copy.deepcopy(document)
             parent = changed
             for name in path[:-1]:
@@ -242,7 +245,7 @@ def variations(document: Any) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_message_with_any_member_changed_is_malformed_or_can_be_sent(kind: str):
+def test_a_message_with_any_member_changed_is_malformed_or_can_be_sent(kind: str) -> None:
     """Any other error would crash the handler, and the message would be retried for ever."""
     valid, read = READERS[kind]
     for about, message in variations(json.loads(valid)):
