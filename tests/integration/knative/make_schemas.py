@@ -1,8 +1,8 @@
 """Write schemas/: a schema for each kind that knative/ uses, from the modules of its authors.
 
-For `make schemas`, which needs Go and a network, where a version or a kind here has changed.
-Stricter than a cluster: what is not named is refused, at any depth. Without descriptions, and
-without status, which nobody writes.
+`make schemas` runs this after a version or a kind here has changed; it needs Go and a network. The
+schemas are stricter than a cluster: they refuse unknown fields at any depth. They have no
+descriptions, and no status, because manifests never contain it.
 """
 
 import json
@@ -35,14 +35,14 @@ _CUSTOM = {
     SERVING: ("300-resources/service",),
     EVENTING: ("resources/broker", "resources/sinkbindings", "resources/trigger"),
 }
-# Knative leaves open what it takes over from Kubernetes: metadata, and much of a pod behind feature
-# flags. Its Service has a Deployment's form, so there the Deployment's schema stands.
+# Knative's own schemas leave open what they take from Kubernetes: metadata, and the fields of a pod
+# that need feature flags. A Knative Service has the form of a Deployment, so that schema is used.
 _LIKE = "io.k8s.api.apps.v1.Deployment"
 _TOP = ("apiVersion", "kind", "metadata")
 _SHARED = "definitions.json"
 _REF = "#/definitions/"
 _QUANTITY = r"^[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$"
-_SAID_OTHERWISE = {  # in JSON they are two types, which swagger 2 cannot say
+_TWO_TYPES: dict[str, dict[str, Any]] = {  # swagger 2 cannot describe a value of two JSON types
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["integer", "string"]},
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {
         "type": ["number", "string"],
@@ -54,21 +54,21 @@ Schema = dict[str, Any]
 
 
 class Strict:
-    """Schemas made strict, and the shared definitions that they have needed so far."""
+    """Makes schemas strict; `needed` has the shared definitions that they refer to."""
 
     def __init__(self, definitions: dict[str, Schema]) -> None:
         self._definitions = definitions
         self.needed: dict[str, Schema] = {}
 
     def built_in(self, name: str) -> Schema:
-        """A reference to a definition, which is thereby needed, with all that it refers to."""
+        """Return a reference to a definition, and add it and its own references to `needed`."""
         if name not in self.needed:
-            self.needed[name] = {}  # some refer to themselves
-            self.needed[name] = _SAID_OTHERWISE.get(name) or self.of(self._definitions[name])
+            self.needed[name] = {}  # some definitions refer to themselves
+            self.needed[name] = _TWO_TYPES.get(name) or self.of(self._definitions[name])
         return {"$ref": f"{_SHARED}{_REF}{name}"}
 
     def of(self, schema: Schema, like: Schema | None = None) -> Schema:
-        """The schema made strict; where it is open, `like` stands in its place."""
+        """Return the schema made strict; if it is open, `like` replaces it."""
         if "$ref" in schema:
             return self.built_in(schema["$ref"].removeprefix(_REF))
         if schema.get("x-kubernetes-int-or-string"):
@@ -80,14 +80,15 @@ class Strict:
             return self.of(like) if like else {"type": "object"}
         strict = _only(schema, "type", "required")
         if "properties" in schema:
-            alike = inside.get("properties", {})
+            similar = inside.get("properties", {})
             strict["properties"] = {
-                name: self.of(one, alike.get(name)) for name, one in schema["properties"].items()
+                name: self.of(inner, similar.get(name))
+                for name, inner in schema["properties"].items()
             }
             strict["additionalProperties"] = False
-        for each in ("items", "additionalProperties"):
-            if each in schema:
-                strict[each] = self.of(schema[each], inside.get(each))
+        for keyword in ("items", "additionalProperties"):
+            if keyword in schema:
+                strict[keyword] = self.of(schema[keyword], inside.get(keyword))
         return strict
 
     def _resolved(self, like: Schema | None) -> Schema:
@@ -97,7 +98,7 @@ class Strict:
 
 
 def main() -> None:
-    """Write them all anew."""
+    """Write all schemas."""
     swagger = _folder(KUBERNETES) / "api/openapi-spec/swagger.json"
     definitions = json.loads(swagger.read_text())["definitions"]
     strict = Strict(definitions)
@@ -124,18 +125,20 @@ def main() -> None:
 
 
 def _folder(module: str) -> Path:
-    said = subprocess.run(
+    output = subprocess.run(
         ["go", "mod", "download", "-json", module],
         cwd=SCHEMAS.parent,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    return Path(json.loads(said)["Dir"])
+    return Path(json.loads(output)["Dir"])
 
 
 def _write(kind: str, group: str, version: str, schema: Schema) -> None:
-    name = "-".join(filter(None, (kind.lower(), group, version)))  # as kubeconform looks for it
+    name = "-".join(
+        filter(None, (kind.lower(), group, version))
+    )  # the name that kubeconform looks for
     (SCHEMAS / f"{name}.json").write_text(_compact(schema) + "\n")
 
 

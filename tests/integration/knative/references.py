@@ -1,9 +1,9 @@
-"""What the documents of an overlay refer to: by name, and by the labels of pods."""
+"""Find the references between the documents of an overlay: by name, and by the labels of pods."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from tests.integration.knative.rendering import Document, called, documents
+from tests.integration.knative.rendering import Document, documents, full_name
 
 _BY_NAME = {
     "serviceAccountName": "ServiceAccount",
@@ -19,47 +19,47 @@ _BY_REFERENCE = {  # the kind, and the field that holds the name
     "secretKeyRef": ("Secret", "name"),
     "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
 }
-_OF_ANY_KIND = ("ref", "subject")
+_ANY_KIND = ("ref", "subject")
 
 
 def references(overlay: str) -> Iterator[tuple[str, str]]:
-    """Who refers to what, as "Kind name" both."""
-    for one in documents(overlay):
-        for reference in _named_in(one.get("spec")):
-            yield called(one), reference
+    """Yield each reference as two full names: the document that refers, and the one it names."""
+    for document in documents(overlay):
+        for reference in _references_in(document.get("spec")):
+            yield full_name(document), reference
 
 
 def selectors(overlay: str) -> Iterator[tuple[str, Document]]:
-    """Every selector of pods, with whose it is."""
-    for one in documents(overlay):
-        if one["kind"] == "NetworkPolicy":
-            yield called(one), one["spec"]["podSelector"]
-            for rule in (*one["spec"].get("ingress", []), *one["spec"].get("egress", [])):
+    """Yield every selector of pods, with the full name of its document."""
+    for document in documents(overlay):
+        if document["kind"] == "NetworkPolicy":
+            yield full_name(document), document["spec"]["podSelector"]
+            for rule in (*document["spec"].get("ingress", []), *document["spec"].get("egress", [])):
                 for peer in (*rule.get("from", []), *rule.get("to", [])):
                     if "podSelector" in peer:
-                        yield called(one), peer["podSelector"]
-        elif one["kind"] == "Service" and one["apiVersion"] == "v1":
-            yield called(one), {"matchLabels": one["spec"]["selector"]}
-        elif "selector" in one.get("spec", {}):
-            yield called(one), one["spec"]["selector"]
+                        yield full_name(document), peer["podSelector"]
+        elif document["kind"] == "Service" and document["apiVersion"] == "v1":
+            yield full_name(document), {"matchLabels": document["spec"]["selector"]}
+        elif "selector" in document.get("spec", {}):
+            yield full_name(document), document["spec"]["selector"]
 
 
 def selects(selector: Document, labels: dict[str, str]) -> bool:
-    """Whether a label selector of Kubernetes takes a pod with these labels."""
+    """Return whether a label selector matches a pod with these labels."""
     is_met = {
-        "In": lambda one: labels.get(one["key"]) in one["values"],
-        "NotIn": lambda one: labels.get(one["key"]) not in one["values"],
-        "Exists": lambda one: one["key"] in labels,
+        "In": lambda rule: labels.get(rule["key"]) in rule["values"],
+        "NotIn": lambda rule: labels.get(rule["key"]) not in rule["values"],
+        "Exists": lambda rule: rule["key"] in labels,
     }
     return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        is_met[one["operator"]](one) for one in selector.get("matchExpressions", [])
+        is_met[rule["operator"]](rule) for rule in selector.get("matchExpressions", [])
     )
 
 
-def _named_in(value: Any) -> Iterator[str]:
+def _references_in(value: Any) -> Iterator[str]:
     if isinstance(value, list):
-        for one in value:
-            yield from _named_in(one)
+        for item in value:
+            yield from _references_in(item)
     elif isinstance(value, dict):
         for key, inner in value.items():
             if key in _BY_NAME:
@@ -67,7 +67,7 @@ def _named_in(value: Any) -> Iterator[str]:
             elif key in _BY_REFERENCE:
                 kind, field = _BY_REFERENCE[key]
                 yield f"{kind} {inner[field]}"
-            elif key in _OF_ANY_KIND and isinstance(inner, dict):  # an event has a subject, too
+            elif key in _ANY_KIND and isinstance(inner, dict):  # an event's subject is text
                 yield f"{inner['kind']} {inner['name']}"
             else:
-                yield from _named_in(inner)
+                yield from _references_in(inner)

@@ -1,4 +1,4 @@
-"""An overlay as kustomize renders it, and what is looked for in it."""
+"""Render an overlay with kustomize, and find documents in it."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 @cache
 def rendered(name: str) -> str:
-    """The overlay's YAML; "… with models" has the component `models`, too."""
+    """Return the overlay's YAML; "… with models" adds the component `models`."""
     overlay, _, component = name.partition(" with ")
     overlays = ROOT / "knative/overlays"
     if not component:
@@ -35,34 +35,34 @@ def rendered(name: str) -> str:
 
 
 def documents(overlay: str, kind: str = "") -> list[Document]:
-    """The overlay's documents, all or those of a kind."""
-    every = yaml.load_all(rendered(overlay), yaml.CSafeLoader)
-    return [one for one in every if kind in ("", one["kind"])]
+    """Return the overlay's documents, all or those of a kind."""
+    parsed = yaml.load_all(rendered(overlay), yaml.CSafeLoader)
+    return [document for document in parsed if kind in ("", document["kind"])]
 
 
 def templates(overlay: str) -> dict[str, Document]:
-    """Every template of pods, by "Kind name"; a function's pods have the label Knative gives."""
+    """Return every pod template by its full name, with the label that Knative adds."""
     found = {}
-    for one in documents(overlay):
-        template = one.get("spec", {}).get("template")
+    for document in documents(overlay):
+        template = document.get("spec", {}).get("template")
         if template:
-            name = one["metadata"]["name"]
+            name = document["metadata"]["name"]
             template.setdefault("metadata", {}).setdefault("labels", {})
-            if one["apiVersion"].startswith("serving.knative.dev/"):
+            if document["apiVersion"].startswith("serving.knative.dev/"):
                 template["metadata"]["labels"]["serving.knative.dev/service"] = name
-            found[called(one)] = template
+            found[full_name(document)] = template
     return found
 
 
 def containers(template: Document) -> Iterator[Document]:
-    """All containers of a template, those that only start it, too."""
+    """Yield all containers of a template, including init containers."""
     pod = template["spec"]
     yield from pod.get("initContainers", [])
     yield from pod["containers"]
 
 
-def called(document: Document) -> str:
-    """ "Kind name"."""
+def full_name(document: Document) -> str:
+    """Return "Kind name"."""
     return f"{document['kind']} {document['metadata']['name']}"
 
 

@@ -1,6 +1,6 @@
-"""Each overlay as a cluster would get it: what Kubernetes and Knative refuse, and what they do not.
+"""Check each overlay as a cluster would receive it.
 
-The schemas are the kinds' own, of the versions that make_schemas.py names.
+The schemas are those of Kubernetes and Knative, in the versions that make_schemas.py names.
 """
 
 import json
@@ -18,9 +18,9 @@ from microdemucs.paths import ROOT
 from tests.integration.knative.references import references, selectors, selects
 from tests.integration.knative.rendering import (
     Document,
-    called,
     containers,
     documents,
+    full_name,
     rendered,
     templates,
 )
@@ -35,17 +35,17 @@ each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 def refusals(text: str) -> list[str]:
-    """What kubeconform has against these documents."""
+    """Return what is wrong with these documents, according to kubeconform."""
     command = [str(KUBECONFORM.binary), "-strict", "-output", "json", "-summary"]
     command += ["-schema-location", str(SCHEMAS)]
-    said = subprocess.run(command, input=text, capture_output=True, text=True).stdout
-    result = json.loads(said)
+    output = subprocess.run(command, input=text, capture_output=True, text=True).stdout
+    result = json.loads(output)
     assert result["summary"]["skipped"] == 0
-    return [f"{one['kind']} {one['name']}: {one['msg']}" for one in result["resources"]]
+    return [f"{found['kind']} {found['name']}: {found['msg']}" for found in result["resources"]]
 
 
 @each_overlay
-def test_every_document_is_as_its_kind_demands_and_has_no_field_that_is_not_known(overlay):
+def test_every_document_matches_the_schema_of_its_kind(overlay: str) -> None:
     assert refusals(rendered(overlay)) == []
 
 
@@ -71,23 +71,25 @@ def test_every_document_is_as_its_kind_demands_and_has_no_field_that_is_not_know
         ("eventing", "SinkBinding results", "spec subject", {"names": "x"}),
     ],
 )
-def test_one_wrong_field_anywhere_is_refused(overlay, kind, path, mistake):
-    [document] = [d for d in documents(overlay) if called(d) == kind and is_ours(d)]
-    place: Any = document
+def test_an_unknown_or_wrong_field_is_refused(
+    overlay: str, kind: str, path: str, mistake: Document
+) -> None:
+    [document] = [d for d in documents(overlay) if full_name(d) == kind and is_ours(d)]
+    parent: Any = document
     for step in path.split():
-        place = place[int(step) if step.isdigit() else step]
-    place |= mistake
+        parent = parent[int(step) if step.isdigit() else step]
+    parent |= mistake
     [refusal] = refusals(yaml.safe_dump(document))
     assert refusal.startswith(f"{kind}: ")
 
 
-def test_a_field_given_twice_is_refused():
+def test_a_duplicate_field_is_refused() -> None:
     twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {}\ndata: {a: b}\n"
     assert "already set" in str(refusals(twice))
 
 
 @each_overlay
-def test_every_container_satisfies_the_restricted_pod_security_standard(overlay):
+def test_every_container_satisfies_the_restricted_pod_security_standard(overlay: str) -> None:
     allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
     for owner, template in templates(overlay).items():
         pod = template["spec"]
@@ -106,14 +108,14 @@ def test_every_container_satisfies_the_restricted_pod_security_standard(overlay)
 
 
 @each_overlay
-def test_no_container_can_write_to_its_image(overlay):
+def test_no_container_can_write_to_its_image(overlay: str) -> None:
     for owner, template in templates(overlay).items():
         for container in containers(template):
             assert container["securityContext"]["readOnlyRootFilesystem"] is True, owner
 
 
 @each_overlay
-def test_every_container_says_what_it_needs_and_what_it_may_take(overlay):
+def test_every_container_has_resource_requests_and_limits(overlay: str) -> None:
     for owner, template in templates(overlay).items():
         for container in containers(template):
             requests, limits = container["resources"]["requests"], container["resources"]["limits"]
@@ -122,7 +124,7 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(overlay):
 
 
 @each_overlay
-def test_no_pod_gets_a_token_of_the_api_server(overlay):
+def test_no_pod_has_a_token_for_the_api_server(overlay: str) -> None:
     without = {
         account["metadata"]["name"]
         for account in documents(overlay, "ServiceAccount")
@@ -136,113 +138,122 @@ def test_no_pod_gets_a_token_of_the_api_server(overlay):
 
 
 @each_overlay
-def test_functions_tell_whether_they_are_alive_and_ready(overlay):
+def test_every_function_has_probes(overlay: str) -> None:
     for owner in ("separate", "upload", "notify"):
         [container] = templates(overlay)[f"Service {owner}"]["spec"]["containers"]
         assert {"livenessProbe", "readinessProbe"} <= container.keys(), owner
 
 
 @each_overlay
-def test_what_a_document_refers_to_is_in_the_overlay_or_made_by_the_deployer(overlay):
-    there = {called(one) for one in documents(overlay)}
-    there |= {f"Secret {name}" for name in secrets_of_the_deployer()}
-    missing = [f"{who} -> {what}" for who, what in references(overlay) if what not in there]
+def test_every_reference_exists_in_the_overlay_or_in_the_readmes_secrets(overlay: str) -> None:
+    existing = {full_name(document) for document in documents(overlay)}
+    existing |= {f"Secret {name}" for name in secrets_in_the_readme()}
+    missing = [f"{a} -> {b}" for a, b in references(overlay) if b not in existing]
     assert missing == []
 
 
-def test_only_overlays_for_trying_out_bring_secrets():
+def test_only_the_local_overlays_contain_secrets() -> None:
     assert {o for o in OVERLAYS if documents(o, "Secret")} == {
         *("local", "eventing", "local with models")
     }
 
 
-def test_the_deployers_secrets_have_the_names_and_keys_of_the_local_ones():
+def test_the_secrets_in_the_readme_have_the_names_and_keys_of_the_local_ones() -> None:
     local = {d["metadata"]["name"]: {*d["data"]} for d in documents("local", "Secret")}
-    for name, keys in secrets_of_the_deployer().items():
+    for name, keys in secrets_in_the_readme().items():
         assert local[name] == keys, name
 
 
 @each_overlay
-def test_every_image_is_one_that_make_images_builds(overlay):
-    built = {images.name_of(one) for one in (*images.TARGETS, *images.MORE_TARGETS)}
+def test_make_images_builds_every_image(overlay: str) -> None:
+    built = {images.name_of(target) for target in (*images.TARGETS, *images.MORE_TARGETS)}
     used = {c["image"] for t in templates(overlay).values() for c in containers(t)}
     assert used <= built
 
 
 @each_overlay
-def test_there_may_be_as_many_pods_as_songs_are_sent_at_once(overlay):
-    [settings] = [d for d in documents(overlay, "ConfigMap") if called(d) == "ConfigMap settings"]
+def test_the_largest_number_of_pods_is_the_number_of_songs_sent_at_the_same_time(
+    overlay: str,
+) -> None:
+    [settings] = [
+        d for d in documents(overlay, "ConfigMap") if full_name(d) == "ConfigMap settings"
+    ]
     annotations = templates(overlay)["Service separate"]["metadata"]["annotations"]
-    songs_at_once = settings["data"]["SEPARATE_CONCURRENCY"]
-    assert annotations["autoscaling.knative.dev/max-scale"] == songs_at_once
+    concurrency = settings["data"]["SEPARATE_CONCURRENCY"]
+    assert annotations["autoscaling.knative.dev/max-scale"] == concurrency
 
 
-def test_a_gpu_and_models_on_a_volume_go_together():
+def test_a_gpu_can_use_models_on_a_volume() -> None:
     [container] = templates("gpu with models")["Service separate"]["spec"]["containers"]
     [settings] = [
-        d for d in documents("gpu with models", "ConfigMap") if called(d) == "ConfigMap settings"
+        d for d in documents("gpu with models", "ConfigMap") if full_name(d) == "ConfigMap settings"
     ]
     variables = settings["data"] | {v["name"]: v["value"] for v in container["env"]}
     assert variables["ENGINE"] == "torch"
     assert variables["MODELS_DIR"] == "/models"
 
 
-def test_the_bus_has_the_configuration_that_it_has_on_one_machine():
+def test_nats_conf_is_the_same_as_on_one_machine() -> None:
     copy = ROOT / "knative/overlays/local/nats.conf"
     assert copy.read_text() == (ROOT / "minio-events/nats.conf").read_text()
 
 
 @each_overlay
-def test_whoever_is_not_named_is_reached_by_nobody_and_reaches_nobody(overlay):
-    [nothing] = [d for d in documents(overlay, "NetworkPolicy") if called(d).endswith(" nothing")]
+def test_connections_are_denied_by_default(overlay: str) -> None:
+    [nothing] = [
+        d for d in documents(overlay, "NetworkPolicy") if full_name(d).endswith(" nothing")
+    ]
     assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 @each_overlay
-def test_notify_alone_has_a_way_out_of_the_cluster(overlay):
-    out = [
+def test_only_notify_may_connect_to_the_internet(overlay: str) -> None:
+    policies = [
         policy
         for policy in documents(overlay, "NetworkPolicy")
         for rule in policy["spec"].get("egress", [])
         for to in rule["to"]
         if to.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"
     ]
-    assert [called(policy) for policy in out] == ["NetworkPolicy notify-to-webhooks"]
-    selector = out[0]["spec"]["podSelector"]
-    reached = [o for o, t in templates(overlay).items() if selects(selector, labels(t))]
-    assert reached == ["Service notify"]
+    assert [full_name(policy) for policy in policies] == ["NetworkPolicy notify-to-webhooks"]
+    selector = policies[0]["spec"]["podSelector"]
+    selected = [
+        name for name, template in templates(overlay).items() if selects(selector, labels(template))
+    ]
+    assert selected == ["Service notify"]
 
 
 @each_overlay
-def test_every_selector_finds_a_pod_of_the_overlay(overlay):
-    everyone = [labels(template) for template in templates(overlay).values()]
+def test_every_selector_matches_a_pod_of_the_overlay(overlay: str) -> None:
+    pods = [labels(template) for template in templates(overlay).values()]
     for owner, selector in selectors(overlay):
-        assert any(selects(selector, one) for one in everyone), f"{owner}: {selector}"
+        assert any(selects(selector, pod) for pod in pods), f"{owner}: {selector}"
 
 
 @each_overlay
-def test_a_drained_node_takes_one_pod_of_a_part_at_a_time_and_is_never_held_up(overlay):
+def test_a_drain_evicts_one_pod_of_a_component_at_a_time(overlay: str) -> None:
     budgets = documents(overlay, "PodDisruptionBudget")
-    parts = ["Service separate", "Service upload", "Service notify"]
-    parts += ["Deployment bridge", "Deployment intake", "Deployment sweep"]
-    for part in parts:
-        over = labels(templates(overlay)[part])
-        [budget] = [b["spec"] for b in budgets if selects(b["spec"]["selector"], over)]
-        assert budget["maxUnavailable"] == 1, part
+    components = ["Service separate", "Service upload", "Service notify"]
+    components += ["Deployment bridge", "Deployment intake", "Deployment sweep"]
+    for component in components:
+        pod = labels(templates(overlay)[component])
+        [budget] = [b["spec"] for b in budgets if selects(b["spec"]["selector"], pod)]
+        assert budget["maxUnavailable"] == 1, component
 
 
 def is_ours(document: Document) -> bool:
-    """Not Kubernetes' own Service, of whose name there is a function."""
-    return document["kind"] != "Service" or document["apiVersion"].startswith("serving.")
+    """Return whether it is not a Kubernetes Service: Knative's Services have the same kind."""
+    return document["kind"] != "Service" or "serving.knative.dev" in document["apiVersion"]
 
 
 def labels(template: Document) -> dict[str, str]:
-    """What selectors look at."""
-    return template["metadata"]["labels"]
+    """Return the labels of a template's pods."""
+    found: dict[str, str] = template["metadata"]["labels"]
+    return found
 
 
-def secrets_of_the_deployer() -> dict[str, set[str]]:
-    """The keys of each Secret that knative/README.md's table lists, by its name."""
+def secrets_in_the_readme() -> dict[str, set[str]]:
+    """Return the keys of each Secret that knative/README.md lists, by its name."""
     rows = re.findall(
         r"^\| `([a-z]+)` \| (`.+`) \|", (ROOT / "knative/README.md").read_text(), re.M
     )
