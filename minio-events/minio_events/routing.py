@@ -88,12 +88,12 @@ def range_call(message: bytes) -> FunctionCall:
     A song has `at_once` concurrency keys, so that at most so many of its ranges run at the same
     time. Raises MalformedMessage.
     """
-    request = _read(_RangeRequest, message)
-    song = object_from_record(request.song)
-    slot = request.range.number % max(1, request.at_once)
+    envelope = _read(_RangeEnvelope, message)
+    song = object_from_record(envelope.song)
+    slot = envelope.range.number % max(1, envelope.at_once)
     event = CloudEvent(
         {
-            "id": _header_text("id", request.id),
+            "id": _header_text("id", envelope.id),
             "source": "separate",
             "type": RANGE,
             "subject": song.key,
@@ -102,7 +102,7 @@ def range_call(message: bytes) -> FunctionCall:
         json.loads(message),
     )
     return FunctionCall(
-        event=_with_traceparent(event, request.trace),
+        event=_with_traceparent(event, envelope.trace),
         song=song,
         concurrency_key=f"{song.bucket}/{song.key}#{slot}",
         deduplication_key="",
@@ -162,7 +162,13 @@ def trace_of(event: CloudEvent) -> str:
     return str(event["traceparent"]).split("-")[1]
 
 
-class _RangeRequest(Message, frozen=True, kw_only=True):
+class _RangeEnvelope(Message, frozen=True, kw_only=True):
+    """The members of a RangeRequest by which a range is routed.
+
+    The bridge leaves the rest to the separate function: if another version of it wrote the message,
+    it runs the whole job again, which is better than a dead letter.
+    """
+
     id: str
     song: dict[str, Any]
     range: RangeId
@@ -196,7 +202,7 @@ def _read(type_: type[_MessageT], message: bytes) -> _MessageT:
     try:
         return type_.read(message)
     except BadDocument as error:
-        raise MalformedMessage(f"not a {type_.__name__} message: {error}") from error
+        raise MalformedMessage(f"message cannot be read: {error}") from error
 
 
 def _header_text(name: str, value: str) -> str:

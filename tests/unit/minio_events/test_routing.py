@@ -191,6 +191,13 @@ def test_a_range_becomes_an_event_with_the_request_as_data() -> None:
     assert trace_of(call.event) == RANGE["trace"]
 
 
+def test_a_range_of_another_version_is_passed_on_unchanged() -> None:
+    """The separate function then runs the whole job again."""
+    message = {name: value for name, value in RANGE.items() if name != "audio"}
+    [call] = separate_calls(RANGE_SUBJECT, encoded(message | {"heard": {}}), "songs")
+    assert call.event.data == message | {"heard": {}}
+
+
 def test_a_range_belongs_to_its_songs_job_and_has_no_duplicates() -> None:
     [call] = separate_calls(RANGE_SUBJECT, encoded(RANGE), "songs")
     assert call.song
