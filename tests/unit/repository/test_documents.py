@@ -1,5 +1,6 @@
 """Documents name files, links, commands and terms that exist; configuration files parse."""
 
+import ast
 import json
 import re
 import subprocess
@@ -74,6 +75,45 @@ def test_paths_exist(document: str) -> None:
         if path not in FILES and path not in FOLDERS and not made_at_run_time.fullmatch(path)
     }
     assert missing == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_make_targets_exist(document: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    code = re.findall(r"```(?:sh|console)?\n(.*?)```|`([^`\n]+)`", read(document), re.DOTALL)
+    text = "\n".join(block or span for block, span in code)
+    named = set(re.findall(r"^(?:\$ )?make ([a-z][a-z-]*)", text, re.MULTILINE))
+    assert named - targets == set()
+
+
+def defined_names(file: str) -> set[str]:
+    """Functions, classes and constants of a module, methods as Class.method."""
+    names: set[str] = set()
+    for node in ast.parse(read(file)).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if isinstance(node, ast.ClassDef):
+            methods = (ast.FunctionDef, ast.AsyncFunctionDef)
+            names |= {f"{node.name}.{item.name}" for item in node.body if isinstance(item, methods)}
+    return names
+
+
+ANSWERS = re.findall(r"`([\w/-]+\.py)` \(`([\w.]+)`\)", read("ARCHITECTURE.md"))
+
+
+@pytest.mark.parametrize(("file", "name"), ANSWERS)
+def test_architecture_names_functions_that_exist(file: str, name: str) -> None:
+    assert name in defined_names(file)
+
+
+def test_every_question_of_architecture_is_answered_with_a_function() -> None:
+    table = read("ARCHITECTURE.md").partition("## Where do I find")[2]
+    rows = re.findall(r"^\| (.+\?) \| (.+) \|$", table, re.MULTILINE)
+    assert len(rows) >= 10
+    unanswered = [q for q, answer in rows if not re.search(r"\.py` \(`[\w.]+`\)", answer)]
+    assert unanswered == []
 
 
 def test_the_readme_is_short() -> None:
