@@ -1,4 +1,7 @@
-"""Exponential backoff: when to retry a message, and when it has failed too often."""
+"""Exponential backoff: when to retry a message, and when it has failed too often.
+
+For deliveries of webhooks it is only a floor: "How a webhook is retried" in docs/events.md.
+"""
 
 from collections.abc import Hashable
 

@@ -19,7 +19,7 @@ from functions.notify.deliveries import (
     started_event,
 )
 from functions.notify.egress import CONNECT_S, RESOLVE_S, TOTAL_S
-from microdemucs import events
+from microdemucs import bus, events
 from microdemucs.audio_facts import AudioFacts
 from microdemucs.events import COMPLETED, FAILED, STARTED, created_objects, object_from_record
 from microdemucs.jobs import PHASES, JobState
@@ -28,6 +28,7 @@ from microdemucs.messages import Delivery, RangeId, RangeRequest, Requeue, Start
 from microdemucs.paths import ROOT
 from microdemucs.problems import Problem
 from microdemucs.webhooks import CallbackRecord, WebhookRecord
+from minio_events.bus_setup import NOTIFIED
 
 PAGE = (ROOT / "docs" / "events.md").read_text()
 WITHOUT_CODE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
@@ -134,6 +135,19 @@ def test_the_table_of_timings() -> None:
 def test_the_table_of_events_has_every_event_type() -> None:
     ours = {value for value in vars(events).values() if str(value).startswith("dev.microdemucs.")}
     assert set(re.findall(r"dev\.microdemucs\.[a-z.]*[a-z]", SECTIONS["All CloudEvents"])) == ours
+
+
+def test_the_table_of_streams() -> None:
+    rows = table("NATS")[1:]
+    assert [row[0] for row in rows] == [bus.SONGS, bus.STEMS, bus.DELIVERIES, bus.DEAD]
+    subjects = {row[0]: row[1].split(", ") for row in rows}
+    assert subjects[bus.SONGS] == [bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT]
+    assert subjects[bus.STEMS] == [bus.STEMS_SUBJECT, bus.STARTED_SUBJECT]
+
+
+def test_the_table_of_key_value_buckets() -> None:
+    buckets = {row[0] for row in table("Key-value buckets")[1:]}
+    assert buckets == {bus.JOBS, bus.CANCELS, bus.LEASES, bus.RESULTS, bus.WEBHOOKS, NOTIFIED}
 
 
 # The examples.
