@@ -3,12 +3,12 @@
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from minio import Minio
 from minio.commonconfig import CopySource
-from minio.datatypes import Object
+from minio.datatypes import Object, PostPolicy
 from minio.deleteobjects import DeleteObject
 from minio.helpers import ObjectWriteResult
 from urllib3 import BaseHTTPResponse
@@ -149,3 +149,24 @@ class Bucket:
             expires=expires,
             response_headers=dict(headers),
         )
+
+    def presigned_post(
+        self,
+        fields: Mapping[str, str],
+        prefixes: Mapping[str, str],
+        max_bytes: int,
+        expires: datetime,
+    ) -> dict[str, str]:
+        """Return the form fields that let a browser POST one object without credentials.
+
+        The store accepts the form only if it has `fields` (the object's key among them), if the
+        fields in `prefixes` begin with these values, and if the file has 1 to `max_bytes` bytes.
+        The caller adds the fields of both mappings to the form.
+        """
+        policy = PostPolicy(self.name, expires)
+        for name, value in fields.items():
+            policy.add_equals_condition(name, value)
+        for name, prefix in prefixes.items():
+            policy.add_starts_with_condition(name, prefix)
+        policy.add_content_length_range_condition(1, max_bytes)
+        return self.client.presigned_post_policy(policy)
