@@ -1,4 +1,4 @@
-"""The web app: every family of routes, one guard before them, problems for all that goes wrong."""
+"""The Flask app: all routes, the token check before them, and RFC 9457 problems for all errors."""
 
 import logging
 import time
@@ -18,74 +18,86 @@ from functions.upload import (
     webhooks,
 )
 from functions.upload.context import build_context, context
-from functions.upload.json_documents import DOCUMENT_BYTES
+from functions.upload.json_documents import MAX_DOCUMENT_BYTES
 from microdemucs import service
 from microdemucs.lazy import Lazy
 from microdemucs.problems import Problem, RetryLater
-from microdemucs.store import map_store_errors
 
 log = logging.getLogger(__name__)
 
-FAMILIES = (page, presigned_form, separations, jobs, event_stream, preview, tracks, webhooks)
+ROUTE_MODULES = (
+    page,
+    presigned_form,
+    separations,
+    jobs,
+    event_stream,
+    preview,
+    tracks,
+    webhooks,
+)
 
 
-def web() -> flask.Flask:
-    """The app. Settings are read, and store and bus reached, on the first request."""
-    # /static is taken: the app of functions-framework around this one answers there itself
+def create_app() -> flask.Flask:
+    """Build the app. The first request reads the settings and connects to store and bus."""
+    # Not /static: the functions-framework app around this one serves that path itself.
     app = flask.Flask("functions.upload", static_folder="static", static_url_path="/assets")
-    app.config["MAX_CONTENT_LENGTH"] = DOCUMENT_BYTES  # /apiv1/separate has its own
+    app.config["MAX_CONTENT_LENGTH"] = MAX_DOCUMENT_BYTES  # /apiv1/separate sets its own limit
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["context"] = Lazy(build_context)
-    app.before_request(_begin)
-    app.before_request(tokens.guard)
-    for family in FAMILIES:
-        app.register_blueprint(family.routes)
-    app.after_request(_finish)
+    app.before_request(_start_timer)
+    app.before_request(tokens.require_token)
+    for module in ROUTE_MODULES:
+        app.register_blueprint(module.routes)
+    app.after_request(_finish_response)
     service.install_probes_and_errors(app, check_ready)
-    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(RequestEntityTooLarge, _body_too_large)
     return app
 
 
 def check_ready() -> None:
-    """Raises Problem where a setting is missing, or the store or the bus is away."""
+    """Raise Problem if a setting is missing, or if the store or the bus cannot be reached."""
     ctx = context()
-    tokens.check_settings(ctx.settings)
-    ctx.jobs.check()
+    tokens.ensure_tokens_set(ctx.settings)
+    ctx.jobs.ensure_loaded()
     if not ctx.bus.is_up:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
-    with map_store_errors():
-        if not ctx.store.bucket_exists(ctx.names.stems):
-            raise RetryLater("store-away", "The store has no bucket for stems yet")
+    if not ctx.stems.exists():
+        raise RetryLater(
+            "store-away",
+            "The store has no output bucket",
+            f"there is no bucket named {ctx.stems.name}: run provision, or set STEMS_BUCKET",
+        )
 
 
-def _begin() -> None:
-    flask.g.began = time.monotonic()
+def _start_timer() -> None:
+    flask.g.started = time.monotonic()
 
 
-def _finish(response: flask.Response) -> flask.Response:
+def _finish_response(response: flask.Response) -> flask.Response:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if flask.request.path.startswith("/apiv1/"):
         response.headers.setdefault("Cache-Control", "no-store")
         log.info(
-            "answered",
+            "request answered",
             extra={
                 "method": flask.request.method,
                 "path": flask.request.path,
                 "status": response.status_code,
-                "seconds": round(time.monotonic() - flask.g.began, 3),
+                "seconds": round(time.monotonic() - flask.g.started, 3),
             },
         )
     return response
 
 
-def _too_large(_: RequestEntityTooLarge) -> flask.Response:
-    limit = flask.request.max_content_length
+def _body_too_large(_: RequestEntityTooLarge) -> flask.Response:
+    size, limit = flask.request.content_length, flask.request.max_content_length
+    received = f"it has {size} bytes; " if size else ""
     return service.problem_response(
         Problem(
             413,
             "body-too-large",
-            "The request's body is too large",
-            f"it may have {limit} bytes",
+            "The request body is too large",
+            f"{received}at most {limit} bytes are accepted",
             limit=limit,
         )
     )

@@ -1,6 +1,6 @@
-"""The peer at the other end of the connection: it may stall, go away, or talk on when refused.
+"""The client's connection: time limits, disconnects, and answers sent before the body is read.
 
-WSGI says nothing of connections; gunicorn hands the socket over beside the request.
+WSGI has no notion of a connection; gunicorn passes the socket in the request's environment.
 """
 
 import io
@@ -11,34 +11,35 @@ from collections.abc import Iterator
 
 import flask
 
-STALL_S = 60.0
-"""How long a peer may neither send nor take anything before it counts as gone."""
-LINGER_S = 30.0
-_PIECE_BYTES = 64 * 1024
+STALL_TIMEOUT_S = 60.0
+"""How long a client may neither send nor receive anything before the request ends."""
+DISCARD_S = 30.0
+"""How long the rest of a rejected request's body is read and thrown away."""
+_CHUNK_BYTES = 64 * 1024
 
 
-def limit_stalls(request: flask.Request) -> None:
-    """End the request where its peer stalls: the worker's thread would wait for ever."""
+def set_stall_timeout(request: flask.Request) -> None:
+    """End the request if its client stalls, so that it does not keep a thread for ever."""
     if sock := _socket(request):
-        sock.settimeout(STALL_S)
+        sock.settimeout(STALL_TIMEOUT_S)
 
 
-def is_gone(request: flask.Request) -> bool:
-    """Whether the peer has closed the connection, which writing alone shows only later."""
+def is_disconnected(request: flask.Request) -> bool:
+    """Return whether the client has closed the connection; a write would notice it only later."""
     sock = _socket(request)
     if sock is None:
         return False
-    asked = select.poll()
-    asked.register(sock, select.POLLRDHUP)
-    return bool(asked.poll(0))
+    hangup = select.poll()
+    hangup.register(sock, select.POLLRDHUP)
+    return bool(hangup.poll(0))
 
 
-def answer_first(request: flask.Request, response: flask.Response) -> flask.Response:
-    """Make `response` go out before the rest of the body is read, which is then thrown away.
+def answer_before_body(request: flask.Request, response: flask.Response) -> flask.Response:
+    """Send an error response before the rest of the body is read, then discard that rest.
 
-    functions-framework would read that rest into memory before it answers, and a refused song may
-    be long. gunicorn would read little of it and close the connection: of a client that sends all
-    before it listens, the kernel then drops the answer too.
+    A rejected song may be long. functions-framework would read it into memory before it answers.
+    gunicorn would read a little of it and close the connection; the kernel then drops the answer
+    for a client that sends everything before it reads.
     """
     body = request.environ["wsgi.input"]
     request.environ["wsgi.input"] = io.BytesIO()
@@ -47,17 +48,17 @@ def answer_first(request: flask.Request, response: flask.Response) -> flask.Resp
     if response.status_code < 400 or response.is_streamed or not has_end:
         return response
 
-    def pieces(whole: bytes) -> Iterator[bytes]:
-        yield whole
-        end = time.monotonic() + LINGER_S
-        while time.monotonic() < end and body.read(_PIECE_BYTES):
+    def answer_then_discard(answer: bytes) -> Iterator[bytes]:
+        yield answer
+        end = time.monotonic() + DISCARD_S
+        while time.monotonic() < end and body.read(_CHUNK_BYTES):
             pass
 
     response.content_length = len(response.get_data())
-    response.response = pieces(response.get_data())
+    response.response = answer_then_discard(response.get_data())
     return response
 
 
 def _socket(request: flask.Request) -> socket.socket | None:
-    found: socket.socket | None = request.environ.get("gunicorn.socket")
-    return found
+    sock: socket.socket | None = request.environ.get("gunicorn.socket")
+    return sock

@@ -1,49 +1,57 @@
-"""What the web app works with: its settings, the store, the bus, the view of jobs."""
+"""What every route works with: the settings, the store's buckets, the bus, the view of jobs."""
 
 import threading
 from dataclasses import dataclass
 
 import flask
-from minio import Minio
 
-from functions.upload.jobs_view import View
+from functions.upload.jobs_view import JobsView
 from functions.upload.settings import Settings
 from microdemucs import logs, store
+from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
-from microdemucs.settings import StoreSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`links` presigns URLs that a browser can reach; `streams` limits the open event streams."""
+    """The dependencies of this process.
+
+    `public_songs` and `public_stems` are the same buckets as `songs` and `stems`, at the address
+    that browsers reach: they presign URLs and forms. `streams` limits the open event streams and
+    previews.
+    """
 
     settings: Settings
-    names: StoreSettings
-    store: Minio
-    links: Minio
+    songs: Bucket
+    stems: Bucket
+    public_songs: Bucket
+    public_stems: Bucket
     bus: Bus
-    jobs: View
+    jobs: JobsView
     streams: threading.Semaphore
 
 
 def context() -> Context:
-    """The context of the app that handles this request. Raises BadSetting."""
-    made: Context = flask.current_app.extensions["context"]()
-    return made
+    """Return the context of the app that handles this request. Raises BadSetting."""
+    ctx: Context = flask.current_app.extensions["context"]()
+    return ctx
 
 
 def build_context() -> Context:
-    """The dependencies of this process, from its settings. Raises BadSetting."""
+    """Build this process's dependencies from its settings. Raises BadSetting."""
     settings = Settings()
     bus = Bus(settings.bus, "upload")
     logs.start("upload", bus)
-    jobs = View()
-    bus.watch(JOBS, jobs.seen, jobs.caught_up)
+    jobs = JobsView()
+    bus.watch(JOBS, jobs.apply, jobs.loaded)
+    client = store.connect(settings.store)
+    public_client = store.connect(settings.store, public=True)
     return Context(
         settings=settings,
-        names=settings.store,
-        store=store.connect(settings.store),
-        links=store.connect(settings.store, public=True),
+        songs=Bucket(client, settings.store.songs),
+        stems=Bucket(client, settings.store.stems),
+        public_songs=Bucket(public_client, settings.store.songs),
+        public_stems=Bucket(public_client, settings.store.stems),
         bus=bus,
         jobs=jobs,
         streams=threading.Semaphore(settings.event_streams),

@@ -1,7 +1,7 @@
-"""GET /apiv1/jobs/<id>/events: a job as it goes on, as server-sent events (HTML, section 9.2).
+"""GET /apiv1/jobs/<id>/events: a job's progress as server-sent events (HTML, section 9.2).
 
-The id of an event is the revision of the job's record, so that a listener who comes back with
-Last-Event-ID hears nothing twice.
+An event's id is the revision of the job record. A client that reconnects with Last-Event-ID gets
+only what is new.
 """
 
 import json
@@ -14,60 +14,76 @@ import flask
 
 from functions.upload import connection
 from functions.upload.context import Context, context
-from functions.upload.jobs import shown, unknown_job
+from functions.upload.jobs import job_document, unknown_job
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord
 from microdemucs.problems import RetryLater
 
 HEARTBEAT_S = 15.0
-# Less than the 300 s after which Knative cuts a request: the listener comes back by itself.
-STREAM_S = 240.0
-_NOTICE_STOP_S = 1.0
-_MAY_COME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
+MAX_STREAM_S = 240.0
+"""Less than the 300 s after which Knative ends a request: the client reconnects by itself."""
+CHECK_S = 1.0
+"""How often an idle stream checks for a shutdown and for a client that has disconnected."""
+_POSSIBLE_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 
-routes = flask.Blueprint("progress", __name__)
+routes = flask.Blueprint("event_stream", __name__)
 
 
 @routes.get("/apiv1/jobs/<id_>/events")
-def events(id_: str) -> flask.Response:
-    """State and progress of one job until it has finished; it may be one that is yet to come."""
+def stream_events(id_: str) -> flask.Response:
+    """Stream a job's state and progress until it finishes; the job need not exist yet."""
     ctx = context()
-    ctx.jobs.check()
+    ctx.jobs.ensure_loaded()
     found = ctx.jobs.find(id_)
-    if found is None and not _MAY_COME.fullmatch(id_):
-        raise unknown_job()
-    heard = _revision(flask.request.headers.get("Last-Event-ID", ""))
-    if found and found.revision == heard and found.record.state in FINISHED:
-        return flask.Response(status=204)  # what tells an EventSource not to come back
+    if found is None and not _POSSIBLE_ID.fullmatch(id_):
+        raise unknown_job(id_)
+    last_event_id = parse_last_event_id(flask.request.headers.get("Last-Event-ID", ""))
+    if found and found.revision == last_event_id and found.record.state in FINISHED:
+        return flask.Response(status=204)  # an EventSource then stops reconnecting
     if not ctx.streams.acquire(blocking=False):
-        raise RetryLater("too-many-streams", "Too many listeners now: ask for the job instead")
+        raise too_many_streams(ctx, "poll the job instead")
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    told = flask.Response(_tell(ctx, request, id_, heard), mimetype="text/event-stream")
-    told.call_on_close(ctx.streams.release)
-    told.headers["X-Accel-Buffering"] = "no"  # nginx would keep the events back
-    return told
+    events = _events(ctx, request, id_, last_event_id)
+    response = flask.Response(events, mimetype="text/event-stream")
+    response.call_on_close(ctx.streams.release)
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
+    return response
 
 
-def _tell(ctx: Context, request: flask.Request, id_: str, heard: int) -> Iterator[str]:
-    began = silent_since = time.monotonic()
+def too_many_streams(ctx: Context, instead: str) -> RetryLater:
+    """Return the Problem (503) if all streams are in use; `instead` says what else to do."""
+    return RetryLater(
+        "too-many-streams",
+        "Too many open streams",
+        f"all {ctx.settings.event_streams} streams (EVENT_STREAMS) are in use: {instead}",
+    )
+
+
+def parse_last_event_id(text: str) -> int:
+    """Return the revision in a Last-Event-ID header, or 0 if it holds none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
+def _events(ctx: Context, request: flask.Request, id_: str, last_event_id: int) -> Iterator[str]:
+    started = idle_since = time.monotonic()
     state = ""
     yield "retry: 2000\n\n"
-    while time.monotonic() - began < STREAM_S and not shutdown.stopping.is_set():
-        if connection.is_gone(request):
+    while time.monotonic() - started < MAX_STREAM_S and not shutdown.stopping.is_set():
+        if connection.is_disconnected(request):
             return
-        seen = ctx.jobs.wait(id_, heard, _NOTICE_STOP_S)
-        if seen is None:
-            if time.monotonic() - silent_since >= HEARTBEAT_S:
-                silent_since = time.monotonic()
-                yield ": still here\n\n"
+        changed = ctx.jobs.wait_for_change(id_, last_event_id, CHECK_S)
+        if changed is None:
+            if time.monotonic() - idle_since >= HEARTBEAT_S:
+                idle_since = time.monotonic()
+                yield ": heartbeat\n\n"
             continue
-        job, heard = seen
-        silent_since = time.monotonic()
+        job, last_event_id = changed
+        idle_since = time.monotonic()
         if job.state != state:
             state = job.state
-            yield _event("state", heard, shown(ctx, job))
+            yield _event("state", last_event_id, job_document(ctx, job))
         else:
-            yield _event("progress", heard, _progress(job))
+            yield _event("progress", last_event_id, _progress(job))
         if state in FINISHED:
             return
 
@@ -84,7 +100,3 @@ def _progress(job: JobRecord) -> dict[str, Any]:
 
 def _event(name: str, revision: int, data: dict[str, Any]) -> str:
     return f"event: {name}\nid: {revision}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def _revision(given: str) -> int:
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else 0

@@ -1,4 +1,4 @@
-"""What became of songs: list jobs, look at one, cancel one."""
+"""The routes of jobs: list jobs, get one, cancel one; and the queue of unfinished songs."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,32 +12,34 @@ import msgspec
 
 from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, song_hash
-from functions.upload.json_documents import bad
+from functions.upload.json_documents import bad_value, describe
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import Problem, now
 
-_PAGE, _MOST = 50, 500
+_DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+_PARAMETERS = ("state", "key", "prefix", "limit", "cursor")
 
 routes = flask.Blueprint("jobs", __name__)
 
 
 @routes.get("/apiv1/jobs")
-def list_() -> dict[str, Any]:
-    """Jobs, newest first: of some states, of one key, of keys with a prefix; page by page."""
+def list_jobs() -> dict[str, Any]:
+    """Return a page of jobs, newest first, filtered by state, key and prefix of the key."""
     ctx = context()
-    ctx.jobs.check()
-    asked = flask.request.args
-    for name in asked:
-        if name not in ("state", "key", "prefix", "limit", "cursor"):
-            raise bad(name[:80], "left out: the parameters are state, key, prefix, limit, cursor")
-    states, limit = _states(asked.get("state", "")), _limit(asked.get("limit", str(_PAGE)))
-    key, prefix = asked.get("key"), asked.get("prefix", "")
-    before = _place(asked["cursor"]) if asked.get("cursor") else None
-    found = sorted(
+    ctx.jobs.ensure_loaded()
+    query = flask.request.args
+    for name in query:
+        if name not in _PARAMETERS:
+            raise _unknown_parameter(name)
+    states = _parse_states(query.get("state", ""))
+    limit = _parse_limit(query.get("limit", str(_DEFAULT_LIMIT)))
+    key, prefix = query.get("key"), query.get("prefix", "")
+    before = _parse_cursor(query["cursor"]) if query.get("cursor") else None
+    matches = sorted(
         (
             job
-            for job in ctx.jobs.all()
+            for job in ctx.jobs.records()
             if job.state in states
             and (key is None or job.key == key)
             and job.key.startswith(prefix)
@@ -46,31 +48,31 @@ def list_() -> dict[str, Any]:
         key=lambda job: (job.created, job.id),
         reverse=True,
     )
-    page = found[:limit]
+    page = matches[:limit]
     return {
-        "jobs": [shown(ctx, job) for job in page],
-        "next": _cursor(page[-1]) if len(found) > limit else None,
+        "jobs": [job_document(ctx, job) for job in page],
+        "next": _cursor_after(page[-1]) if len(matches) > limit else None,
     }
 
 
 @routes.get("/apiv1/jobs/<id_>")
-def one(id_: str) -> dict[str, Any]:
-    """One job, by its id, its upload's id or its song's hash."""
+def get_job(id_: str) -> dict[str, Any]:
+    """Return one job, by its id, its upload's id or its song's hash."""
     ctx = context()
-    return shown(ctx, find(ctx, id_).record)
+    return job_document(ctx, find_job(ctx, id_).record)
 
 
 @routes.delete("/apiv1/jobs/<id_>")
-def cancel(id_: str) -> tuple[dict[str, Any], int]:
-    """Ask whoever separates it to stop, or not to begin."""
+def cancel_job(id_: str) -> tuple[dict[str, Any], int]:
+    """Request that a job is cancelled; the process that separates it does so."""
     ctx = context()
-    job = find(ctx, id_).record
+    job = find_job(ctx, id_).record
     if job.state in FINISHED:
         raise Problem(
             409,
             "job-finished",
-            "The job has finished",
-            f"it is {job.state}: nothing can be cancelled",
+            "The job has already finished",
+            f"its state is {job.state}; only a waiting or running job can be cancelled",
             state=job.state,
         )
     ctx.bus.put(CANCELS, job.id, now().encode())
@@ -78,89 +80,103 @@ def cancel(id_: str) -> tuple[dict[str, Any], int]:
 
 
 @routes.get("/apiv1/queue")
-def queue() -> dict[str, list[str]]:
-    """The songs that wait or are worked on, oldest first: what to name them by elsewhere."""
+def get_queue() -> dict[str, list[str]]:
+    """Return the hashes of the songs that wait or are being separated, oldest first."""
     ctx = context()
-    ctx.jobs.check()
-    pending = [job for job in ctx.jobs.all() if job.state in (JobState.WAITING, JobState.RUNNING)]
-    pending.sort(key=lambda job: (job.created, job.id))
-    return {"queue": list(dict.fromkeys(map(song_hash, pending)))}
+    ctx.jobs.ensure_loaded()
+    unfinished = [job for job in ctx.jobs.records() if job.state not in FINISHED]
+    unfinished.sort(key=lambda job: (job.created, job.id))
+    return {"queue": list(dict.fromkeys(map(song_hash, unfinished)))}
 
 
-def find(ctx: Context, id_: str) -> VersionedRecord:
-    """The job that `id_` means. Raises Problem."""
-    ctx.jobs.check()
-    found = ctx.jobs.find(id_)
+def find_job(ctx: Context, name: str) -> VersionedRecord:
+    """Return the job with this id, or of this upload or song hash. Raises Problem (404, 503)."""
+    ctx.jobs.ensure_loaded()
+    found = ctx.jobs.find(name)
     if found is None:
-        raise unknown_job()
+        raise unknown_job(name)
     return found
 
 
-def unknown_job() -> Problem:
-    """What to raise where no job has the id that was asked for."""
+def unknown_job(name: str) -> Problem:
+    """Return the Problem (404) of a name that no job has."""
     return Problem(
         404,
         "unknown-job",
         "There is no such job",
-        "its song has not arrived, or the job is older than is remembered",
+        f"no job, upload or song is named {describe(name)}: "
+        "its song has not arrived, or its record has expired",
     )
 
 
-def shown(ctx: Context, job: JobRecord) -> dict[str, Any]:
-    """`job` as the API tells it: the record, and where to go from it."""
+def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
+    """Return `job` as the API shows it: the record, with stems as links, and related routes."""
     hash_ = song_hash(job)
-    own = f"/apiv1/jobs/{job.id}"
-    links = {"self": own, "events": f"{own}/events"}
+    path = f"/apiv1/jobs/{job.id}"
+    links = {"self": path, "events": f"{path}/events"}
     record: dict[str, Any] = msgspec.to_builtins(job)
     return record | {
         "hash": hash_,
         "stems": [_stem(ctx, job, hash_, file) for file in job.stems],
-        "links": links | ({} if job.state in FINISHED else {"cancel": own}),
+        "links": links | ({} if job.state in FINISHED else {"cancel": path}),
     }
 
 
+def content_disposition(kind: str, song_key: str, file: str) -> str:
+    """Return the header (RFC 6266) with a stem's file name; `kind` is inline or attachment."""
+    name = f"{PurePosixPath(song_key).stem} - {file}"
+    ascii_name = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for clients that do not read filename*
+    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
 def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
-    download = ctx.links.presigned_get_object(
-        ctx.names.stems,
-        f"{job.key}/{file}",
-        expires=timedelta(hours=ctx.settings.link_hours),
-        response_headers={"response-content-disposition": disposition("attachment", job.key, file)},
-    )
+    disposition = content_disposition("attachment", job.key, file)
     return {
         "name": PurePosixPath(file).stem,
         "file": file,
         "url": f"/apiv1/track/{hash_}/{quote(file)}",
-        "download": download,
+        "download": ctx.public_stems.presigned_url(
+            f"{job.key}/{file}",
+            timedelta(hours=ctx.settings.link_hours),
+            {"response-content-disposition": disposition},
+        ),
     }
 
 
-def disposition(how: str, song_key: str, file: str) -> str:
-    """The header that says what a stem's file is to be called on a disk (RFC 6266)."""
-    name = f"{PurePosixPath(song_key).stem} - {file}"
-    plain = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for those that do not read filename*
-    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+def _unknown_parameter(name: str) -> Problem:
+    allowed = ", ".join(_PARAMETERS)
+    return Problem(
+        422,
+        "bad-value",
+        "Unknown query parameter",
+        f"{describe(name)} is not a parameter of this route; allowed: {allowed}",
+        member=name[:80],
+        accepts=allowed,
+    )
 
 
-def _states(given: str) -> set[str]:
-    states = set(filter(None, given.split(",")))
+def _parse_states(text: str) -> set[str]:
+    states = set(filter(None, text.split(",")))
     if not states <= set(JobState):
-        raise bad("state", f"some of {', '.join(JobState)}, separated by commas")
+        accepts = f"one or more of {', '.join(JobState)}, separated by commas"
+        raise bad_value("state", text, accepts)
     return states or set(JobState)
 
 
-def _limit(given: str) -> int:
-    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:9]) <= _MOST:
-        raise bad("limit", f"a whole number, 1 to {_MOST}")
-    return int(given)
+def _parse_limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= _MAX_LIMIT:
+        raise bad_value("limit", text, f"a whole number from 1 to {_MAX_LIMIT}")
+    return int(text)
 
 
-def _cursor(job: JobRecord) -> str:
+def _cursor_after(job: JobRecord) -> str:
     return urlsafe_b64encode(f"{job.created} {job.id}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> tuple[str, str]:
+def _parse_cursor(text: str) -> tuple[str, str]:
+    """Return the `created` and `id` of the last job of the page before."""
     try:
-        created, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        created, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
     except ValueError:
-        raise bad("cursor", "what an answer gave as next") from None
+        raise bad_value("cursor", text, "the value of `next` in the page before") from None
     return created, id_

@@ -1,4 +1,4 @@
-"""The jobs as they are now: a view in memory of the key-value bucket, kept by watching it."""
+"""All job records, in memory: a view of the key-value bucket `jobs`, kept current by a watch."""
 
 import logging
 import re
@@ -12,108 +12,116 @@ from microdemucs.problems import RetryLater
 
 log = logging.getLogger(__name__)
 
+_LOAD_TIMEOUT_S = 3
 _HASH_KEY = re.compile(r"([0-9a-f]{64})\.mp3")
-_FORM_KEY = re.compile(r"form/([0-9a-f]{32})/")
+_UPLOAD_KEY = re.compile(r"form/([0-9a-f]{32})/")
 
 
 class VersionedRecord(NamedTuple):
-    """A job and the revision of what was seen of it."""
+    """A job record and its revision in the key-value bucket."""
 
     record: JobRecord
     revision: int
 
 
-class View:
-    """Every job there is. Thread-safe."""
+class JobsView:
+    """Every job record of the bucket. Thread-safe."""
 
     def __init__(self) -> None:
-        self.caught_up = threading.Event()
-        self._jobs: dict[str, VersionedRecord] = {}
-        self._named: dict[str, set[str]] = defaultdict(set)
+        self.loaded = threading.Event()
+        self._records: dict[str, VersionedRecord] = {}
+        self._ids_by_alias: dict[str, set[str]] = defaultdict(set)
         self._changed = threading.Condition()
 
-    def check(self) -> None:
-        """Raises RetryLater where not all that was there has been seen yet."""
-        if not self.caught_up.wait(3):
-            raise RetryLater("bus-away", "The jobs are not known yet", after=3)
+    def ensure_loaded(self) -> None:
+        """Raise RetryLater if the records that existed at the start have not all arrived."""
+        if not self.loaded.wait(_LOAD_TIMEOUT_S):
+            raise RetryLater(
+                "bus-away",
+                "The jobs are not loaded yet",
+                "the message bus has not sent every job record: try again",
+                after=3,
+            )
 
-    def seen(self, entry: Entry) -> None:
-        """Take in what the bus tells of one job."""
+    def apply(self, entry: Entry) -> None:
+        """Apply one change that the bus reports."""
         with self._changed:
             if entry.value is None:
-                self._forget(entry.key)
+                self._remove(entry.key)
             else:
                 try:
                     record = JobRecord.read(entry.value)
-                except (ValueError, TypeError, AttributeError):
-                    log.warning("job record cannot be read", extra={"key": entry.key})
+                except ValueError as error:
+                    log.warning(
+                        "job record ignored: it cannot be read",
+                        extra={"key": entry.key, "why": str(error)},
+                    )
                     return
-                self._jobs[entry.key] = VersionedRecord(record, entry.revision)
-                if name := public_name(record.key):
-                    self._named[name].add(entry.key)
+                self._records[entry.key] = VersionedRecord(record, entry.revision)
+                if alias := song_alias(record.key):
+                    self._ids_by_alias[alias].add(entry.key)
             self._changed.notify_all()
 
-    def wrote(self, entry: Entry) -> None:
-        """Take in what this process wrote, so that it sees it at once; what is told counts more."""
+    def apply_own_write(self, entry: Entry) -> None:
+        """Apply this process's own write at once; an entry from the bus takes precedence."""
         with self._changed:
-            if entry.key not in self._jobs:
-                self.seen(entry)
+            if entry.key not in self._records:
+                self.apply(entry)
 
-    def all(self) -> list[JobRecord]:
-        """Every job, in no order."""
+    def records(self) -> list[JobRecord]:
+        """Return every job record, in no order."""
         with self._changed:
-            return [seen.record for seen in self._jobs.values()]
+            return [versioned.record for versioned in self._records.values()]
 
     def find(self, name: str) -> VersionedRecord | None:
-        """The job that `name` means: its own id, or else the id of an upload or the hash of a
-        song, of which it is the latest.
-        """
+        """Return the job with this id, or the current job of this upload id or song hash."""
         with self._changed:
             return self._find(name)
 
-    def wait(self, name: str, revision: int, seconds: float) -> VersionedRecord | None:
-        """What `find` says, as soon as its revision is another than `revision` (0: none yet).
+    def wait_for_change(self, name: str, revision: int, timeout: float) -> VersionedRecord | None:
+        """Return what `find` returns, as soon as its revision differs from `revision`.
 
-        None after `seconds` in which nothing changed.
+        Returns None if nothing changes for `timeout` seconds. Revision 0 means "none seen yet".
         """
 
-        def changed() -> bool:
+        def has_changed() -> bool:
             found = self._find(name)
             return found is not None and found.revision != revision
 
         with self._changed:
-            return self._find(name) if self._changed.wait_for(changed, seconds) else None
+            return self._find(name) if self._changed.wait_for(has_changed, timeout) else None
 
     def _find(self, name: str) -> VersionedRecord | None:
-        if name in self._jobs:
-            return self._jobs[name]
-        return max((self._jobs[id_] for id_ in self._named.get(name, ())), key=_rank, default=None)
+        if name in self._records:
+            return self._records[name]
+        jobs = (self._records[id_] for id_ in self._ids_by_alias.get(name, ()))
+        return max(jobs, key=_rank, default=None)
 
-    def _forget(self, id_: str) -> None:
-        gone = self._jobs.pop(id_, None)
-        if gone and (name := public_name(gone.record.key)):
-            self._named[name].discard(id_)
-            if not self._named[name]:
-                del self._named[name]
+    def _remove(self, id_: str) -> None:
+        removed = self._records.pop(id_, None)
+        if removed and (alias := song_alias(removed.record.key)):
+            self._ids_by_alias[alias].discard(id_)
+            if not self._ids_by_alias[alias]:
+                del self._ids_by_alias[alias]
 
 
-def public_name(key: str) -> str:
-    """What a song is known by beside its job: the hash of its bytes, or the id of its upload.
-
-    "" for songs that came another way.
-    """
-    found = _HASH_KEY.fullmatch(key) or _FORM_KEY.match(key)
+def song_alias(key: str) -> str:
+    """Return the song hash or the upload id that the song's key holds, or ""."""
+    found = _HASH_KEY.fullmatch(key) or _UPLOAD_KEY.match(key)
     return found[1] if found else ""
 
 
 def song_hash(record: JobRecord) -> str:
-    """What the API calls this song: the hash of its bytes where its key has it, else the job."""
+    """Return the name of the job's song in the API: its hash if the key holds it, else the job id.
+
+    The hash is the SHA-256 of the song's bytes, in hex.
+    """
     found = _HASH_KEY.fullmatch(record.key)
     return found[1] if found else record.id
 
 
-def _rank(seen: VersionedRecord) -> tuple[bool, bool, str, int]:
-    """Of several jobs of one song: one that is worked on, else the one that ended last."""
-    record, revision = seen
-    at_work = record.state not in FINISHED
-    return at_work, record.state != JobState.SUPERSEDED, record.updated, revision
+def _rank(versioned: VersionedRecord) -> tuple[bool, bool, str, int]:
+    """Order the jobs of one song: an unfinished one is last, else the one that ended last."""
+    record, revision = versioned
+    is_unfinished = record.state not in FINISHED
+    return is_unfinished, record.state != JobState.SUPERSEDED, record.updated, revision

@@ -1,4 +1,4 @@
-"""Small JSON bodies: read whole, within a limit, and checked for members nobody knows."""
+"""Small JSON request bodies: read whole, within a limit, and checked for unknown members."""
 
 import json
 from typing import Any
@@ -7,64 +7,89 @@ import flask
 
 from microdemucs.problems import Problem
 
-DOCUMENT_BYTES = 2**20
+MAX_DOCUMENT_BYTES = 2**20
+_SHOWN_CHARACTERS = 80
 
 
-def document(*members: str) -> dict[str, Any]:
-    """The JSON object that is the request's body, whose members are some of `members`.
+def read_document(*allowed: str) -> dict[str, Any]:
+    """Return the request's body, a JSON object whose members are among `allowed`.
 
-    Raises Problem: 400 where it is no JSON, 415 where it does not say that it is, 422 where it
-    has the wrong form.
+    Raises Problem: 415 if the body is not declared as JSON, 400 if it is not JSON, 422 if it is
+    not an object or has another member.
     """
-    must_be_json()
-    return parsed(flask.request.get_data(), *members)
+    require_json()
+    return parse_document(flask.request.get_data(), *allowed)
 
 
-def must_be_json() -> None:
-    """Raises Problem (415) where the request's body is not said to be JSON."""
+def require_json() -> None:
+    """Raise Problem (415) if the request's Content-Type is not JSON."""
     if not flask.request.is_json:
         raise Problem(
             415,
             "not-json",
-            "The body must be JSON",
-            "send Content-Type: application/json",
+            "The body is not declared as JSON",
+            f"Content-Type is {describe(flask.request.content_type)}; send application/json",
         )
 
 
-def parsed(text: bytes, *members: str) -> dict[str, Any]:
-    """`text` as a JSON object whose members are some of `members`. Raises Problem."""
+def parse_document(text: bytes, *allowed: str) -> dict[str, Any]:
+    """Parse a JSON object whose members are among `allowed`. Raises Problem (400 or 422)."""
     try:
-        said = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        members = json.loads(text.decode("utf-8"), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        where = f" (character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem(
-            400, "malformed-json", "The body is not JSON", f"it cannot be read{where}"
+            400, "malformed-json", "The body is not valid JSON", _why_malformed(error)
         ) from None
-    if not isinstance(said, dict):
-        raise bad("body", "a JSON object")
-    for name in said:
-        if name not in members:
+    if not isinstance(members, dict):
+        raise bad_value("body", members, "a JSON object")
+    for name in members:
+        if name not in allowed:
             raise Problem(
                 422,
                 "unknown-member",
-                "The body has a member that nobody knows",
-                f"{name[:80]!r} is none of: {', '.join(members)}",
-                member=name[:80],
+                "The body has an unknown member",
+                f"{describe(name)} is not one of: {', '.join(allowed)}",
+                member=name[:_SHOWN_CHARACTERS],
             )
-    return said
+    return members
 
 
-def bad(member: str, accepts: str) -> Problem:
-    """What to raise where a member or parameter has a value that it does not accept."""
+def bad_value(member: str, value: Any, accepts: str) -> Problem:
+    """Return the Problem (422) of a member or parameter that does not accept `value`."""
+    return _bad_value(member, f"{member} is {describe(value)}; it must be {accepts}", accepts)
+
+
+def bad_hidden_value(member: str, accepts: str) -> Problem:
+    """Return the same Problem without the value, which may hold a secret."""
+    return _bad_value(member, f"{member} must be {accepts}", accepts)
+
+
+def describe(value: Any) -> str:
+    """Return `value` as shortened JSON, for an error message; None counts as missing."""
+    if value is None:
+        return "missing"
+    if isinstance(value, dict):
+        return "an object"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _bad_value(member: str, detail: str, accepts: str) -> Problem:
     return Problem(
-        422,
-        "bad-value",
-        "A value is not accepted",
-        f"{member} must be {accepts}",
-        member=member,
-        accepts=accepts,
+        422, "bad-value", "A value is not accepted", detail, member=member, accepts=accepts
     )
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _why_malformed(error: Exception) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at character {error.pos}"
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+    return str(error)

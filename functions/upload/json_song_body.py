@@ -1,9 +1,9 @@
-"""A JSON body with a song inside: read piece by piece, the song to a file, the rest to memory.
+"""Read a JSON body with a song inside: the song goes to a file, the rest to memory.
 
-The body is one object whose member "mp3" is base64 of the song, hundreds of megabytes long. No
-JSON parser we know hands out a string in pieces, so this scanner finds the one string that is the
-value of "mp3" at the top level and takes it out; what is left is a small JSON text with "" in its
-place, for a real parser to judge.
+The body is one object whose member "mp3" is base64 of the song, hundreds of megabytes long. JSON
+parsers return a string whole. This scanner finds the one string that is the value of "mp3" at the
+top level and decodes it chunk by chunk; a small JSON text with "" in its place remains, for a real
+parser.
 """
 
 import binascii
@@ -11,10 +11,10 @@ import hashlib
 import re
 from typing import BinaryIO, Protocol
 
-from functions.upload.json_documents import DOCUMENT_BYTES
+from functions.upload.json_documents import MAX_DOCUMENT_BYTES
 from microdemucs.problems import Problem
 
-PIECE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 
 _STRUCTURE = re.compile(rb'["{}\[\],:]')
 _STRING_END = re.compile(rb'["\\]')
@@ -22,90 +22,93 @@ _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|([^u]))")
 _CUT_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
-class Source(Protocol):
-    """Where a body comes from."""
+class Body(Protocol):
+    """A request body that is read in chunks."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; b"" at the end."""
+        """Return at most `size` bytes; b"" at the end."""
 
 
-class Song:
-    """The bytes of a song, as base64 tells them: written to `file`, counted and hashed."""
+class SongDecoder:
+    """Decodes the base64 text of a song into `file`, counts its bytes and hashes them."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self.size = 0
         self._file = file
-        self._limit = limit
+        self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
-        self._left = b""
-        self._ended = False
+        self._undecoded = b""  # fewer than four characters
+        self._is_padded = False
 
     @property
     def sha256(self) -> str:
-        """Of the bytes so far, in hex."""
+        """The SHA-256 of the bytes so far, in hex."""
         return self._hash.hexdigest()
 
     def feed(self, text: bytes) -> None:
-        """Take some characters of the base64 text. Raises Problem."""
-        text = self._left + text
+        """Decode some more characters. Raises Problem (413, 422)."""
+        text = self._undecoded + text
         whole = len(text) - len(text) % 4
-        self._left = text[whole:]
+        self._undecoded = text[whole:]
         if whole:
-            self._write(text[:whole])
+            self._decode(text[:whole])
 
-    def end(self) -> None:
-        """The text has ended. Raises Problem where it ends within four characters."""
-        if self._left:
+    def finish(self) -> None:
+        """End the text. Raises Problem (422) if its length is not a multiple of four."""
+        if self._undecoded:
             raise _not_base64("its length is not a multiple of four")
 
-    def _write(self, text: bytes) -> None:
-        if self._ended:
-            raise _not_base64("it goes on after its padding")
+    def _decode(self, text: bytes) -> None:
+        if self._is_padded:
+            raise _not_base64("it continues after its padding")
         try:
             data = binascii.a2b_base64(text, strict_mode=True)
         except binascii.Error:
-            raise _not_base64("no line ends, no data: prefix, '+' and '/' as they are") from None
-        self._ended = text.endswith(b"=")
+            raise _not_base64(
+                "it has other characters than A to Z, a to z, 0 to 9, + and /, such as line ends "
+                "or a data: prefix, or wrong padding"
+            ) from None
+        self._is_padded = text.endswith(b"=")
         self.size += len(data)
-        if self.size > self._limit:
+        if self.size > self._max_bytes:
             raise Problem(
                 413,
                 "too-large",
                 "The song is too large",
-                f"a song may have {self._limit} bytes",
-                limit=self._limit,
+                f"at most {self._max_bytes} bytes are accepted",
+                limit=self._max_bytes,
             )
         self._hash.update(data)
         self._file.write(data)
 
 
-def read(source: Source, song: Song) -> bytes:
-    """Feed `song` with the member "mp3" of the JSON body; the body with "" in its place.
+def extract_song(body: Body, song: SongDecoder) -> bytes:
+    """Decode the member "mp3" of the JSON body, and return the body with "" in its place.
 
-    Whether the result is JSON is for its parser to say. Raises Problem, also where there is more
-    than DOCUMENT_BYTES beside the song.
+    The result may be invalid JSON: its parser finds that out. Raises Problem, also if there are
+    more than MAX_DOCUMENT_BYTES beside the song.
     """
     scanner = _Scanner(song)
-    while piece := source.read(PIECE_BYTES):
-        scanner.feed(piece)
-        if len(scanner.rest) + len(scanner.unread) > DOCUMENT_BYTES + PIECE_BYTES:
+    while chunk := body.read(CHUNK_BYTES):
+        scanner.feed(chunk)
+        if len(scanner.rest) + len(scanner.unread) > MAX_DOCUMENT_BYTES + CHUNK_BYTES:
             raise Problem(
                 413,
                 "body-too-large",
-                "The request's body is too large",
-                f"beside the member mp3 it may have {DOCUMENT_BYTES} bytes",
-                limit=DOCUMENT_BYTES,
+                "The request body is too large",
+                f"at most {MAX_DOCUMENT_BYTES} bytes are accepted beside the member mp3",
+                limit=MAX_DOCUMENT_BYTES,
             )
     return bytes(scanner.rest + scanner.unread)
 
 
 class _Scanner:
-    """Where in the JSON text we are. `rest` is what was passed and is not the song.
+    """A position in the JSON text. `rest` is the text before it, without the song.
 
-    A second "mp3" is a string like others: the parser then finds it where "" should be.
+    A second "mp3" stays an ordinary string; the parser then returns it instead of "".
     """
 
-    def __init__(self, song: Song) -> None:
+    def __init__(self, song: SongDecoder) -> None:
         self.rest = bytearray()
         self.unread = b""
         self._at = 0  # in unread
@@ -115,21 +118,22 @@ class _Scanner:
         self._is_name = False  # at the top level: whether the next string is a member's name
         self._name = b""
         self._string_at = 0  # in rest
-        self._go = self._between
+        self._step = self._outside_strings
 
-    def feed(self, piece: bytes) -> None:
-        self.unread, self._at = self.unread + piece, 0
-        while self._go():
+    def feed(self, chunk: bytes) -> None:
+        self.unread, self._at = self.unread + chunk, 0
+        while self._step():
             pass
         self.unread = self.unread[self._at :]
 
-    # Each of these takes what it can from `unread` and says whether the next can go on.
+    # Each step consumes what it can of `unread`, and returns whether the next step can go on.
 
-    def _between(self) -> bool:
+    def _outside_strings(self) -> bool:
         found = _STRUCTURE.search(self.unread, self._at)
         if not found:
-            return self._pass(len(self.unread))
-        self._pass(found.end())
+            self._keep(len(self.unread))
+            return False
+        self._keep(found.end())
         match found[0]:
             case b"{" | b"[":
                 self._depth += 1
@@ -142,7 +146,7 @@ class _Scanner:
                 self._is_name = False
             case b'"':
                 self._string_at = len(self.rest)
-                self._go = self._in_song if self._is_song() else self._in_string
+                self._step = self._in_song if self._is_song() else self._in_string
         return True
 
     def _is_song(self) -> bool:
@@ -154,23 +158,25 @@ class _Scanner:
     def _in_string(self) -> bool:
         found = _STRING_END.search(self.unread, self._at)
         if not found:
-            return self._pass(len(self.unread))
+            self._keep(len(self.unread))
+            return False
         if found[0] == b"\\":
             if found.end() == len(self.unread):
-                return self._pass(found.start())
-            self._pass(found.end() + 1)
+                self._keep(found.start())
+                return False
+            self._keep(found.end() + 1)
             return True
-        self._pass(found.end())
+        self._keep(found.end())
         if self._depth == 1 and self._is_name:
             self._name = _unescaped(bytes(self.rest[self._string_at : -1]))
-        self._go = self._between
+        self._step = self._outside_strings
         return True
 
     def _in_song(self) -> bool:
         end = self.unread.find(b'"', self._at)
         text = self.unread[self._at : end if end >= 0 else None]
-        if end >= 0 and text.endswith(b"\\"):  # an escaped quote, or a backslash: no base64
-            raise _not_base64("it holds a backslash")
+        if end >= 0 and text.endswith(b"\\"):  # an escaped quote or backslash is not base64
+            raise _not_base64("it has a backslash")
         cut = _CUT_ESCAPE.search(text) if end < 0 and b"\\" in text else None
         if cut:
             text = text[: cut.start()]
@@ -178,27 +184,26 @@ class _Scanner:
         self._at += len(text)
         if end < 0:
             return False
-        self._song.end()
-        self._pass(end + 1)
-        self._go = self._between
+        self._song.finish()
+        self._keep(end + 1)
+        self._step = self._outside_strings
         return True
 
-    def _pass(self, end: int) -> bool:
-        """Keep what is before `end`. False, for those that can take no more of this piece."""
+    def _keep(self, end: int) -> None:
+        """Move on to `end` and keep the text before it."""
         self.rest += self.unread[self._at : end]
         self._at = end
-        return False
 
 
 def _unescaped(text: bytes) -> bytes:
-    """JSON's escapes (RFC 8259, section 7), of which encoders use some on + and / too."""
+    """Replace JSON's escapes (RFC 8259, section 7); some encoders escape + and / too."""
 
-    def one(escape: re.Match[bytes]) -> bytes:
+    def replacement(escape: re.Match[bytes]) -> bytes:
         if escape[1]:
             return chr(int(escape[1], 16)).encode("utf-8", "replace")
         return escape[2] if escape[2] in b'/"\\' else escape[0]
 
-    return _ESCAPE.sub(one, text)
+    return _ESCAPE.sub(replacement, text)
 
 
 def _not_base64(why: str) -> Problem:
@@ -206,5 +211,5 @@ def _not_base64(why: str) -> Problem:
         422,
         "not-base64",
         "The song is not base64",
-        f"mp3 must be base64 as in RFC 4648, section 4: {why}",
+        f"mp3 must be base64 (RFC 4648, section 4), but {why}",
     )

@@ -1,21 +1,21 @@
-"""The web side of the service: the form, and the REST API of docs/http.md.
+"""The function `upload`: the web form, and the REST API that docs/http.md describes.
 
-It is a Flask app of its own; functions-framework hands every request to it.
+It is a Flask app of its own; functions-framework passes every request on to it.
 """
 
 import flask
 import functions_framework
 
 from functions.upload import connection
-from functions.upload.app import web
+from functions.upload.app import create_app
 
-_web = web()
+_app = create_app()
 
 
 @functions_framework.http
 def upload(request: flask.Request) -> flask.Response:
-    """Answer `request` as the web app does."""
-    connection.limit_stalls(request)
-    with _web.request_context(request.environ):
-        response = _web.full_dispatch_request()
-    return connection.answer_first(request, response)
+    """Answer `request` with the Flask app of this package."""
+    connection.set_stall_timeout(request)
+    with _app.request_context(request.environ):
+        response = _app.full_dispatch_request()
+    return connection.answer_before_body(request, response)

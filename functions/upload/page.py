@@ -1,4 +1,4 @@
-"""The web form, and the description of the API for machines."""
+"""The routes of the web page and of the API's OpenAPI description."""
 
 import json
 from functools import cache
@@ -11,50 +11,54 @@ from functions.upload.context import context
 from microdemucs.events import SONG_SUFFIXES
 from microdemucs.options import BITRATES, FORMATS
 
-OPENAPI = Path(__file__).with_name("openapi.json")
+_OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 
 routes = flask.Blueprint("page", __name__)
 
 
 @routes.get("/")
-def form() -> flask.Response:
-    """The page: it takes songs, shows how they go on, and plays their stems."""
-    ctx = context()
+def show_page() -> flask.Response:
+    """Return the page: it uploads songs, shows their progress, and plays their stems."""
+    settings = context().settings
     response = flask.make_response(
         flask.render_template(
             "page.html",
             suffixes=SONG_SUFFIXES,
             formats=FORMATS,
             bitrates=BITRATES,
-            song_bytes=ctx.settings.max_bytes,
+            max_song_bytes=settings.max_bytes,
         )
     )
-    store = ctx.names.public_url
-    response.headers["Content-Security-Policy"] = "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            f"connect-src 'self' {store}",
-            f"media-src 'self' {store}",
-            "form-action 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
+    response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
 @routes.get("/apiv1/openapi.json")
-def openapi() -> dict[str, Any]:
-    """The API as an OpenAPI 3.1 document."""
-    return _document()
+def get_openapi() -> dict[str, Any]:
+    """Return the API as an OpenAPI 3.1 document."""
+    return _openapi_document()
+
+
+def content_security_policy(store_url: str) -> str:
+    """Return the page's policy: scripts and styles of its own; data also from the store."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            f"connect-src 'self' {store_url}",
+            f"media-src 'self' {store_url}",
+            "form-action 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 @cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(OPENAPI.read_text())
+def _openapi_document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_OPENAPI_FILE.read_text())
     return document

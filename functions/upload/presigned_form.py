@@ -1,4 +1,4 @@
-"""POST /apiv1/uploads: leave to put one song straight into the store, without passing here."""
+"""POST /apiv1/uploads: permission to upload one song straight to the store, past this function."""
 
 import mimetypes
 import re
@@ -8,82 +8,79 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import flask
-from minio.datatypes import PostPolicy
 
 from functions.upload.context import context
-from functions.upload.json_documents import bad, document
+from functions.upload.json_documents import bad_value, read_document
 from microdemucs.events import SONG_SUFFIXES
 from microdemucs.options import Options
 
-HOLDS = timedelta(hours=1)
-# The name is a folder's name in the output bucket, for which most file systems have 255 bytes.
-_NAME_BYTES = 200
+VALID_FOR = timedelta(hours=1)
+# The name becomes a folder in the output bucket; most file systems allow 255 bytes.
+_MAX_NAME_BYTES = 200
+_MAX_SUFFIX_CHARACTERS = 10
 _AUDIO_TYPE = re.compile(r"audio/[\w.+-]{1,100}")
 
-routes = flask.Blueprint("uploads", __name__)
+routes = flask.Blueprint("presigned_form", __name__)
 
 
 @routes.post("/apiv1/uploads")
-def grant() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """A presigned POST (S3's browser upload): its address, its fields, and the job's address."""
+def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Return a presigned POST (S3's browser upload): its URL, its fields, and the job's path."""
     ctx = context()
-    said = document("filename", "type", "options")
-    name = file_name(said.get("filename"))
-    type_ = _audio_type(name, said.get("type"))
-    given = said.get("options") or {}
-    if not isinstance(given, dict):
-        raise bad("options", "an object")
+    members = read_document("filename", "type", "options")
+    name = safe_file_name(members.get("filename"))
+    content_type = audio_type(name, members.get("type"))
+    options = members.get("options") or {}
+    if not isinstance(options, dict):
+        raise bad_value("options", options, "an object")
     id_ = uuid.uuid4().hex
-    fields = {"key": f"form/{id_}/{name}", "Content-Type": type_}
-    fields |= {f"x-amz-meta-{k}": v for k, v in Options.of_request(given).metadata().items()}
-    ends = datetime.now(UTC) + HOLDS
+    signed = {"key": f"form/{id_}/{name}"}
+    signed |= {f"x-amz-meta-{k}": v for k, v in Options.of_request(options).metadata().items()}
+    expires = datetime.now(UTC) + VALID_FOR
+    signature = ctx.public_songs.presigned_post(
+        signed,
+        prefixes={"Content-Type": "audio/"},
+        max_bytes=ctx.settings.max_bytes,
+        expires=expires,
+    )
     job = f"/apiv1/jobs/{id_}"
-    answer = {
+    upload = {
         "id": id_,
-        "url": f"{ctx.names.public_url}/{ctx.names.songs}",
-        "fields": fields | ctx.links.presigned_post_policy(_policy(fields, ends)),
-        "expires": ends.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "url": f"{ctx.settings.store.public_url}/{ctx.public_songs.name}",
+        "fields": signed | {"Content-Type": content_type} | signature,
+        "expires": expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "limits": {"bytes": ctx.settings.max_bytes, "type": "audio/*"},
         "job": job,
         "events": f"{job}/events",
     }
-    return answer, 201, {"Location": job}
+    return upload, 201, {"Location": job}
 
 
-def file_name(given: Any) -> str:
-    """The last part of a path, short enough for a key, its suffix kept. Raises Problem."""
-    if not isinstance(given, str):
-        raise bad("filename", "the name of a file")
-    name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
+def safe_file_name(value: Any) -> str:
+    """Return the last part of a path, short enough for a key, with its suffix. Raises Problem."""
+    if not isinstance(value, str):
+        raise bad_value("filename", value, "the name of a file")
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", value)[-1])
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip()
     if name in ("", ".", ".."):
-        raise bad("filename", "the name of a file")
+        raise bad_value("filename", value, "the name of a file")
     stem, dot, suffix = name.rpartition(".")
-    end = f"{dot}{suffix}" if stem and len(suffix) <= 10 else ""
-    room = _NAME_BYTES - len(end.encode())
-    return name.removesuffix(end).encode()[:room].decode(errors="ignore") + end
+    ending = f"{dot}{suffix}" if stem and len(suffix) <= _MAX_SUFFIX_CHARACTERS else ""
+    max_stem_bytes = _MAX_NAME_BYTES - len(ending.encode())
+    stem_bytes = name.removesuffix(ending).encode()[:max_stem_bytes]
+    return stem_bytes.decode(errors="ignore") + ending
 
 
-def _audio_type(name: str, given: Any) -> str:
-    if given is not None and not isinstance(given, str):
-        raise bad("type", "a media type as in audio/mpeg")
-    type_ = (given or "").partition(";")[0].strip().lower()
-    if _AUDIO_TYPE.fullmatch(type_):
-        return type_
+def audio_type(name: str, value: Any) -> str:
+    """Return the audio media type of a file: the declared one, else by its name. Raises Problem."""
+    if value is not None and not isinstance(value, str):
+        raise bad_value("type", value, "a media type such as audio/mpeg")
+    declared = (value or "").partition(";")[0].strip().lower()
+    if _AUDIO_TYPE.fullmatch(declared):
+        return declared
     if not name.lower().endswith(SONG_SUFFIXES):
-        raise bad("filename", f"that of a song: {' '.join(SONG_SUFFIXES)}, or type audio/…")
-    # browsers call .ogg video/ogg, and know no type for some others
+        suffixes = ", ".join(SONG_SUFFIXES)
+        raise bad_value("filename", name, f"a name that ends in {suffixes}, unless type is audio/…")
+    # Browsers call .ogg video/ogg, and know no type for some other suffixes.
     guessed = mimetypes.guess_type(name)[0] or ""
     return guessed if _AUDIO_TYPE.fullmatch(guessed) else "audio/mpeg"
-
-
-def _policy(fields: dict[str, str], ends: datetime) -> PostPolicy:
-    ctx = context()
-    policy = PostPolicy(ctx.names.songs, ends)
-    for name, value in fields.items():
-        if name == "Content-Type":
-            policy.add_starts_with_condition(name, "audio/")
-        else:
-            policy.add_equals_condition(name, value)
-    policy.add_content_length_range_condition(1, ctx.settings.max_bytes)
-    return policy

@@ -1,104 +1,105 @@
-"""GET /apiv1/jobs/<id>/live/<track>: a stem to be heard while it is still being made.
+"""GET /apiv1/jobs/<id>/live/<track>: play a stem before it is finished.
 
-Whoever separates the song puts what is encoded so far as small objects; these are sent in their
-order as they come, and then the rest of the finished object, from the byte that was reached.
+The separate function stores preview chunks, small objects with the audio encoded so far. This
+route sends them in order as they appear, then the rest of the finished stem.
 """
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import flask
-from urllib3 import BaseHTTPResponse
+from msgspec import UNSET
 
 from functions.upload import connection
 from functions.upload.context import Context, context
-from functions.upload.jobs import find
-from functions.upload.tracks import matching, not_separated
+from functions.upload.event_stream import too_many_streams
+from functions.upload.jobs import find_job
+from functions.upload.tracks import match_file, not_separated
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord, JobState, preview_key, preview_prefix
-from microdemucs.manifest import manifest_key
+from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES
-from microdemucs.problems import RetryLater
-from microdemucs.store import ObjectChanged, map_store_errors, read_json
+from microdemucs.result_store import read_manifest
+from microdemucs.store import ObjectChanged
 
-_BYTES = 64 * 1024
-_NOTICE_STOP_S = 1.0
+CHECK_S = 1.0
+"""How often a stream without new audio looks for some, and for a shutdown or a disconnect."""
+_READ_BYTES = 64 * 1024
 
-routes = flask.Blueprint("live", __name__)
+routes = flask.Blueprint("preview", __name__)
 
 
 @routes.get("/apiv1/jobs/<id_>/live/<name>")
-def live(id_: str, name: str) -> flask.Response:
-    """A stem from its beginning, for as long as it grows. It ends where the job does."""
+def stream_preview(id_: str, name: str) -> flask.Response:
+    """Stream a stem from its beginning while it grows, until the job ends."""
     ctx = context()
-    job = find(ctx, id_).record
-    file = matching(_to_be_heard(ctx, job), name)
+    job = find_job(ctx, id_).record
+    file = match_file(_files(ctx, job), name)
     if not ctx.streams.acquire(blocking=False):
-        raise RetryLater("too-many-streams", "Too many listeners now: wait for the track instead")
+        raise too_many_streams(ctx, "wait for the finished track instead")
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    type_ = CONTENT_TYPES[PurePosixPath(file).suffix[1:]]
-    answer = flask.Response(_growing(ctx, request, job, file), mimetype=type_)
-    answer.call_on_close(ctx.streams.release)
-    answer.headers["X-Accel-Buffering"] = "no"  # nginx would keep it back
-    return answer
+    content_type = CONTENT_TYPES[PurePosixPath(file).suffix[1:]]
+    response = flask.Response(_growing_stem(ctx, request, job, file), mimetype=content_type)
+    response.call_on_close(ctx.streams.release)
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the audio back
+    return response
 
 
-def _to_be_heard(ctx: Context, job: JobRecord) -> list[str]:
-    """The files of the job's stems, as far as something of them is there."""
+def can_continue(stem: StemEntry, sent: int) -> bool:
+    """Return whether byte `sent` of the finished stem continues its preview.
+
+    A stem that clip mode `rescale` encoded again has the same moments at the same bytes in WAV and
+    MP3. FLAC frames vary in length, so a FLAC stem continues only if nothing has been sent.
+    """
+    if stem.size <= sent:
+        return False
+    return stem.scale is UNSET or not stem.file.endswith(".flac") or sent == 0
+
+
+def _files(ctx: Context, job: JobRecord) -> list[str]:
+    """Return the files of the job's stems that have audio. Raises Problem if there are none."""
     if job.state == JobState.DONE:
         return job.stems
-    prefix = preview_prefix(job.key)
-    with map_store_errors():
-        there = list(ctx.store.list_objects(ctx.names.stems, prefix))
-    if job.state in FINISHED or not there:
+    if job.state in FINISHED:
         raise not_separated()
-    return [str(one.object_name).removeprefix(prefix).rstrip("/") for one in there]
+    prefix = preview_prefix(job.key)
+    folders = ctx.stems.list(prefix, recursive=False)
+    if not folders:
+        raise not_separated()
+    return [str(folder.object_name).removeprefix(prefix).rstrip("/") for folder in folders]
 
 
-def _growing(ctx: Context, request: flask.Request, job: JobRecord, file: str) -> Iterator[bytes]:
+def _growing_stem(
+    ctx: Context, request: flask.Request, job: JobRecord, file: str
+) -> Iterator[bytes]:
     sent, number = 0, 1
-    while not shutdown.stopping.is_set() and not connection.is_gone(request):
-        body = _get(ctx, preview_key(job.key, file, number))
-        if body:
-            for some in _stream(body):
-                sent += len(some)
-                yield some
+    while not shutdown.stopping.is_set() and not connection.is_disconnected(request):
+        try:
+            with ctx.stems.download(preview_key(job.key, file, number)) as chunk:
+                for data in chunk.chunks(_READ_BYTES):
+                    sent += len(data)
+                    yield data
             number += 1
             continue
-        seen = ctx.jobs.find(job.id)
-        if seen is None or seen.record.state in FINISHED:
-            if seen and seen.record.state == JobState.DONE:
-                yield from _rest(ctx, job, file, sent)
+        except ObjectChanged:
+            pass  # this chunk is not stored yet
+        current = ctx.jobs.find(job.id)
+        if current is None or current.record.state in FINISHED:
+            if current and current.record.state == JobState.DONE:
+                yield from _rest_of_stem(ctx, job, file, sent)
             return
-        ctx.jobs.wait(job.id, seen.revision, _NOTICE_STOP_S)
+        ctx.jobs.wait_for_change(job.id, current.revision, CHECK_S)
 
 
-def _rest(ctx: Context, job: JobRecord, file: str, sent: int) -> Iterator[bytes]:
-    """The finished stem from byte `sent` on."""
-    manifest = read_json(ctx.store, ctx.names.stems, manifest_key(job.key))
-    if not manifest or manifest.get("job") != job.id:
+def _rest_of_stem(ctx: Context, job: JobRecord, file: str, sent: int) -> Iterator[bytes]:
+    """Yield the finished stem from byte `sent` on."""
+    manifest = read_manifest(ctx.stems, job.key)
+    if manifest is None or manifest.job != job.id:
         return
-    for stem in manifest["stems"]:
-        # A stem that was encoded again at another scale has the same moments at the same bytes,
-        # but for FLAC's, whose frames are as long as they have to be.
-        fits = "scale" not in stem or not file.endswith(".flac") or not sent
-        if PurePosixPath(stem["key"]).name == file and stem["size"] > sent and fits:
-            body = _get(ctx, stem["key"], sent)
-            if body:
-                yield from _stream(body)
-
-
-def _get(ctx: Context, key: str, offset: int = 0) -> BaseHTTPResponse | None:
-    try:
-        with map_store_errors():
-            return ctx.store.get_object(ctx.names.stems, key, offset)
-    except ObjectChanged:
-        return None
-
-
-def _stream(body: BaseHTTPResponse) -> Iterator[bytes]:
-    try:
-        yield from body.stream(_BYTES)
-    finally:
-        body.close()
-        body.release_conn()
+    for stem in manifest.stems:
+        if stem.file == file and can_continue(stem, sent):
+            try:
+                with ctx.stems.download(stem.key, offset=sent) as rest:
+                    yield from rest.chunks(_READ_BYTES)
+            except ObjectChanged:
+                return  # it was removed

@@ -17,7 +17,7 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tuple(token.strip() for token in value.split(",") if token.strip())
 
 
-def _optional(value: str) -> int | None:
+def _stream_limit(value: str) -> int | None:
     return whole(0, 10_000)(value) if value else None
 
 
@@ -40,7 +40,10 @@ class Settings:
         "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
     )
     max_event_streams: int | None = setting(
-        "EVENT_STREAMS", "", _optional, "open event streams and previews; if empty half of THREADS"
+        "EVENT_STREAMS",
+        "",
+        _stream_limit,
+        "open event streams and previews; if empty half of THREADS",
     )
     allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE", "no", flag, "whether webhooks may go to private addresses"
@@ -48,7 +51,7 @@ class Settings:
 
     @property
     def event_streams(self) -> int:
-        """How many event streams and previews may be open: each keeps a thread busy."""
+        """The largest number of open event streams and previews; each one occupies a thread."""
         if self.max_event_streams is None:
             return max(1, self.server.threads // 2)
         return self.max_event_streams

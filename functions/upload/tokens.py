@@ -1,4 +1,4 @@
-"""Who may use the API: bearer tokens (RFC 6750), needed wherever others can reach it."""
+"""Access to the API: bearer tokens (RFC 6750), required unless only this machine can call it."""
 
 import hmac
 from hashlib import sha256
@@ -12,76 +12,85 @@ from functions.upload.settings import Settings
 from microdemucs import service
 from microdemucs.problems import Problem
 
-_OPEN = {"/apiv1/openapi.json"}
+_PUBLIC_PATHS = {"/apiv1/openapi.json"}
+_NO_TOKENS = "The API is closed because no tokens are set"
 
 
-def guard() -> flask.Response | None:
-    """Let the request through, or answer it: runs before every request."""
+def require_token() -> flask.Response | None:
+    """Run before each request: answer one that may not use the API, or return None."""
     request = flask.request
-    if not request.path.startswith("/apiv1/") or request.path in _OPEN:
+    if not request.path.startswith("/apiv1/") or request.path in _PUBLIC_PATHS:
         return None
-    # Another site's page makes a browser send what it never could read: a picture whose address
-    # is a GET /apiv1/remove.
+    # A page of another site cannot read our answers, but can make a browser send requests: an
+    # image whose address is GET /apiv1/remove/… .
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return service.problem_response(
-            Problem(403, "cross-site", "Another site's page may not use this API")
+            Problem(
+                403,
+                "cross-site",
+                "Pages of other sites may not use this API",
+                "the browser sent Sec-Fetch-Site: cross-site; call the API from its own page, or "
+                "from a program",
+            )
         )
     settings = context().settings
     if settings.tokens:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and is_known(given.strip(), settings.tokens):
-            return None
-        problem = Problem(
-            401,
-            "unauthorized",
-            "A token is needed",
-            "this one is not known" if given else "send it as Authorization: Bearer <token>",
-        )
-        return _challenge(problem, ', error="invalid_token"' if given else "")
-    # The name that was asked for counts too: a name that resolves to 127.0.0.1 for a moment (DNS
-    # rebinding) would let another site's page in.
-    if is_loopback(settings.server.host) and is_loopback(
-        urlsplit(f"//{request.host}").hostname or ""
-    ):
+        return _check_authorization(request.headers.get("Authorization", ""), settings.tokens)
+    # The Host header counts too: with DNS rebinding, a page of another site uses a name that
+    # resolves to 127.0.0.1 for a moment.
+    host_header = urlsplit(f"//{request.host}").hostname or ""
+    if is_loopback(settings.server.host) and is_loopback(host_header):
         return None
-    return _challenge(
+    return _unauthorized(
         Problem(
             401,
             "no-tokens",
-            "The API is closed, since it has no tokens",
-            "who runs it must make the setting API_TOKENS, or use it on the machine it runs on",
+            _NO_TOKENS,
+            "the operator must set API_TOKENS, or call the API from the machine it runs on",
         )
     )
 
 
-def check_settings(settings: Settings) -> None:
-    """Raises Problem where tokens are needed and none is set."""
+def ensure_tokens_set(settings: Settings) -> None:
+    """Raise Problem (503) if other machines can reach the API and no token is set."""
     if not settings.tokens and not is_loopback(settings.server.host):
         raise Problem(
             503,
             "no-tokens",
-            "The API is closed, since it has no tokens",
-            f"HOST is {settings.server.host}, which others can reach: set API_TOKENS to one or more "
-            "tokens, separated by commas (or HOST to 127.0.0.1)",
+            _NO_TOKENS,
+            f"HOST is {settings.server.host}, which other machines can reach: set API_TOKENS to "
+            "one or more tokens, separated by commas, or HOST to 127.0.0.1",
         )
 
 
-def is_known(given: str, tokens: tuple[str, ...]) -> bool:
-    """Whether `given` is one of `tokens`, in a time that does not tell how much of it is right."""
-    said = sha256(given.encode()).digest()
-    same = [hmac.compare_digest(said, sha256(token.encode()).digest()) for token in tokens]
-    return any(same)
+def is_valid_token(token: str, tokens: tuple[str, ...]) -> bool:
+    """Return whether `token` is one of `tokens`, in a time that reveals nothing about them."""
+    digest = sha256(token.encode()).digest()
+    matches = [hmac.compare_digest(digest, sha256(one.encode()).digest()) for one in tokens]
+    return any(matches)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine only."""
+    """Return whether only this machine can reach `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def _challenge(problem: Problem, more: str = "") -> flask.Response:
+def _check_authorization(header: str, tokens: tuple[str, ...]) -> flask.Response | None:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() == "bearer" and is_valid_token(token.strip(), tokens):
+        return None
+    if not token:
+        detail = "send the header Authorization: Bearer <token>"
+        return _unauthorized(Problem(401, "unauthorized", "A token is required", detail))
+    detail = "the token in the Authorization header is not one of this deployment's"
+    problem = Problem(401, "unauthorized", "The token is not accepted", detail)
+    return _unauthorized(problem, ', error="invalid_token"')
+
+
+def _unauthorized(problem: Problem, parameters: str = "") -> flask.Response:
     response = service.problem_response(problem)
-    response.headers["WWW-Authenticate"] = f'Bearer realm="micro-demucs"{more}'
+    response.headers["WWW-Authenticate"] = f'Bearer realm="micro-demucs"{parameters}'
     return response

@@ -1,24 +1,26 @@
-"""The stems themselves: their bytes, whole or in part, and their removal."""
+"""The routes of finished stems: download one, whole or in part; remove one."""
 
 import re
-from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import flask
 from minio.datatypes import Object
+from werkzeug.datastructures import Range
 from werkzeug.exceptions import MethodNotAllowed
-from werkzeug.http import http_date, is_resource_modified
+from werkzeug.http import http_date, is_resource_modified, parse_if_range_header
 
 from functions.upload.context import Context, context
-from functions.upload.jobs import disposition, unknown_job
+from functions.upload.jobs import content_disposition, find_job
+from functions.upload.json_documents import describe
 from microdemucs import service
-from microdemucs.manifest import manifest_key
+from microdemucs.manifest import StemEntry
 from microdemucs.problems import Problem, RetryLater
-from microdemucs.store import ObjectChanged, map_store_errors, read_json
+from microdemucs.result_store import read_manifest
+from microdemucs.store import ObjectChanged
 
-_PIECE_BYTES = 256 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ALIASES = {"base": "bass"}
 
@@ -26,164 +28,157 @@ routes = flask.Blueprint("tracks", __name__)
 
 
 class Track(NamedTuple):
-    """One stem's object. `song` is the key of the song it is of."""
+    """A stem in the output bucket, and the key of the song that it comes from."""
 
-    song: str
-    key: str
-    content_type: str
-
-    @property
-    def file(self) -> str:
-        """Its name beside the manifest."""
-        return PurePosixPath(self.key).name
+    song_key: str
+    stem: StemEntry
 
 
 @routes.get("/apiv1/track/<hash_>/<name>")
-def track(hash_: str, name: str) -> flask.Response:
-    """A stem's bytes, streamed from the store: conditional (RFC 9110, 13) and ranges (14)."""
+def get_track(hash_: str, name: str) -> flask.Response:
+    """Stream a stem from the store; honours conditions and one range (RFC 9110, 13 and 14)."""
     ctx = context()
-    found = _find(ctx, hash_, name)
-    there = _stat(ctx, found)
-    etag = (there.etag or "").strip('"')
-    request, modified = flask.request, there.last_modified
+    track = _find_track(ctx, hash_, name)
+    stat = _stat(ctx, track)
+    etag, modified, size = (stat.etag or "").strip('"'), stat.last_modified, stat.size or 0
+    request = flask.request
     headers = {
         "ETag": f'"{etag}"',
         "Last-Modified": http_date(modified) if modified else "",
-        "Cache-Control": "private, no-cache",  # the song may be separated again: always ask
+        "Cache-Control": "private, no-cache",  # a new job may replace it: revalidate every time
         "Accept-Ranges": "bytes",
     }
     if not is_resource_modified(
         request.environ, etag=etag, last_modified=modified, ignore_if_range=True
     ):
         return flask.Response(status=304, headers=headers)
-    size = there.size or 0
     start, end, status = 0, size, 200
-    if _wants_part(etag, modified):
-        span = _span(size)
-        if span is None:
-            return _no_such_part(size)
-        start, end, status = *span, 206
+    if_range = request.headers.get("If-Range", "")
+    if request.range and is_range_wanted(request.range, if_range, etag, modified):
+        byte_range = resolve_range(request.range, size)
+        if byte_range is None:
+            return _range_not_satisfiable(size)
+        start, end, status = *byte_range, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    headers["Content-Type"] = found.content_type
+    headers["Content-Type"] = track.stem.content_type
     headers["Content-Length"] = str(end - start)
-    headers["Content-Disposition"] = disposition("inline", found.song, found.file)
+    headers["Content-Disposition"] = content_disposition("inline", track.song_key, track.stem.file)
     response = flask.Response(status=status, headers=headers)
     if request.method != "HEAD" and end > start:
-        response.response = _pieces(ctx, found, etag, start, end - start)
+        _send_bytes(ctx, response, track.stem.key, etag, start, end - start)
     return response
 
 
 @routes.route("/apiv1/remove/<hash_>/<name>", methods=["GET", "DELETE"])
-def remove(hash_: str, name: str) -> dict[str, str]:
-    """Remove one stem's object; the manifest stays and tells what was there."""
-    if flask.request.method == "HEAD":  # comes with GET, but asks for no deed
+def remove_track(hash_: str, name: str) -> dict[str, str]:
+    """Remove one stem's object; the manifest stays and still lists it."""
+    if flask.request.method == "HEAD":  # flask adds HEAD to GET, but HEAD must not change anything
         raise MethodNotAllowed(["GET", "DELETE"])
     ctx = context()
-    found = _find(ctx, hash_, name)
-    _stat(ctx, found)
-    with map_store_errors():
-        ctx.store.remove_object(ctx.names.stems, found.key)
-    return {"hash": hash_, "track": found.file, "reason": "removed"}
+    track = _find_track(ctx, hash_, name)
+    _stat(ctx, track)
+    ctx.stems.remove(track.stem.key)
+    return {"hash": hash_, "track": track.stem.file, "reason": "removed"}
 
 
-def _find(ctx: Context, hash_: str, name: str) -> Track:
-    song = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else _song_of_job(ctx, hash_)
-    manifest = read_json(ctx.store, ctx.names.stems, manifest_key(song))
-    if manifest is None:
-        raise not_separated()
-    listed = {PurePosixPath(stem["key"]).name: stem for stem in manifest.get("stems", [])}
-    stem = listed[matching(list(listed), name)]
-    return Track(song, stem["key"], stem["content_type"])
-
-
-def matching(files: list[str], name: str) -> str:
-    """Which of a song's `files` is meant by the name of a track. Raises Problem."""
-    wanted = PurePosixPath(name)
-    stem = _ALIASES.get(wanted.stem, wanted.stem)
+def match_file(files: list[str], name: str) -> str:
+    """Return the file that a track's name, with or without its suffix, means. Raises Problem."""
+    path = PurePosixPath(name)
+    stem = _ALIASES.get(path.stem, path.stem)
     for file in map(PurePosixPath, files):
-        if stem == file.stem and wanted.suffix in ("", file.suffix):
+        if stem == file.stem and path.suffix in ("", file.suffix):
             return file.name
     raise Problem(
         404,
         "unknown-track",
         "The song has no such track",
-        f"it has: {', '.join(files)}",
+        f"{describe(name)} is not one of its tracks: {', '.join(files)}",
         tracks=files,
     )
 
 
 def not_separated() -> Problem:
-    """What to raise where a song has no stems."""
+    """Return the Problem (404) of a song without stems."""
     return Problem(
         404,
         "not-separated",
-        "There are no stems of this song",
-        "it has not been separated, or not yet: look at the job",
+        "The song has no stems",
+        "it has not been separated, or not yet: look at its job",
     )
 
 
-def _song_of_job(ctx: Context, id_: str) -> str:
-    ctx.jobs.check()
-    found = ctx.jobs.find(id_)
-    if found is None:
-        raise unknown_job()
-    return found.record.key
+def is_range_wanted(requested: Range, if_range: str, etag: str, modified: datetime | None) -> bool:
+    """Return whether to answer with a part: one byte range, and If-Range does not forbid it.
+
+    A request for several ranges is answered whole, which RFC 9110 (14.2) allows. `if_range` is
+    the header's text, or "".
+    """
+    if requested.units != "bytes" or len(requested.ranges) != 1:
+        return False
+    condition = parse_if_range_header(if_range)
+    if condition.etag is not None:
+        return condition.etag == etag and not if_range.startswith("W/")
+    return condition.date is None or condition.date == modified
+
+
+def resolve_range(requested: Range, size: int) -> tuple[int, int] | None:
+    """Return the first byte and the end (exclusive) of the range, or None if it is beyond `size`.
+
+    A suffix longer than the file means the whole file (RFC 9110, 14.1.2).
+    """
+    first = requested.ranges[0][0]
+    if size and first is not None and -first > size:
+        return 0, size
+    return requested.range_for_length(size)
+
+
+def _find_track(ctx: Context, hash_: str, name: str) -> Track:
+    song_key = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else find_job(ctx, hash_).record.key
+    manifest = read_manifest(ctx.stems, song_key)
+    if manifest is None:
+        raise not_separated()
+    stems = {stem.file: stem for stem in manifest.stems}
+    return Track(song_key, stems[match_file(list(stems), name)])
 
 
 def _stat(ctx: Context, track: Track) -> Object:
     try:
-        with map_store_errors():
-            return ctx.store.stat_object(ctx.names.stems, track.key)
+        return ctx.stems.stat(track.stem.key)
     except ObjectChanged:
         raise Problem(
-            404, "track-removed", "The track is not there any more", "it has been removed"
+            404,
+            "track-removed",
+            "The track was removed",
+            f"{track.stem.file} is no longer in the store; separate the song again to get it back",
         ) from None
 
 
-def _wants_part(etag: str, modified: datetime | None) -> bool:
-    """Whether one part is asked for that can be given; several at once are answered whole."""
-    asked, unless = flask.request.range, flask.request.if_range
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
-        return False
-    if unless.etag is not None:
-        is_weak = flask.request.headers["If-Range"].startswith("W/")
-        return unless.etag == etag and not is_weak
-    return unless.date is None or unless.date == modified
+def _send_bytes(
+    ctx: Context, response: flask.Response, key: str, etag: str, start: int, size: int
+) -> None:
+    """Make the object's bytes the body of `response`. Raises RetryLater."""
+    with ExitStack() as stack:
+        try:
+            download = stack.enter_context(
+                ctx.stems.download(key, offset=start, size=size, etag=etag)
+            )
+        except ObjectChanged:
+            raise RetryLater(
+                "changed", "The track has just changed", "request it again", after=1
+            ) from None
+        response.response = download.chunks()
+        response.call_on_close(stack.pop_all().close)
 
 
-def _span(size: int) -> tuple[int, int] | None:
-    """From where to where, the end not included; None where the track has no such part."""
-    asked = flask.request.range
-    first = asked.ranges[0][0] if asked else 0
-    if size and first is not None and -first > size:  # more than all of the end: all
-        return 0, size
-    return asked.range_for_length(size) if asked else None
-
-
-def _no_such_part(size: int) -> flask.Response:
+def _range_not_satisfiable(size: int) -> flask.Response:
     response = service.problem_response(
         Problem(
-            416, "no-such-range", "The track has no such part", f"it has {size} bytes", size=size
+            416,
+            "no-such-range",
+            "The range begins after the end of the track",
+            f"Range is {describe(flask.request.headers['Range'])}; the track has {size} bytes",
+            size=size,
         )
     )
     response.headers["Content-Range"] = f"bytes */{size}"
     return response
-
-
-def _pieces(ctx: Context, track: Track, etag: str, start: int, size: int) -> Iterator[bytes]:
-    try:
-        with map_store_errors():
-            body = ctx.store.get_object(
-                ctx.names.stems, track.key, start, size, {"If-Match": f'"{etag}"'}
-            )
-    except ObjectChanged:
-        raise RetryLater("changed", "The track has just changed", after=1) from None
-
-    def pieces() -> Iterator[bytes]:
-        try:
-            yield from body.stream(_PIECE_BYTES)
-        finally:
-            body.close()
-            body.release_conn()
-
-    return pieces()

@@ -1,4 +1,4 @@
-"""Webhooks: who wants to be told what. The secret is shown once, to who registers it."""
+"""The routes of webhooks: register, list, change and delete. A secret is shown once, at first."""
 
 import json
 import secrets
@@ -10,114 +10,137 @@ import flask
 
 from functions.upload import webhook_urls
 from functions.upload.context import Context, context
-from functions.upload.json_documents import bad, document
+from functions.upload.json_documents import (
+    bad_hidden_value,
+    bad_value,
+    describe,
+    read_document,
+)
 from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
 from microdemucs.events import COMPLETED, FAILED, STARTED
 from microdemucs.problems import Problem, RetryLater, now
 
-EVENTS = [STARTED, COMPLETED, FAILED]
-_DESCRIPTION_CHARACTERS = 500
-_TRIES = 5
+EVENT_TYPES = [STARTED, COMPLETED, FAILED]
+_MAX_DESCRIPTION_CHARACTERS = 500
+_UPDATE_ATTEMPTS = 5
 
 routes = flask.Blueprint("webhooks", __name__, url_prefix="/apiv1/webhooks")
 
 
 @routes.post("")
-def register() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Register one; this answer alone holds its secret."""
+def register_webhook() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Register a webhook; only this response holds its secret."""
     ctx = context()
-    said = document("url", "events", "description", "active", "secret")
+    members = read_document("url", "events", "description", "active", "secret")
     id_ = uuid.uuid4().hex
     webhook: dict[str, Any] = {
         "id": id_,
         "url": None,
-        "events": EVENTS,
+        "events": EVENT_TYPES,
         "description": "",
         "active": True,
-        "secret": _secret(said.pop("secret", None)),
+        "secret": check_secret(members.pop("secret", None)),
         "created": now(),
     }
-    webhook |= _checked(ctx, {"url": None} | said)
+    webhook |= _check_members(ctx, {"url": None} | members)
     webhook["updated"] = webhook["created"]
     ctx.bus.create(WEBHOOKS, id_, json.dumps(webhook).encode())
     return webhook, 201, {"Location": f"/apiv1/webhooks/{id_}"}
 
 
 @routes.get("")
-def list_() -> dict[str, Any]:
-    """All of them, oldest first."""
-    # a webhook's id has no dot: `*` leaves the callbacks of single jobs out
-    found = [json.loads(entry.value or b"{}") for entry in context().bus.entries(WEBHOOKS, "*")]
-    return {"webhooks": [_shown(one) for one in sorted(found, key=lambda one: one["created"])]}
+def list_webhooks() -> dict[str, Any]:
+    """Return all webhooks, oldest first, without their secrets."""
+    # `*` matches keys without a dot: webhooks, but not callbacks (callback.<id>)
+    entries = context().bus.entries(WEBHOOKS, "*")
+    webhooks = [json.loads(entry.value or b"{}") for entry in entries]
+    webhooks.sort(key=lambda webhook: webhook["created"])
+    return {"webhooks": [_without_secret(webhook) for webhook in webhooks]}
 
 
 @routes.get("/<id_>")
-def one(id_: str) -> dict[str, Any]:
-    """One of them."""
-    return _shown(json.loads(_find(context(), id_).value or b""))
+def get_webhook(id_: str) -> dict[str, Any]:
+    """Return one webhook without its secret."""
+    return _without_secret(json.loads(_find_entry(context(), id_).value or b""))
 
 
 @routes.patch("/<id_>")
-def change(id_: str) -> dict[str, Any]:
-    """Change what is given; the rest stays."""
+def update_webhook(id_: str) -> dict[str, Any]:
+    """Change the members in the body; the others stay."""
     ctx = context()
-    changes = _checked(ctx, document("url", "events", "description", "active"))
-    for _ in range(_TRIES):
-        entry = _find(ctx, id_)
+    changes = _check_members(ctx, read_document("url", "events", "description", "active"))
+    for _ in range(_UPDATE_ATTEMPTS):
+        entry = _find_entry(ctx, id_)
         webhook = json.loads(entry.value or b"") | changes | {"updated": now()}
         try:
             ctx.bus.update(WEBHOOKS, id_, json.dumps(webhook).encode(), entry.revision)
-        except RevisionConflict:  # somebody else changes it too
+        except RevisionConflict:  # another request changed it in the meantime
             continue
-        return _shown(webhook)
-    raise RetryLater("busy", "Others change this webhook now", after=1)
+        return _without_secret(webhook)
+    raise RetryLater("busy", "The webhook was changed concurrently", "try again", after=1)
 
 
 @routes.delete("/<id_>")
-def forget(id_: str) -> tuple[str, int]:
-    """Forget it: what is under way to it may still arrive."""
+def delete_webhook(id_: str) -> tuple[str, int]:
+    """Delete a webhook; an attempt that has begun may still arrive."""
     ctx = context()
-    _find(ctx, id_)
+    _find_entry(ctx, id_)
     ctx.bus.delete(WEBHOOKS, id_)
     return "", 204
 
 
-def _find(ctx: Context, id_: str) -> Entry:
-    # an id of ours is hex: anything else may not even be a key of the bucket
+def check_secret(secret: Any) -> str:
+    """Return `secret`, or a new one if it is None, as Standard Webhooks writes it.
+
+    Raises Problem (422).
+    """
+    if secret is None:
+        return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    try:
+        size = len(b64decode(secret.removeprefix("whsec_"), validate=True))
+    except (AttributeError, ValueError):
+        size = 0
+    if not 24 <= size <= 64 or not secret.startswith("whsec_"):
+        raise bad_hidden_value("secret", "whsec_ followed by base64 of 24 to 64 random bytes")
+    return str(secret)
+
+
+def _find_entry(ctx: Context, id_: str) -> Entry:
+    # Our ids are hexadecimal; other characters may not even be allowed in a key of the bucket.
     entry = ctx.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
     if entry is None or entry.value is None:
-        raise Problem(404, "unknown-webhook", "There is no such webhook")
+        raise Problem(
+            404,
+            "unknown-webhook",
+            "There is no such webhook",
+            f"no webhook has the id {describe(id_)}; GET /apiv1/webhooks lists all",
+        )
     return entry
 
 
-def _shown(webhook: dict[str, Any]) -> dict[str, Any]:
+def _without_secret(webhook: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in webhook.items() if name != "secret"}
 
 
-def _checked(ctx: Context, said: dict[str, Any]) -> dict[str, Any]:
-    if "url" in said:
-        webhook_urls.checked(said["url"], "url", ctx.settings.allow_private)
-    if "events" in said:
-        events = said["events"]
-        if not isinstance(events, list) or not events or any(one not in EVENTS for one in events):
-            raise bad("events", f"some of {', '.join(EVENTS)}")
-        said["events"] = [event for event in EVENTS if event in events]
-    description = said.get("description", "")
-    if not isinstance(description, str) or len(description) > _DESCRIPTION_CHARACTERS:
-        raise bad("description", f"a text of at most {_DESCRIPTION_CHARACTERS} characters")
-    if not isinstance(said.get("active", True), bool):
-        raise bad("active", "true or false")
-    return said
-
-
-def _secret(given: Any) -> str:
-    """`given`, or one of our own, as Standard Webhooks writes them."""
-    if given is None:
-        return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    try:
-        size = len(b64decode(given.removeprefix("whsec_"), validate=True))
-    except (AttributeError, ValueError):
-        size = 0
-    if not 24 <= size <= 64 or not given.startswith("whsec_"):
-        raise bad("secret", "whsec_ and base64 of 24 to 64 random bytes")
-    return str(given)
+def _check_members(ctx: Context, members: dict[str, Any]) -> dict[str, Any]:
+    """Return `members` with the event types in our order. Raises Problem (422)."""
+    if "url" in members:
+        webhook_urls.check_url(members["url"], "url", ctx.settings.allow_private)
+    if "events" in members:
+        chosen = members["events"]
+        if (
+            not isinstance(chosen, list)
+            or not chosen
+            or any(type_ not in EVENT_TYPES for type_ in chosen)
+        ):
+            accepts = f"a list of one or more of {', '.join(EVENT_TYPES)}"
+            raise bad_value("events", chosen, accepts)
+        members["events"] = [type_ for type_ in EVENT_TYPES if type_ in chosen]
+    description = members.get("description", "")
+    if not isinstance(description, str) or len(description) > _MAX_DESCRIPTION_CHARACTERS:
+        accepts = f"a text of at most {_MAX_DESCRIPTION_CHARACTERS} characters"
+        raise bad_value("description", description, accepts)
+    active = members.get("active", True)
+    if not isinstance(active, bool):
+        raise bad_value("active", active, "true or false")
+    return members

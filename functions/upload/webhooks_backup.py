@@ -1,10 +1,9 @@
-"""Webhook registrations as a file, for backups and moves: they are the one thing that no bucket
-holds.
+"""Export webhook registrations to a file, and import them: no bucket of the store holds them.
 
     python -m functions.upload.webhooks_backup export FILE
     python -m functions.upload.webhooks_backup import FILE
 
-The file holds the secrets. Run it with the settings of the upload function.
+The file contains the secrets. Run it with the settings of the upload function.
 """
 
 import argparse
@@ -13,39 +12,50 @@ from pathlib import Path
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.problems import Problem
-from microdemucs.settings import BusSettings
+from microdemucs.settings import BadSetting, BusSettings
 
 
-def export(bus: Bus, file: Path) -> int:
-    """Write every registration and callback into `file`; how many. Raises RetryLater."""
-    held = {entry.key: json.loads(entry.value) for entry in bus.entries(WEBHOOKS) if entry.value}
+def export_webhooks(bus: Bus, file: Path) -> int:
+    """Write all webhooks and callbacks to `file` and return their number. Raises RetryLater."""
+    entries = bus.entries(WEBHOOKS)
+    records = {entry.key: json.loads(entry.value) for entry in entries if entry.value}
     file.touch(mode=0o600)
-    file.write_text(json.dumps(held, indent=2, ensure_ascii=False) + "\n")
-    return len(held)
+    file.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+    return len(records)
 
 
-def read_in(bus: Bus, file: Path) -> int:
-    """Write what `file` holds, over what has the same id; how many. Raises RetryLater, SystemExit."""
+def import_webhooks(bus: Bus, file: Path) -> int:
+    """Write the records of `file` to the bus and return their number.
+
+    Records with the same id are replaced. Raises RetryLater; SystemExit if `file` is unusable.
+    """
     try:
-        held = json.loads(file.read_text())
-        records = {str(key): json.dumps(record).encode() for key, record in held.items()}
+        records = {key: json.dumps(record) for key, record in json.loads(file.read_text()).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise SystemExit(f"{file} holds no registrations: {error}") from error
+        raise SystemExit(f"{file} is not a file of webhook registrations: {error}") from error
     for key, record in records.items():
-        bus.put(WEBHOOKS, key, record)
+        bus.put(WEBHOOKS, key, record.encode())
     return len(records)
 
 
 def main() -> None:
-    """Read the command line. Ends non-zero with one line where it fails."""
-    parser = argparse.ArgumentParser(prog="registrations", description=__doc__)
+    """Run the command; an error ends it with one line and a non-zero status."""
+    parser = argparse.ArgumentParser(
+        prog="webhooks_backup",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("action", choices=["export", "import"])
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
-    bus = Bus(BusSettings(), "registrations")
     try:
-        do = export if arguments.action == "export" else read_in
-        print(f"{arguments.action}ed {do(bus, arguments.file)} registrations")
+        settings = BusSettings()
+    except BadSetting as error:
+        raise SystemExit(str(error)) from None
+    bus = Bus(settings, "webhooks_backup")
+    try:
+        run = export_webhooks if arguments.action == "export" else import_webhooks
+        print(f"{arguments.action}ed {run(bus, arguments.file)} registrations")
     except Problem as problem:
         raise SystemExit(str(problem)) from problem
     finally:

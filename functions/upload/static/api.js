@@ -1,14 +1,14 @@
-// The API as the page sees it: a bearer token where one is asked for, problems as errors,
-// and a job's events, which come as a stream or, where that is cut off, by asking again.
+// The REST API: requests with a bearer token if one is required, errors as exceptions, and a job's
+// events. Events come as a stream, or by polling if no stream is available.
 
 const POLL_MS = 2000;
-const BREATH_MS = 300; // between a stream that ended before the job and the next
+const RECONNECT_MS = 300;
 const FINISHED = new Set(["done", "failed", "cancelled", "superseded"]);
 
 let token = sessionStorage.getItem("token") ?? "";
-let asking = null;
+let tokenPrompt = null; // the promise of a token, while the form is shown
 
-// An answer of the API that is not a success; `status` is 0 where there was no answer.
+// A response that is not a success. `status` is 0 if there was no response.
 export class Problem extends Error {
   constructor(status, text) {
     super(text);
@@ -16,49 +16,55 @@ export class Problem extends Error {
   }
 }
 
-// The JSON answer of `method path`. Throws Problem.
+// Return the JSON of the response to `method path`. Throws Problem.
 export async function call(method, path, body) {
-  const answer = await ask(method, path, { body });
-  return answer.json();
+  const response = await request(method, path, { body });
+  return response.json();
 }
 
-// Call `hear(job)` with whatever is new of a job, until it has finished. Throws Problem.
-export async function follow(path, hear) {
+// Call `onChange(job)` with every change of a job until it has finished. Throws Problem.
+export async function follow(path, onChange) {
   let job = {};
-  let last = "";
-  const take = (news) => {
-    job = { ...job, ...news };
-    hear(job);
+  let lastEventId = "";
+  const apply = (changes) => {
+    job = { ...job, ...changes };
+    onChange(job);
   };
   while (!FINISHED.has(job.state)) {
     try {
-      for await (const event of events(`${path}/events`, last)) {
-        last = event.id;
-        take(event.data);
+      for await (const event of events(`${path}/events`, lastEventId)) {
+        lastEventId = event.id;
+        apply(event.data);
       }
-      await pause(BREATH_MS);
+      await sleep(RECONNECT_MS);
     } catch (error) {
       if (error.status && error.status !== 503) throw error;
-      // too many listeners, or no connection: ask now and then instead
-      await pause(POLL_MS);
-      await call("GET", path).then(take, (problem) => {
+      // Too many streams are open, or the connection is lost: poll instead.
+      await sleep(POLL_MS);
+      await call("GET", path).then(apply, (problem) => {
         if (problem.status && ![404, 503].includes(problem.status)) throw problem;
       });
     }
   }
 }
 
-// fetch, not EventSource, which cannot send a token.
-async function* events(path, last) {
-  const answer = await ask("GET", path, { headers: last ? { "Last-Event-ID": last } : {} });
-  if (answer.status === 204) return;
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let left = "";
+// Return a problem document (RFC 9457) as one sentence.
+export function problemText(problem) {
+  return [problem.title ?? "Something went wrong", problem.detail].filter(Boolean).join(": ");
+}
+
+// Uses fetch, because an EventSource cannot send a token.
+async function* events(path, lastEventId) {
+  const headers = lastEventId ? { "Last-Event-ID": lastEventId } : {};
+  const response = await request("GET", path, { headers });
+  if (response.status === 204) return;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let incomplete = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const blocks = (left + value).split("\n\n");
-    left = blocks.pop();
+    const blocks = (incomplete + value).split("\n\n");
+    incomplete = blocks.pop();
     for (const block of blocks) {
       const fields = Object.fromEntries(
         block.split("\n").map((line) => [line.split(": ", 1)[0], line.slice(line.indexOf(": ") + 2)]),
@@ -68,44 +74,42 @@ async function* events(path, last) {
   }
 }
 
-async function ask(method, path, { body, headers = {} }) {
+async function request(method, path, { body, headers = {} }) {
   for (;;) {
-    const sent = { ...headers };
-    if (token) sent.Authorization = `Bearer ${token}`;
-    if (body) sent["Content-Type"] = "application/json";
-    const answer = await fetch(path, { method, headers: sent, body: body && JSON.stringify(body) })
-      .catch(() => { throw new Problem(0, "The server cannot be reached."); });
-    if (answer.ok) return answer;
-    const problem = await answer.json().catch(() => ({}));
-    const isAsked = answer.status === 401 && !problem.type?.endsWith(":no-tokens");
-    if (!isAsked) throw new Problem(answer.status, told(problem));
-    await askForToken();
+    const allHeaders = { ...headers };
+    if (token) allHeaders.Authorization = `Bearer ${token}`;
+    if (body) allHeaders["Content-Type"] = "application/json";
+    const options = { method, headers: allHeaders, body: body && JSON.stringify(body) };
+    const response = await fetch(path, options).catch(() => {
+      throw new Problem(0, "The server cannot be reached. Check your connection and try again.");
+    });
+    if (response.ok) return response;
+    const problem = await response.json().catch(() => ({}));
+    const needsToken = response.status === 401 && !problem.type?.endsWith(":no-tokens");
+    if (!needsToken) throw new Problem(response.status, problemText(problem));
+    await promptForToken();
   }
 }
 
-const pause = (ms) => new Promise((go) => setTimeout(go, ms));
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A problem document (RFC 9457) as a sentence or two.
-export function told(problem) {
-  return [problem.title ?? "Something failed", problem.detail].filter(Boolean).join(": ");
-}
-
-function askForToken() {
+function promptForToken() {
   const form = document.getElementById("token-form");
-  document.getElementById("token-problem").textContent = token ? "This token is not known." : "";
+  document.getElementById("token-problem").textContent = token
+    ? "This token is not valid. Check it and try again." : "";
   form.hidden = false;
-  asking ??= new Promise((given) => {
+  tokenPrompt ??= new Promise((resolve) => {
     const input = document.getElementById("token");
     input.focus();
-    form.addEventListener("submit", (submit) => {
-      submit.preventDefault();
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
       token = input.value.trim();
       sessionStorage.setItem("token", token);
       input.value = "";
       form.hidden = true;
-      asking = null;
-      given();
+      tokenPrompt = null;
+      resolve();
     }, { once: true });
   });
-  return asking;
+  return tokenPrompt;
 }

@@ -1,44 +1,45 @@
-// The stems of one song, played together: each can be muted, heard alone, made softer.
+// The mixer of one song: plays its stems together; each can be muted, soloed, or made softer.
 
-const LISTEN_MS = 200;
-const JUMP_S = 0.25; // further apart than this, a stem jumps; else it hurries or dawdles
-const PULL = 0.5; // of the distance, per second
-const MOST = 0.03; // what of a changed speed nobody hears
+const SYNC_MS = 200;
+const MAX_DRIFT_S = 0.25; // a stem that is further off jumps; one that is closer changes its speed
+const CORRECTION = 0.5; // share of the drift that is corrected per second
+const MAX_SPEED_CHANGE = 0.03; // a larger change of speed would be audible
 
-// Fill `root` (a .mixer) with the job's stems.
-export function mix(root, job, name) {
+// Fill `root` (a .mixer element) with the job's stems.
+export function showMixer(root, job, songName) {
   const play = root.querySelector(".play");
   const seek = root.querySelector(".seek");
   const time = root.querySelector(".time");
-  const stems = job.stems.map((stem) => row(stem, name));
-  const sounds = stems.map((stem) => stem.sound);
-  const [lead, ...others] = sounds;
+  const stems = job.stems.map((stem) => createStem(stem, songName));
+  const players = stems.map((stem) => stem.player);
+  const [leader, ...followers] = players;
   let timer = 0;
   let isSeeking = false;
 
-  root.setAttribute("aria-label", `Stems of ${name}`);
+  root.setAttribute("aria-label", `Stems of ${songName}`);
   root.querySelector(".stems").replaceChildren(...stems.map((stem) => stem.element));
   root.hidden = false;
 
-  const show = () => {
-    const at = isSeeking ? Number(seek.value) : lead.currentTime;
-    seek.max = lead.duration || 1;
-    if (!isSeeking) seek.value = at;
-    seek.setAttribute("aria-valuetext", clock(at));
-    time.textContent = `${clock(at)} / ${clock(lead.duration || 0)}`;
+  const showPosition = () => {
+    const position = isSeeking ? Number(seek.value) : leader.currentTime;
+    seek.max = leader.duration || 1;
+    if (!isSeeking) seek.value = position;
+    seek.setAttribute("aria-valuetext", formatTime(position));
+    time.textContent = `${formatTime(position)} / ${formatTime(leader.duration || 0)}`;
   };
 
-  const together = () => {
-    for (const sound of others) {
-      const behind = lead.currentTime - sound.currentTime;
-      if (Math.abs(behind) > JUMP_S) sound.currentTime = lead.currentTime;
-      sound.playbackRate = 1 + Math.max(-MOST, Math.min(MOST, behind * PULL));
+  const synchronise = () => {
+    for (const player of followers) {
+      const drift = leader.currentTime - player.currentTime;
+      const change = Math.max(-MAX_SPEED_CHANGE, Math.min(MAX_SPEED_CHANGE, drift * CORRECTION));
+      if (Math.abs(drift) > MAX_DRIFT_S) player.currentTime = leader.currentTime;
+      player.playbackRate = 1 + change;
     }
   };
 
   const pause = () => {
     clearInterval(timer);
-    for (const sound of sounds) sound.pause();
+    for (const player of players) player.pause();
     play.textContent = "Play";
     play.setAttribute("aria-pressed", "false");
   };
@@ -46,74 +47,75 @@ export function mix(root, job, name) {
   const start = async () => {
     play.textContent = "Pause";
     play.setAttribute("aria-pressed", "true");
-    await Promise.all(sounds.map(ready));
+    await Promise.all(players.map(loaded));
     if (play.getAttribute("aria-pressed") === "false") return; // paused while it was loading
-    for (const sound of others) sound.currentTime = lead.currentTime;
-    await Promise.all(sounds.map((sound) => sound.play())).catch(pause);
-    timer = setInterval(together, LISTEN_MS);
+    for (const player of followers) player.currentTime = leader.currentTime;
+    await Promise.all(players.map((player) => player.play())).catch(pause);
+    timer = setInterval(synchronise, SYNC_MS);
   };
 
-  const hear = () => {
-    const anyAlone = stems.some((stem) => stem.solo);
+  const applyMutes = () => {
+    const anySolo = stems.some((stem) => stem.solo);
     for (const stem of stems) {
-      stem.sound.muted = stem.mute || (anyAlone && !stem.solo);
-      stem.element.classList.toggle("silent", stem.sound.muted);
+      stem.player.muted = stem.mute || (anySolo && !stem.solo);
+      stem.element.classList.toggle("silent", stem.player.muted);
     }
   };
 
   play.onclick = () => (play.getAttribute("aria-pressed") === "true" ? pause() : start());
-  seek.oninput = () => { isSeeking = true; show(); };
+  seek.oninput = () => { isSeeking = true; showPosition(); };
   seek.onchange = () => {
-    for (const sound of sounds) sound.currentTime = Number(seek.value);
+    for (const player of players) player.currentTime = Number(seek.value);
     isSeeking = false;
   };
-  lead.onloadedmetadata = lead.ontimeupdate = show;
-  lead.onended = pause;
+  leader.onloadedmetadata = leader.ontimeupdate = showPosition;
+  leader.onended = pause;
   for (const stem of stems) {
-    for (const what of ["mute", "solo"]) {
-      const button = stem.element.querySelector(`.${what}`);
+    for (const property of ["mute", "solo"]) {
+      const button = stem.element.querySelector(`.${property}`);
       button.onclick = () => {
-        stem[what] = !stem[what];
-        button.setAttribute("aria-pressed", String(stem[what]));
-        hear();
+        stem[property] = !stem[property];
+        button.setAttribute("aria-pressed", String(stem[property]));
+        applyMutes();
       };
     }
-    stem.element.querySelector(".volume").oninput = (moved) => {
-      stem.sound.volume = Number(moved.target.value);
+    stem.element.querySelector(".volume").oninput = (event) => {
+      stem.player.volume = Number(event.target.value);
     };
   }
-  show();
+  showPosition();
 }
 
-function row(stem, song) {
+function createStem(stem, songName) {
   const template = document.getElementById("stem-template");
   const element = template.content.firstElementChild.cloneNode(true);
-  const sound = element.querySelector("audio");
+  const player = element.querySelector("audio");
+  const label = element.querySelector(".stem-name");
   const title = stem.name.replaceAll("_", " ");
   const download = element.querySelector(".download");
   element.dataset.stem = stem.name;
-  element.querySelector(".stem-name").textContent = title;
+  label.textContent = title;
   element.querySelector(".mute").setAttribute("aria-label", `Mute ${title}`);
-  element.querySelector(".solo").setAttribute("aria-label", `Only ${title}`);
+  element.querySelector(".solo").setAttribute("aria-label", `Solo ${title}`);
   element.querySelector(".volume").setAttribute("aria-label", `Volume of ${title}`);
-  sound.src = stem.download;
-  sound.onerror = () => { element.querySelector(".stem-name").textContent = `${title} (cannot be played)`; };
+  player.src = stem.download;
+  player.onerror = () => { label.textContent = `${title} (cannot be played here)`; };
   download.href = stem.download;
-  download.setAttribute("aria-label", `Download ${title} of ${song}`);
-  return { element, sound, mute: false, solo: false };
+  download.setAttribute("aria-label", `Download ${title} of ${songName}`);
+  return { element, player, mute: false, solo: false };
 }
 
-// Resolves when `sound` can play on, or never will.
-function ready(sound) {
-  sound.preload = "auto";
-  if (sound.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA || sound.error) return undefined;
-  return new Promise((go) => {
-    sound.addEventListener("canplay", go, { once: true });
-    sound.addEventListener("error", go, { once: true });
+// Resolve when `player` has enough audio to play, or has failed.
+function loaded(player) {
+  player.preload = "auto";
+  if (player.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA || player.error) return undefined;
+  return new Promise((resolve) => {
+    player.addEventListener("canplay", resolve, { once: true });
+    player.addEventListener("error", resolve, { once: true });
   });
 }
 
-function clock(seconds) {
+function formatTime(seconds) {
   const whole = Math.floor(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }

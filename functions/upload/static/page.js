@@ -1,37 +1,42 @@
-// The page: files come from the picker or are dropped, options go with them, and what is under
-// way is found again after a reload.
+// The page: takes files from the picker or by drag and drop, uploads them with the chosen options,
+// and shows the songs of this browser tab again after a reload.
 
-import { song } from "./song.js";
+import { createSong } from "./song.js";
 
 const form = document.getElementById("form");
-const files = document.getElementById("files");
-const drop = document.getElementById("drop");
-const REMEMBERED = 20;
+const fileInput = document.getElementById("files");
+const dropZone = document.getElementById("drop");
+const MAX_REMEMBERED = 20;
 
-function add(list) {
+function addFiles(fileList) {
   const problem = document.getElementById("page-problem");
-  const most = Number(form.dataset.songBytes);
-  const all = [...list];
-  const tooLarge = all.filter((file) => file.size > most || file.size === 0);
-  problem.textContent = tooLarge.length
-    ? `Empty or too large: ${tooLarge.map((file) => file.name).join(", ")}` : "";
-  for (const file of all.filter((one) => !tooLarge.includes(one))) {
-    song(file.name).send(file, options(), (job) => remember(job, file.name));
+  const maxBytes = Number(form.dataset.maxSongBytes);
+  const files = [...fileList];
+  const rejected = files.filter((file) => file.size > maxBytes || file.size === 0);
+  problem.textContent = rejected.map((file) => rejection(file, maxBytes)).join(" ");
+  for (const file of files.filter((file) => !rejected.includes(file))) {
+    createSong(file.name).upload(file, chosenOptions(), (job) => remember(job, file.name));
   }
 }
 
-// What was chosen and differs from the defaults.
-function options() {
-  const chosen = {};
+function rejection(file, maxBytes) {
+  if (file.size === 0) return `“${file.name}” is empty.`;
+  return `“${file.name}” is too large: a song can have up to ${Math.round(maxBytes / 1e6)} MB.`;
+}
+
+// Return the options that differ from the defaults.
+function chosenOptions() {
+  const options = {};
   for (const field of form.querySelectorAll("#options [name]")) {
     const isShown = !field.closest("[hidden]");
-    const isFirst = field.tagName === "SELECT" && field.selectedIndex === 0;
-    if (isShown && field.value.trim() && !isFirst) chosen[field.name] = field.value.trim();
+    const isDefault = field.tagName === "SELECT" && field.selectedIndex === 0;
+    if (isShown && field.value.trim() && !isDefault) options[field.name] = field.value.trim();
   }
-  return chosen;
+  return options;
 }
 
-function fitFormat() {
+// Show only the options that the chosen format has.
+function showFormatOptions() {
   const format = form.elements.format.value;
   for (const field of form.querySelectorAll("[data-for]")) {
     field.hidden = !field.dataset.for.split(" ").includes(format);
@@ -39,29 +44,33 @@ function fitFormat() {
   if (form.elements.bits.selectedOptions[0].hidden) form.elements.bits.value = "16";
 }
 
-function remember(job, name) {
-  const known = JSON.parse(sessionStorage.getItem("songs") ?? "[]");
-  sessionStorage.setItem("songs", JSON.stringify([...known, { job, name }].slice(-REMEMBERED)));
+function rememberedSongs() {
+  return JSON.parse(sessionStorage.getItem("songs") ?? "[]");
 }
 
-files.addEventListener("change", () => {
-  add(files.files);
-  files.value = ""; // so that the same file can be chosen again
+function remember(job, name) {
+  const songs = [...rememberedSongs(), { job, name }].slice(-MAX_REMEMBERED);
+  sessionStorage.setItem("songs", JSON.stringify(songs));
+}
+
+fileInput.addEventListener("change", () => {
+  addFiles(fileInput.files);
+  fileInput.value = ""; // the same file can then be chosen again
 });
-form.elements.format.addEventListener("change", fitFormat);
-form.addEventListener("submit", (submit) => submit.preventDefault());
+form.elements.format.addEventListener("change", showFormatOptions);
+form.addEventListener("submit", (event) => event.preventDefault());
 for (const type of ["dragenter", "dragover"]) {
-  drop.addEventListener(type, (dragged) => {
-    dragged.preventDefault();
-    drop.classList.add("over");
+  dropZone.addEventListener(type, (event) => {
+    event.preventDefault();
+    dropZone.classList.add("over");
   });
 }
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (dropped) => {
-  dropped.preventDefault();
-  drop.classList.remove("over");
-  add(dropped.dataTransfer.files);
+dropZone.addEventListener("dragleave", () => dropZone.classList.remove("over"));
+dropZone.addEventListener("drop", (event) => {
+  event.preventDefault();
+  dropZone.classList.remove("over");
+  addFiles(event.dataTransfer.files);
 });
 
-fitFormat();
-for (const { job, name } of JSON.parse(sessionStorage.getItem("songs") ?? "[]")) song(name).resume(job);
+showFormatOptions();
+for (const { job, name } of rememberedSongs()) createSong(name).resume(job);

@@ -1,133 +1,145 @@
-// One song on the page: on its way up, waiting, being separated, there to be heard.
+// One song on the page: uploading, waiting, being separated, and ready to play.
 
-import { call, follow, told } from "./api.js";
-import { mix } from "./mixer.js";
+import { call, follow, problemText } from "./api.js";
+import { showMixer } from "./mixer.js";
 
 const PHASES = {
-  downloading: "Fetching the song", decoding: "Reading the song", separating: "Separating",
-  uploading: "Storing the stems",
+  downloading: "Loading the song", decoding: "Reading the audio", separating: "Separating",
+  uploading: "Saving the stems",
 };
-const ENDS = {
-  done: "Done", failed: "This song could not be separated", cancelled: "Cancelled",
-  superseded: "The song was replaced by a newer one",
+const RESULTS = {
+  done: "Ready to play", failed: "This song could not be separated", cancelled: "Cancelled",
+  superseded: "Replaced by a newer version of this song",
 };
 
-// Show a song named `name` as the first of the list; `send` or `resume` gives it life.
-export function song(name) {
+// Add a song to the top of the list. `upload` or `resume` then starts it.
+export function createSong(name) {
   const template = document.getElementById("song-template");
   const root = template.content.firstElementChild.cloneNode(true);
-  const part = (selector) => root.querySelector(selector);
-  const cancel = part(".cancel");
-  part(".name").textContent = name;
+  const find = (selector) => root.querySelector(selector);
+  const cancel = find(".cancel");
+  find(".name").textContent = name;
   cancel.setAttribute("aria-label", `Cancel ${name}`);
   document.getElementById("songs").prepend(root);
 
-  const show = (state, text, done) => {
-    // told to those who cannot see it once a state, not once a percent
-    if (state !== root.dataset.state) part(".announcement").textContent = `${name}: ${text || state}`;
+  // `progress` is a share from 0 to 1, null if unknown, undefined to hide the bar.
+  const show = (state, text, progress) => {
+    // Screen readers announce each state once, not every percent.
+    if (state !== root.dataset.state) find(".announcement").textContent = `${name}: ${text || state}`;
     root.dataset.state = state;
-    part(".state").textContent = text;
-    const bar = part("progress");
-    bar.hidden = done === undefined;
+    find(".state").textContent = text;
+    const bar = find("progress");
+    bar.hidden = progress === undefined;
     bar.setAttribute("aria-label", text);
-    if (done === null) bar.removeAttribute("value");
-    else if (done !== undefined) bar.value = done;
+    if (progress === null) bar.removeAttribute("value");
+    else if (progress !== undefined) bar.value = progress;
   };
 
-  const fail = (text) => {
+  const showFailure = (text) => {
     show("failed", "");
-    part(".problem").textContent = text;
+    find(".problem").textContent = text;
     cancel.hidden = true;
   };
 
-  const hear = (job) => {
+  const showJob = (job) => {
     root.dataset.job = job.id;
-    if (job.warnings) {
-      part(".warnings").replaceChildren(...job.warnings.map((text) => item(text)));
-    }
-    if (job.state === "waiting") show("waiting", "Waiting for its turn", null);
-    else if (job.state === "running") show("running", progress(job), job.progress);
+    if (job.warnings) find(".warnings").replaceChildren(...job.warnings.map(listItem));
+    if (job.state === "waiting") show("waiting", "Waiting to be separated", null);
+    else if (job.state === "running") show("running", progressText(job), job.progress);
     else {
-      show(job.state, ENDS[job.state] + (job.state === "done" && job.model ? ` · ${job.model}` : ""));
-      part(".problem").textContent = job.problem && job.state === "failed" ? told(job.problem) : "";
+      const model = job.state === "done" && job.model ? ` · model ${job.model}` : "";
+      show(job.state, RESULTS[job.state] + model);
+      find(".problem").textContent =
+        job.problem && job.state === "failed" ? problemText(job.problem) : "";
       cancel.hidden = true;
-      if (job.state === "done") mix(part(".mixer"), job, name);
+      if (job.state === "done") showMixer(find(".mixer"), job, name);
     }
   };
 
-  const resume = async (path) => {
+  const followJob = async (path) => {
     cancel.hidden = false;
     cancel.onclick = async () => {
       cancel.disabled = true;
       await call("DELETE", path).catch((problem) => {
-        // not arrived yet, or finished in the meantime: the events tell
+        // The job does not exist yet, or has just finished: its events show which.
         cancel.disabled = ![404, 409].includes(problem.status);
       });
     };
-    await follow(path, hear);
+    await follow(path, showJob);
   };
 
-  const send = async (file, options, started) => {
-    show("uploading", "Getting ready", 0);
-    cancel.hidden = true; // nothing is there yet
-    const grant = await call("POST", "/apiv1/uploads", { filename: file.name, type: file.type, options });
-    if (file.size > grant.limits.bytes) throw new Error(`The file is larger than ${size(grant.limits.bytes)}.`);
+  const uploadFile = async (file, options, onUploaded) => {
+    show("uploading", "Preparing the upload", 0);
+    cancel.hidden = true; // there is nothing to cancel yet
+    const upload = await call("POST", "/apiv1/uploads", {
+      filename: file.name, type: file.type, options,
+    });
+    const maxBytes = upload.limits.bytes;
+    if (file.size > maxBytes) {
+      throw new Error(`This file is too large: a song can have up to ${formatSize(maxBytes)}.`);
+    }
     cancel.hidden = false;
-    await put(grant, file, cancel, (sent, seconds) => {
-      const left = seconds > 1 && sent > 0 ? ` · ${duration((seconds * (1 - sent)) / sent)} left` : "";
-      show("uploading", `Uploading · ${percent(sent)}${left}`, sent);
+    await sendForm(upload, file, cancel, (sent, seconds) => {
+      const left = seconds > 1 && sent > 0
+        ? ` · ${formatDuration((seconds * (1 - sent)) / sent)} left` : "";
+      show("uploading", `Uploading · ${formatPercent(sent)}${left}`, sent);
     });
     show("waiting", "Uploaded", null);
-    started(grant.job);
-    await resume(grant.job);
+    onUploaded(upload.job);
+    await followJob(upload.job);
   };
 
-  const shown = (life) => life.catch((error) => fail(error.message));
+  const showErrors = (work) => work.catch((error) => showFailure(error.message));
   return {
-    send: (file, options, started) => shown(send(file, options, started)),
-    resume: (path) => { show("waiting", "Looking for it", null); return shown(resume(path)); },
+    upload: (file, options, onUploaded) => showErrors(uploadFile(file, options, onUploaded)),
+    resume: (path) => {
+      show("waiting", "Looking up this song", null);
+      return showErrors(followJob(path));
+    },
   };
 }
 
-// XMLHttpRequest, not fetch, which tells nothing of how much has been sent.
-function put(grant, file, cancel, tell) {
-  return new Promise((done, fail) => {
+// Uses XMLHttpRequest, because fetch does not report how much has been sent.
+function sendForm(upload, file, cancel, onProgress) {
+  return new Promise((resolve, reject) => {
     const form = new FormData();
-    for (const [name, value] of Object.entries(grant.fields)) form.append(name, value);
-    form.append("file", file); // the store reads no field after the file
+    for (const [name, value] of Object.entries(upload.fields)) form.append(name, value);
+    form.append("file", file); // last: the store ignores fields after the file
     const request = new XMLHttpRequest();
-    const began = performance.now();
-    request.upload.onprogress = (sent) => tell(sent.loaded / sent.total, (performance.now() - began) / 1000);
-    request.onload = () => {
-      if (request.status < 300) return done();
-      const why = request.responseXML?.querySelector("Message")?.textContent;
-      return fail(new Error(`The store did not take the file${why ? `: ${why}` : ""}`));
+    const started = performance.now();
+    request.upload.onprogress = (event) => {
+      onProgress(event.loaded / event.total, (performance.now() - started) / 1000);
     };
-    request.onerror = () => fail(new Error("The store cannot be reached."));
-    request.onabort = () => fail(new Error("Cancelled before it was uploaded."));
+    request.onload = () => {
+      if (request.status < 300) return resolve();
+      const reason = request.responseXML?.querySelector("Message")?.textContent;
+      return reject(new Error(`The upload was rejected${reason ? `: ${reason}` : ""}`));
+    };
+    request.onerror = () => reject(new Error("The upload failed. Check your connection and try again."));
+    request.onabort = () => reject(new Error("Upload cancelled."));
     cancel.onclick = () => request.abort();
-    request.open("POST", grant.url);
+    request.open("POST", upload.url);
     request.send(form);
   });
 }
 
-function progress(job) {
-  const spent = (Date.parse(job.updated) - Date.parse(job.started)) / 1000;
-  const left = job.progress > 0.03 && spent > 1
-    ? ` · ${duration((spent * (1 - job.progress)) / job.progress)} left` : "";
-  return `${PHASES[job.phase] ?? "Working"} · ${percent(job.progress)}${left}`;
+function progressText(job) {
+  const seconds = (Date.parse(job.updated) - Date.parse(job.started)) / 1000;
+  const left = job.progress > 0.03 && seconds > 1
+    ? ` · ${formatDuration((seconds * (1 - job.progress)) / job.progress)} left` : "";
+  return `${PHASES[job.phase] ?? "Working"} · ${formatPercent(job.progress)}${left}`;
 }
 
-function item(text) {
+function listItem(text) {
   const element = document.createElement("li");
   element.textContent = text;
   return element;
 }
 
-const percent = (share) => `${Math.floor(share * 100)}%`;
-const size = (bytes) => `${Math.round(bytes / 1e6)} MB`;
+const formatPercent = (share) => `${Math.floor(share * 100)}%`;
+const formatSize = (bytes) => `${Math.round(bytes / 1e6)} MB`;
 
-function duration(seconds) {
+function formatDuration(seconds) {
   if (seconds < 60) return `about ${Math.max(1, Math.round(seconds))} s`;
   return `about ${Math.round(seconds / 60)} min`;
 }

@@ -3,60 +3,44 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from flask.testing import FlaskClient
 
-from functions.upload.app import web
-from testing.stack import Stack, running_stack
-from tests.integration.upload.separated import Separation
+from functions.upload.app import create_app
+from testing.stack import Stack
+from testing.upload_fixtures import job_writer, stack
+from testing.web_client import WebClient
 
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """NATS and MinIO, provisioned."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
+__all__ = ["job_writer", "stack"]  # pytest finds them here
 
 
 @pytest.fixture(scope="session")
-def separation(stack: Stack) -> Iterator[Separation]:
-    """Who writes jobs and stems."""
-    one = Separation.at(stack)
-    yield one
-    one.bus.close()
-
-
-@pytest.fixture(scope="session")
-def serve(stack: Stack) -> Iterator[Callable[..., FlaskClient]]:
-    """Make a client of the web app with other settings than the usual ones."""
+def serve(stack: Stack) -> Iterator[Callable[..., WebClient]]:
+    """Return a function that makes a client of the web app with other settings."""
     apps = []
 
-    def make(**settings: str) -> FlaskClient:
+    def make_client(**settings: str) -> WebClient:
+        settings_on_loopback = stack.connection("upload") | {"HOST": "127.0.0.1"} | settings
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in _settings(stack, settings).items():
+            for name, value in settings_on_loopback.items():
                 patch.setenv(name, value)
-            app = web()
+            app = create_app()
             app.extensions["context"]()  # reads the settings
         apps.append(app)
         return app.test_client()
 
-    yield make
+    yield make_client
     for app in apps:
         app.extensions["context"]().bus.close()
 
 
 @pytest.fixture(scope="session")
-def client(serve: Callable[..., FlaskClient]) -> FlaskClient:
+def client(serve: Callable[..., WebClient]) -> WebClient:
     """A client of the web app with the usual settings: on loopback, without tokens."""
     return serve()
 
 
 @pytest.fixture(scope="session")
 def process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the function as it is served; a song may have 300 kB there."""
+    """The address of the function as a process; it accepts songs of up to 300 kB."""
     output = tmp_path_factory.mktemp("function") / "output"
     with stack.serve("upload", output, MAX_SONG_BYTES="300000", EVENT_STREAMS="2") as url:
         yield url
-
-
-def _settings(stack: Stack, more: dict[str, str]) -> dict[str, str]:
-    return stack.connection("upload") | {"HOST": "127.0.0.1"} | more

@@ -1,60 +1,71 @@
+import os
+import signal
+import subprocess
+import sys
 import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 import urllib3
 
 from functions.upload import event_stream
+from local.ports import free_port
 from microdemucs.jobs import JobState
+from microdemucs.paths import ROOT
+from testing.job_writer import JobWriter, new_job
+from testing.server_sent_events import Event, parse_events, split_lines
+from testing.stack import Stack
 from testing.waiting import wait_until
-from tests.integration.upload.listening import heard, lines
-from tests.integration.upload.separated import a_job
+from testing.web_client import WebClient
 
 
-def opened(url, last=""):
-    headers = {"Last-Event-ID": last} if last else {}
+def open_stream(url: str, last_event_id: str = "") -> urllib3.BaseHTTPResponse:
+    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
     return urllib3.request(
         "GET", url, headers=headers, preload_content=False, retries=False, timeout=20
     )
 
 
 @contextmanager
-def listening(address, id_, last=""):
+def stream(address: str, id_: str, last_event_id: str = "") -> Iterator[Iterator[Event]]:
     """The events of a job, from the function's own process."""
     url = f"{address}/apiv1/jobs/{id_}/events"
-    answers = []
+    responses: list[urllib3.BaseHTTPResponse] = []
 
-    def is_in() -> bool:  # who listened before may just have gone away
-        answers.append(opened(url, last))
-        return answers[-1].status != 503
+    def is_accepted() -> bool:  # the stream of an earlier test may not be closed yet
+        responses.append(open_stream(url, last_event_id))
+        return responses[-1].status != 503
 
-    wait_until(is_in)
-    answer = answers[-1]
+    wait_until(is_accepted)
+    response = responses[-1]
     try:
-        assert answer.status == 200, answer.data
-        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-        yield heard(lines(answer.stream(1)))
+        assert response.status == 200, response.data
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        yield parse_events(split_lines(response.stream(1)))
     finally:
-        answer.close()
+        response.close()
 
 
-def is_open(url: str) -> bool:
-    """Whether there is room for one more; it goes away again."""
-    answer = opened(url)
-    answer.close()
-    return answer.status == 200
+def can_open(url: str) -> bool:
+    """Whether one more stream can be opened; it is closed again."""
+    response = open_stream(url)
+    response.close()
+    return response.status == 200
 
 
-def test_a_listener_hears_every_step_and_then_the_end(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"))
-    with listening(process, record.id) as events:
+def test_a_stream_sends_every_change_and_ends_with_the_job(
+    process: str, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"))
+    with stream(process, record.id) as events:
         first = next(events)
-        assert (first.event, first.data["state"]) == ("state", JobState.WAITING)
-        separation.tells(record, state=JobState.RUNNING, phase="decoding")
+        assert (first.name, first.data["state"]) == ("state", JobState.WAITING)
+        job_writer.write_record(record, state=JobState.RUNNING, phase="decoding")
         assert next(events).data["state"] == JobState.RUNNING
-        separation.tells(record, state=JobState.RUNNING, phase="separating", progress=0.5)
+        job_writer.write_record(record, state=JobState.RUNNING, phase="separating", progress=0.5)
         step = next(events)
-        assert step.event == "progress"
+        assert step.name == "progress"
         assert step.data | {"updated": ""} == {
             "id": record.id,
             "state": JobState.RUNNING,
@@ -62,89 +73,124 @@ def test_a_listener_hears_every_step_and_then_the_end(process, separation):
             "progress": 0.5,
             "updated": "",
         }
-        separation.tells(record, state=JobState.DONE, progress=1.0, stems=["drums.mp3"])
+        job_writer.write_record(record, state=JobState.DONE, progress=1.0, stems=["drums.mp3"])
         last = next(events)
-        assert (last.event, last.data["state"]) == ("state", JobState.DONE)
+        assert (last.name, last.data["state"]) == ("state", JobState.DONE)
         assert last.data["stems"][0]["download"].startswith("http://")
         assert int(first.id) < int(step.id) < int(last.id)
         assert next(events, None) is None
 
 
-def test_who_comes_back_hears_nothing_twice(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
-    with listening(process, record.id) as events:
+def test_a_client_that_reconnects_gets_no_event_twice(process: str, job_writer: JobWriter) -> None:
+    record = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
+    with stream(process, record.id) as events:
         first = next(events)
-    with listening(process, record.id, last=first.id) as events:
-        separation.tells(record, state=JobState.RUNNING, progress=0.7)
-        again = next(events)
-        assert (again.event, again.data["progress"]) == ("state", 0.7)
-        separation.tells(record, state=JobState.FAILED)
+    with stream(process, record.id, last_event_id=first.id) as events:
+        job_writer.write_record(record, state=JobState.RUNNING, progress=0.7)
+        new = next(events)
+        assert (new.name, new.data["progress"]) == ("state", 0.7)
+        job_writer.write_record(record, state=JobState.FAILED)
         last = next(events)
         assert last.data["state"] == JobState.FAILED
-    over = urllib3.request(
+    after_the_end = urllib3.request(
         "GET",
         f"{process}/apiv1/jobs/{record.id}/events",
         headers={"Last-Event-ID": last.id},
     )
-    assert over.status == 204
+    assert after_the_end.status == 204
 
 
-def test_a_listener_may_come_before_the_song(process, separation):
+def test_a_stream_may_be_opened_before_the_song_arrives(
+    process: str, job_writer: JobWriter
+) -> None:
     upload = uuid.uuid4().hex
-    with listening(process, upload) as events:
-        record = separation.tells(a_job(f"form/{upload}/a.mp3"))
+    with stream(process, upload) as events:
+        record = job_writer.write_record(new_job(f"form/{upload}/a.mp3"))
         assert next(events).data["id"] == record.id
 
 
-def test_there_are_only_so_many_streams_and_one_that_ends_makes_room(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
+def test_the_number_of_streams_is_limited_and_a_finished_one_is_released(
+    process: str, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     url = f"{process}/apiv1/jobs/{record.id}/events"
-    with listening(process, record.id) as one, listening(process, record.id) as two:
-        assert next(one).data["state"] == next(two).data["state"] == JobState.RUNNING
+    with stream(process, record.id) as first, stream(process, record.id) as second:
+        assert next(first).data["state"] == next(second).data["state"] == JobState.RUNNING
         third = urllib3.request("GET", url, retries=False)
         assert third.status == 503
         assert third.json()["type"] == "urn:micro-demucs:problem:too-many-streams"
+        assert "all 2 streams (EVENT_STREAMS) are in use" in third.json()["detail"]
         assert "Retry-After" in third.headers
-        separation.tells(record, state=JobState.DONE)
-        for events in (one, two):
+        job_writer.write_record(record, state=JobState.DONE)
+        for events in (first, second):
             assert [event.data["state"] for event in events] == [JobState.DONE]
     wait_until(lambda: urllib3.request("GET", url, retries=False).status == 200)
 
 
-def test_a_listener_who_goes_away_makes_room(process, separation):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
+def test_a_client_that_disconnects_releases_its_stream(process: str, job_writer: JobWriter) -> None:
+    record = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
     url = f"{process}/apiv1/jobs/{record.id}/events"
-    for _ in range(6):  # there is room for two
-        wait_until(lambda: is_open(url))
+    for _ in range(6):  # the limit is two
+        wait_until(lambda: can_open(url))
 
 
-def test_a_stream_ends_by_itself_before_a_proxy_ends_it(client, separation, monkeypatch):
-    monkeypatch.setattr(event_stream, "STREAM_S", 0.2)
+def test_an_idle_stream_sends_heartbeats_and_ends_by_itself(
+    client: WebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "MAX_STREAM_S", 0.2)
     monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(event_stream, "_NOTICE_STOP_S", 0.05)
-    with client.get(f"/apiv1/jobs/{uuid.uuid4().hex}/events") as answer:
-        text = answer.text
-    assert text.startswith("retry: 2000\n\n: still here\n\n")
+    monkeypatch.setattr(event_stream, "CHECK_S", 0.05)
+    with client.get(f"/apiv1/jobs/{uuid.uuid4().hex}/events") as response:
+        text = response.text
+    assert text.startswith("retry: 2000\n\n: heartbeat\n\n")
 
 
-def test_to_ask_for_the_head_of_a_stream_takes_no_place(serve):
+def test_a_head_request_occupies_no_stream(serve: Callable[..., WebClient]) -> None:
     client = serve(EVENT_STREAMS="1")
     for _ in range(3):
-        answer = client.head(f"/apiv1/jobs/{uuid.uuid4().hex}/events")
-        answer.close()
-        assert answer.status_code == 200
+        response = client.head(f"/apiv1/jobs/{uuid.uuid4().hex}/events")
+        response.close()
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize("id_", ["x", "0" * 31, "A" * 32])
-def test_what_can_be_no_job_is_not_waited_for(client, id_):
+def test_an_id_that_no_job_can_have_is_not_found(client: WebClient, id_: str) -> None:
     assert client.get(f"/apiv1/jobs/{id_}/events").status_code == 404
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "9" * 30, "²"])
-def test_an_odd_last_event_id_counts_as_none(client, separation, last):
-    record = separation.tells(a_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE)
+@pytest.mark.parametrize("last_event_id", ["x", "-1", "9" * 30, "²"])
+def test_an_invalid_last_event_id_counts_as_none(
+    client: WebClient, job_writer: JobWriter, last_event_id: str
+) -> None:
+    record = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE)
     wait_until(lambda: client.get(f"/apiv1/jobs/{record.id}").status_code == 200)
-    headers = {"Last-Event-ID": last.encode().decode("latin-1")}
-    with client.get(f"/apiv1/jobs/{record.id}/events", headers=headers) as answer:
-        [only] = heard(answer.text.splitlines())
+    headers = {"Last-Event-ID": last_event_id.encode().decode("latin-1")}
+    with client.get(f"/apiv1/jobs/{record.id}/events", headers=headers) as response:
+        [only] = parse_events(response.text.splitlines())
     assert only.data["state"] == JobState.DONE
+
+
+def test_sigterm_ends_open_streams_and_then_the_process(stack: Stack) -> None:
+    port = free_port()
+    env = stack.connection("upload") | {"HOST": "127.0.0.1", "PORT": str(port)}
+    command = [sys.executable, "-m", "microdemucs.service", "upload"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | env) as function:
+        url = f"http://127.0.0.1:{port}/apiv1/jobs/{uuid.uuid4().hex}/events"
+        responses: list[urllib3.BaseHTTPResponse] = []
+
+        def is_open() -> bool:
+            try:
+                responses.append(urllib3.request("GET", url, preload_content=False, retries=False))
+            except urllib3.exceptions.HTTPError:
+                return False
+            return True
+
+        try:
+            wait_until(is_open)
+            lines = split_lines(responses[0].stream(1))
+            assert next(lines) == "retry: 2000"
+            function.send_signal(signal.SIGTERM)
+            assert list(lines) == [""]
+            assert function.wait(10) == 0
+        finally:
+            function.kill()

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from functions.upload.app import web
+from functions.upload.app import create_app
 from microdemucs.paths import ROOT
 
 DOCS = (ROOT / "docs" / "http.md").read_text()
@@ -42,7 +42,7 @@ def test_every_route_is_listed():
     }
     served = {
         (method, re.sub(r"<\w+>", "<>", rule.rule))
-        for rule in web().url_map.iter_rules()
+        for rule in create_app().url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
         if rule.endpoint != "static"
     }

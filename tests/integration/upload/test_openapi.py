@@ -1,26 +1,28 @@
 import re
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.upload.app import web
+from functions.upload.app import create_app
 from microdemucs.jobs import JobRecord
 from microdemucs.options import Options
+from testing.job_writer import JobWriter, new_job
 from testing.waiting import wait_until
-from tests.integration.upload.separated import a_job
+from testing.web_client import WebClient
 
 
 @pytest.fixture(scope="module")
-def document(client) -> dict:
+def document(client: WebClient) -> dict[str, Any]:
     return client.get("/apiv1/openapi.json").json
 
 
-def test_the_description_is_an_openapi_document(document):
+def test_the_description_is_a_valid_openapi_document(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_every_route_is_described_and_nothing_else(document):
+def test_exactly_the_served_routes_are_described(document: dict[str, Any]) -> None:
     described = {
         (re.sub(r"{\w+}", "{}", path), method.upper())
         for path, item in document["paths"].items()
@@ -29,36 +31,36 @@ def test_every_route_is_described_and_nothing_else(document):
     }
     served = {
         (re.sub(r"<\w+>", "{}", rule.rule), method)
-        for rule in web().url_map.iter_rules()
-        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for rule in create_app().url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.endpoint != "static"
     }
     assert described == served
 
 
-def fits(document: dict, schema: str, value: object) -> list[str]:
-    """What of `value` is not as the schema of this name says."""
+def schema_errors(document: dict[str, Any], schema: str, value: object) -> list[str]:
     whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
     return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
 
 
-def test_what_is_answered_is_as_described(document, client, separation):
-    record = separation.separates(a_job("described.mp3", format="flac"), {"drums.flac": b"d"})
+def test_answers_match_their_schemas(
+    document: dict[str, Any], client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.finish(new_job("described.mp3", format="flac"), {"drums.flac": b"d"})
     wait_until(lambda: client.get(f"/apiv1/jobs/{record.id}").json.get("state") == "done")
-    assert fits(document, "Job", client.get(f"/apiv1/jobs/{record.id}").json) == []
-    assert (
-        fits(document, "Grant", client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json)
-        == []
-    )
+    job = client.get(f"/apiv1/jobs/{record.id}").json
+    assert schema_errors(document, "Job", job) == []
+    upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json
+    assert schema_errors(document, "Grant", upload) == []
     webhook = client.post("/apiv1/webhooks", json={"url": "https://example.com"})
-    assert fits(document, "WebhookWithSecret", webhook.json) == []
+    assert schema_errors(document, "WebhookWithSecret", webhook.json) == []
     path = webhook.headers["Location"]
-    assert fits(document, "Webhook", client.get(path).json) == []
+    assert schema_errors(document, "Webhook", client.get(path).json) == []
     client.delete(path)
-    assert fits(document, "Problem", client.get(path).json) == []
+    assert schema_errors(document, "Problem", client.get(path).json) == []
 
 
-def test_every_member_and_option_is_described(document):
+def test_every_member_and_option_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     described = set(schemas["Job"]["properties"])
     assert described == set(JobRecord.__struct_fields__) | {"hash", "links"}

@@ -1,50 +1,59 @@
+import http.client
 import json
+import socket
 import uuid
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from microdemucs.bus import WEBHOOKS
 from microdemucs.jobs import JobState
+from testing.job_writer import JobWriter
+from testing.web_client import WebClient
+
+JSON = {"Content-Type": "application/json"}
 
 
-def a_song() -> bytes:
-    """Bytes that nobody sent before."""
+def unique_song() -> bytes:
+    """Bytes that no other test sends."""
     return b"ID3" + uuid.uuid4().bytes * 50
 
 
-def post(client, song: bytes, **more):
-    return client.post("/apiv1/separate", json={"mp3": b64encode(song).decode(), **more})
+def post(client: WebClient, song: bytes, **members: Any) -> Any:
+    return client.post("/apiv1/separate", json={"mp3": b64encode(song).decode(), **members})
 
 
-def stored(separation, hash_: str):
-    answer = separation.store.get_object("songs", f"{hash_}.mp3")
-    try:
-        said = {k.lower(): v for k, v in answer.headers.items()}
-        return answer.read(), said
-    finally:
-        answer.close()
-        answer.release_conn()
+def stored_metadata(job_writer: JobWriter, hash_: str) -> dict[str, str]:
+    metadata = job_writer.songs.stat(f"{hash_}.mp3").metadata or {}
+    return {
+        name.lower(): value
+        for name, value in metadata.items()
+        if name.lower().startswith("x-amz-meta-")
+    }
 
 
-def test_the_song_lands_in_the_bucket_under_its_hash_with_its_options(client, separation):
-    song = a_song()
-    answer = post(client, song, model="htdemucs", options={"two_stems": "vocals", "shifts": 1})
+def test_the_song_is_stored_under_its_hash_with_its_options(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
+    response = post(client, song, model="htdemucs", options={"two_stems": "vocals", "shifts": 1})
     hash_ = sha256(song).hexdigest()
-    assert (answer.status_code, answer.json) == (200, {"hash": hash_, "reason": "queued"})
-    data, headers = stored(separation, hash_)
-    assert data == song
-    assert headers["content-type"] == "audio/mpeg"
-    assert {k: v for k, v in headers.items() if k.startswith("x-amz-meta-")} == {
+    assert (response.status_code, response.json) == (200, {"hash": hash_, "reason": "queued"})
+    assert job_writer.songs.read(f"{hash_}.mp3") == song
+    assert job_writer.songs.stat(f"{hash_}.mp3").content_type == "audio/mpeg"
+    assert stored_metadata(job_writer, hash_) == {
         "x-amz-meta-model": "htdemucs",
         "x-amz-meta-two-stems": "vocals",
         "x-amz-meta-shifts": "1",
     }
 
 
-def test_the_queue_shows_it_at_once(client):
-    song = a_song()
+def test_the_queue_shows_the_song_at_once(client: WebClient) -> None:
+    song = unique_song()
     hash_ = post(client, song, options={"format": "flac"}).json["hash"]
     job = client.get(f"/apiv1/jobs/{hash_}").json
     assert hash_ in client.get("/apiv1/queue").json["queue"]
@@ -56,43 +65,58 @@ def test_the_queue_shows_it_at_once(client):
     assert job["hash"] == hash_
 
 
-def test_a_song_longer_than_one_part_of_a_multipart_upload_arrives_whole(client, separation):
+def test_a_song_longer_than_one_part_of_a_multipart_upload_arrives_whole(
+    client: WebClient, job_writer: JobWriter
+) -> None:
     song = uuid.uuid4().bytes * 400_000
     hash_ = post(client, song).json["hash"]
     assert hash_ == sha256(song).hexdigest()
-    assert stored(separation, hash_)[0] == song
+    assert job_writer.songs.read(f"{hash_}.mp3") == song
 
 
-def test_the_callback_is_kept_before_the_song_and_named_by_it(serve, separation):
+def test_the_callback_is_stored_and_the_songs_metadata_names_it(
+    serve: Callable[..., WebClient], job_writer: JobWriter
+) -> None:
     client = serve(WEBHOOK_ALLOW_PRIVATE="1")
     callback = {"url": "http://127.0.0.1:9/hook", "data": {"order": 7}}
-    hash_ = post(client, a_song(), callback=callback).json["hash"]
-    id_ = stored(separation, hash_)[1]["x-amz-meta-callback"]
-    said = json.dumps(callback, sort_keys=True).encode()
-    assert id_ == sha256(said).hexdigest()[:32]
+    hash_ = post(client, unique_song(), callback=callback).json["hash"]
+    id_ = stored_metadata(job_writer, hash_)["x-amz-meta-callback"]
+    text = json.dumps(callback, sort_keys=True).encode()
+    assert id_ == sha256(text).hexdigest()[:32]
     bus = client.application.extensions["context"]().bus
-    kept = json.loads(bus.get(WEBHOOKS, f"callback.{id_}").value)
-    assert kept.pop("created")
-    assert kept == callback
+    record = json.loads(bus.get(WEBHOOKS, f"callback.{id_}").value)
+    assert record.pop("created")
+    assert record == callback
     assert client.get("/apiv1/webhooks").json["webhooks"] == []
 
 
-def test_a_song_separated_before_is_not_put_again_but_for_a_callback(client, separation):
-    song = a_song()
+def test_a_separated_song_is_not_stored_again(client: WebClient, job_writer: JobWriter) -> None:
+    song = unique_song()
     hash_ = sha256(song).hexdigest()
-    separation.writes(f"{hash_}.mp3", {"drums.flac": b"d"}, options={"format": "flac"})
+    job_writer.write_stems(f"{hash_}.mp3", {"drums.flac": b"d"}, options={"format": "flac"})
     again = post(client, song, options={"format": "flac"})
     assert again.json == {"hash": hash_, "reason": "already separated"}
-    assert not list(separation.store.list_objects("songs", prefix=hash_))
-    told = post(client, song, options={"format": "flac"}, callback={"url": "https://example.com/"})
-    assert told.json["reason"] == "queued"
-    assert post(client, song).json["reason"] == "queued"  # other options
+    assert job_writer.songs.list(hash_) == []
 
 
-def test_a_song_whose_stem_was_removed_is_put_again(client, separation):
-    song = a_song()
+def test_a_separated_song_is_queued_again_for_a_callback_or_other_options(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
+    key = f"{sha256(song).hexdigest()}.mp3"
+    job_writer.write_stems(key, {"drums.flac": b"d"}, options={"format": "flac"})
+    callback = {"url": "https://example.com/"}
+    with_callback = post(client, song, options={"format": "flac"}, callback=callback)
+    assert with_callback.json["reason"] == "queued"
+    assert post(client, song).json["reason"] == "queued"
+
+
+def test_a_song_with_a_removed_stem_is_queued_again(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
     hash_ = sha256(song).hexdigest()
-    separation.writes(f"{hash_}.mp3", {"drums.mp3": b"d", "bass.mp3": b"b"})
+    job_writer.write_stems(f"{hash_}.mp3", {"drums.mp3": b"d", "bass.mp3": b"b"})
     assert post(client, song).json["reason"] == "already separated"
     client.delete(f"/apiv1/remove/{hash_}/bass")
     assert post(client, song).json["reason"] == "queued"
@@ -102,57 +126,87 @@ MP3 = b64encode(b"a song").decode()
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "kind", "says"),
+    ("body", "status", "kind", "words"),
     [
         ("{", 400, "malformed-json", "character"),
         ('{"mp3": "QUJD"', 400, "malformed-json", ""),
-        ('{"mp3": "QUJD", "options": NaN}', 400, "malformed-json", ""),
-        (b'{"mp3": "QUJD", "model": "\xff"}', 400, "malformed-json", ""),
-        ("[]", 422, "bad-value", "object"),
-        ({}, 422, "bad-value", "mp3"),
+        ('{"mp3": "QUJD", "options": NaN}', 400, "malformed-json", "NaN is not a JSON value"),
+        (b'{"mp3": "QUJD", "model": "\xff"}', 400, "malformed-json", "not UTF-8"),
+        ("[]", 422, "bad-value", "body is []; it must be a JSON object"),
+        ({}, 422, "bad-value", "mp3 is missing"),
         ({"mp3": ""}, 422, "bad-value", "mp3"),
-        ({"mp3": 5}, 422, "bad-value", "mp3"),
+        ({"mp3": 5}, 422, "bad-value", "mp3 is 5"),
         ({"mp3": "not base64!"}, 422, "not-base64", "RFC 4648"),
-        ({"mp3": MP3, "modle": "x"}, 422, "unknown-member", "modle"),
+        ({"mp3": MP3, "modle": "x"}, 422, "unknown-member", '"modle" is not one of: mp3, model'),
         ({"mp3": MP3, "options": {"format": "aiff"}}, 422, "bad-option", "mp3, flac, wav"),
         ({"mp3": MP3, "options": {"volume": 11}}, 422, "bad-option", "volume"),
-        ({"mp3": MP3, "options": ["flac"]}, 422, "bad-value", "options"),
+        ({"mp3": MP3, "options": ["flac"]}, 422, "bad-value", 'options is ["flac"]'),
         ({"mp3": MP3, "model": "a/b"}, 422, "bad-option", "model"),
         ({"mp3": MP3, "callback": "https://example.com"}, 422, "bad-value", "callback"),
-        ({"mp3": MP3, "callback": {"data": 1}}, 422, "bad-value", "callback.url"),
+        ({"mp3": MP3, "callback": {"data": 1}}, 422, "bad-value", "callback.url is missing"),
         ({"mp3": MP3, "callback": {"url": "ftp://a.example"}}, 422, "bad-value", "callback.url"),
         ({"mp3": MP3, "callback": {"url": "http://10.0.0.1"}}, 422, "private-address", "10.0.0.1"),
         (
             {"mp3": MP3, "callback": {"url": "https://a.example", "data": "x" * 70_000}},
             422,
             "bad-value",
-            "callback",
+            "callback must be at most 65536 bytes",
         ),
     ],
 )
-def test_a_body_that_cannot_be_taken_is_told_why(client, body, status, kind, says):
+def test_a_bad_body_is_rejected_and_the_problem_names_the_reason(
+    client: WebClient, body: Any, status: int, kind: str, words: str
+) -> None:
     text = json.dumps(body) if isinstance(body, (dict, list)) else body
-    answer = client.post("/apiv1/separate", data=text, content_type="application/json")
-    assert (answer.status_code, answer.json["type"].rpartition(":")[2]) == (status, kind)
-    assert answer.content_type == "application/problem+json"
-    assert says in answer.json["detail"]
+    response = client.post("/apiv1/separate", data=text, content_type="application/json")
+    assert response.status_code == status
+    assert response.json["type"].rpartition(":")[2] == kind
+    assert response.content_type == "application/problem+json"
+    assert words in response.json["detail"]
 
 
-def test_a_body_that_is_not_said_to_be_json_is_refused(client):
-    answer = client.post("/apiv1/separate", data=b"ID3", content_type="audio/mpeg")
-    assert answer.status_code == 415
-    assert "application/json" in answer.json["detail"]
+def test_a_body_that_is_not_declared_as_json_is_rejected(client: WebClient) -> None:
+    response = client.post("/apiv1/separate", data=b"ID3", content_type="audio/mpeg")
+    assert response.status_code == 415
+    assert response.json["detail"] == 'Content-Type is "audio/mpeg"; send application/json'
 
 
-def test_a_song_beyond_the_limit_is_refused_even_where_the_body_is_not(serve):
+def test_a_song_beyond_the_limit_is_rejected(serve: Callable[..., WebClient]) -> None:
     client = serve(MAX_SONG_BYTES="1000")
     assert post(client, b"x" * 1000).status_code == 200
-    answer = post(client, b"x" * 1001)
-    assert (answer.status_code, answer.json["limit"]) == (413, 1000)
+    response = post(client, b"x" * 1001)
+    assert (response.status_code, response.json["limit"]) == (413, 1000)
 
 
-def test_a_store_that_is_away_is_a_problem_that_passes(serve):
+def test_an_unreachable_store_is_a_temporary_problem(serve: Callable[..., WebClient]) -> None:
     client = serve(STORE_URL="http://127.0.0.1:9")
-    answer = post(client, a_song())
-    assert (answer.status_code, answer.json["type"]) == (503, "urn:micro-demucs:problem:store-away")
-    assert int(answer.headers["Retry-After"]) > 0
+    response = post(client, unique_song())
+    assert response.status_code == 503
+    assert response.json["type"] == "urn:micro-demucs:problem:store-away"
+    assert int(response.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_server_accepts_a_body_with_a_length_or_in_chunks(process: str, chunked: bool) -> None:
+    song = uuid.uuid4().bytes * 5000
+    text = json.dumps({"mp3": b64encode(song).decode()}).encode()
+    connection = http.client.HTTPConnection(urlsplit(process).netloc, timeout=20)
+    body = (text[n : n + 999] for n in range(0, len(text), 999)) if chunked else text
+    connection.request("POST", "/apiv1/separate", body, JSON, encode_chunked=chunked)
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    assert response.status == 200
+    assert answer == {"hash": sha256(song).hexdigest(), "reason": "queued"}
+    connection.close()
+
+
+def test_an_interrupted_body_stores_no_song(process: str, job_writer: JobWriter) -> None:
+    song = uuid.uuid4().bytes * 1000
+    text = json.dumps({"mp3": b64encode(song).decode()}).encode()
+    address = urlsplit(process)
+    with socket.create_connection((str(address.hostname), address.port or 80)) as client:
+        head = f"POST /apiv1/separate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(text)}"
+        client.sendall(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + text[:-100])
+        client.shutdown(socket.SHUT_WR)
+        assert b" 400 " in client.recv(100)
+    assert job_writer.songs.list(sha256(song).hexdigest()) == []

@@ -1,91 +1,102 @@
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from functions.upload.webhooks import EVENTS
+from functions.upload.webhooks import EVENT_TYPES
 from microdemucs.bus import WEBHOOKS
+from testing.web_client import WebClient
 
 URL = "https://example.com/hook?x=1"
 
 
 @pytest.fixture
-def registered(client):
-    """A webhook, as the answer to its registration told it; gone afterwards."""
+def registered(client: WebClient) -> Iterator[dict[str, Any]]:
+    """A webhook as the response to its registration shows it; deleted afterwards."""
     webhook = client.post("/apiv1/webhooks", json={"url": URL}).json
     yield webhook
     client.delete(f"/apiv1/webhooks/{webhook['id']}")
 
 
-def test_registering_tells_the_secret_and_nothing_else_does(client, registered):
+def test_only_the_registration_shows_the_secret(
+    client: WebClient, registered: dict[str, Any]
+) -> None:
     path = f"/apiv1/webhooks/{registered['id']}"
     assert len(b64decode(registered["secret"].removeprefix("whsec_"))) == 32
-    Webhook(registered["secret"])  # the library takes it
-    said = {name: value for name, value in registered.items() if name != "secret"}
-    assert client.get(path).json == said
-    assert said in client.get("/apiv1/webhooks").json["webhooks"]
+    Webhook(registered["secret"])  # the library accepts it
+    without_secret = {name: value for name, value in registered.items() if name != "secret"}
+    assert client.get(path).json == without_secret
+    assert without_secret in client.get("/apiv1/webhooks").json["webhooks"]
     assert "secret" not in client.patch(path, json={"active": False}).json
 
 
-def test_what_is_not_given_has_a_default(registered):
-    assert registered["events"] == EVENTS
+def test_members_that_are_left_out_have_defaults(registered: dict[str, Any]) -> None:
+    assert registered["events"] == EVENT_TYPES
     assert (registered["description"], registered["active"]) == ("", True)
     assert registered["created"] == registered["updated"]
 
 
-def test_the_record_is_what_notify_reads(client, separation, registered):
+def test_the_record_on_the_bus_is_the_registration(
+    client: WebClient, registered: dict[str, Any]
+) -> None:
     bus = client.application.extensions["context"]().bus
     assert json.loads(bus.get(WEBHOOKS, registered["id"]).value) == registered
 
 
-def test_all_can_be_chosen(client):
+def test_every_member_can_be_chosen(client: WebClient) -> None:
     secret = "whsec_" + b64encode(b"x" * 24).decode()
-    wanted = {"events": [EVENTS[2], EVENTS[1], EVENTS[2]], "description": "mine", "active": False}
-    answer = client.post("/apiv1/webhooks", json={"url": URL, "secret": secret} | wanted)
-    assert answer.status_code == 201
-    assert answer.headers["Location"] == f"/apiv1/webhooks/{answer.json['id']}"
-    assert answer.json["secret"] == secret
-    assert answer.json["events"] == [EVENTS[1], EVENTS[2]]
-    assert client.delete(answer.headers["Location"]).status_code == 204
+    members = {
+        "events": [EVENT_TYPES[2], EVENT_TYPES[1], EVENT_TYPES[2]],
+        "description": "mine",
+        "active": False,
+    }
+    response = client.post("/apiv1/webhooks", json={"url": URL, "secret": secret} | members)
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"/apiv1/webhooks/{response.json['id']}"
+    assert response.json["secret"] == secret
+    assert response.json["events"] == [EVENT_TYPES[1], EVENT_TYPES[2]]
+    assert (response.json["description"], response.json["active"]) == ("mine", False)
+    assert client.delete(response.headers["Location"]).status_code == 204
 
 
-def test_a_change_changes_what_is_given_only(client, registered):
+def test_an_update_changes_only_the_members_in_its_body(
+    client: WebClient, registered: dict
+) -> None:
     path = f"/apiv1/webhooks/{registered['id']}"
-    changed = client.patch(
-        path, json={"url": "http://example.org:8080/", "events": EVENTS[:1]}
-    ).json
-    assert (changed["url"], changed["events"]) == ("http://example.org:8080/", EVENTS[:1])
+    changes = {"url": "http://example.org:8080/", "events": EVENT_TYPES[:1]}
+    changed = client.patch(path, json=changes).json
+    assert (changed["url"], changed["events"]) == ("http://example.org:8080/", EVENT_TYPES[:1])
     assert changed["created"] == registered["created"]
     assert changed["updated"] >= registered["updated"]
     bus = client.application.extensions["context"]().bus
     assert json.loads(bus.get(WEBHOOKS, registered["id"]).value)["secret"] == registered["secret"]
 
 
-def test_a_deleted_webhook_is_gone(client):
+def test_a_deleted_webhook_is_not_found(client: WebClient) -> None:
     path = client.post("/apiv1/webhooks", json={"url": URL}).headers["Location"]
-    gone = client.delete(path)
-    assert (gone.status_code, gone.data) == (204, b"")
-    for answer in (client.get(path), client.delete(path), client.patch(path, json={})):
-        assert (answer.status_code, answer.json["type"]) == (
-            404,
-            "urn:micro-demucs:problem:unknown-webhook",
-        )
+    deleted = client.delete(path)
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    for response in (client.get(path), client.delete(path), client.patch(path, json={})):
+        assert response.status_code == 404
+        assert response.json["type"] == "urn:micro-demucs:problem:unknown-webhook"
 
 
 @pytest.mark.parametrize("id_", ["0" * 32, "*", "a b", "callback.x", "%3E"])
-def test_an_unknown_webhook_is_not_found(client, id_):
+def test_an_unknown_webhook_is_not_found(client: WebClient, id_: str) -> None:
     assert client.get(f"/apiv1/webhooks/{id_}").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("given", "member"),
+    ("members", "member"),
     [
         ({"url": None}, "url"),
         ({"url": "example.com"}, "url"),
         ({"url": "ftp://example.com"}, "url"),
         ({"url": "https://"}, "url"),
-        ({"url": "https://me:secret@example.com"}, "url"),
+        ({"url": "https://me:hunter2@example.com"}, "url"),
         ({"url": "https://example.com/\n"}, "url"),
         ({"url": "https://example.com/" + "x" * 2048}, "url"),
         ({"events": []}, "events"),
@@ -98,71 +109,40 @@ def test_an_unknown_webhook_is_not_found(client, id_):
         ({"id": "mine"}, "id"),
     ],
 )
-def test_what_a_webhook_cannot_be_is_told_by_its_member(client, registered, given, member):
-    for answer in (
-        client.post("/apiv1/webhooks", json={"url": URL} | given),
-        client.patch(f"/apiv1/webhooks/{registered['id']}", json=given),
+def test_a_bad_member_is_named(
+    client: WebClient, registered: dict[str, Any], members: dict[str, Any], member: str
+) -> None:
+    for response in (
+        client.post("/apiv1/webhooks", json={"url": URL} | members),
+        client.patch(f"/apiv1/webhooks/{registered['id']}", json=members),
     ):
-        assert (answer.status_code, answer.json["member"]) == (422, member)
+        assert (response.status_code, response.json["member"]) == (422, member)
+        assert "hunter2" not in response.json["detail"]
 
 
 @pytest.mark.parametrize(
-    "secret",
-    [
-        "",
-        5,
-        "secret",
-        "whsec_",
-        "whsec_!",
-        b64encode(b"x" * 32).decode(),
-        "whsec_" + b64encode(b"x" * 23).decode(),
-        "whsec_" + b64encode(b"x" * 65).decode(),
-    ],
+    "secret", ["", 5, "not-a-secret", "whsec_" + b64encode(b"x" * 23).decode()]
 )
-def test_a_secret_that_is_none_is_refused(client, secret):
-    answer = client.post("/apiv1/webhooks", json={"url": URL, "secret": secret})
-    assert (answer.status_code, answer.json["member"]) == (422, "secret")
-
-
-PRIVATE = [
-    "http://localhost:9000/",
-    "http://LOCALHOST./",
-    "http://store.internal/",
-    "http://printer.local/",
-    "http://127.0.0.1/",
-    "http://127.1/",
-    "http://0x7f000001/",
-    "http://2130706433/",
-    "http://10.1.2.3/",
-    "http://169.254.169.254/latest/meta-data",
-    "http://[::1]/",
-    "http://[::ffff:10.0.0.1]/",
-    "http://[fd00::1]/",
-    "http://0.0.0.0/",
-]
-
-
-@pytest.mark.parametrize("url", PRIVATE)
-def test_a_private_address_is_refused(client, url):
-    answer = client.post("/apiv1/webhooks", json={"url": url})
-    assert (answer.status_code, answer.json["type"]) == (
-        422,
-        "urn:micro-demucs:problem:private-address",
+def test_a_bad_secret_is_rejected_and_not_shown(client: WebClient, secret: Any) -> None:
+    response = client.post("/apiv1/webhooks", json={"url": URL, "secret": secret})
+    assert (response.status_code, response.json["member"]) == (422, "secret")
+    assert response.json["detail"] == (
+        "secret must be whsec_ followed by base64 of 24 to 64 random bytes"
     )
 
 
-def test_a_private_address_is_taken_where_a_setting_allows_it(serve):
+def test_a_private_address_is_rejected(client: WebClient) -> None:
+    response = client.post("/apiv1/webhooks", json={"url": "http://169.254.169.254/latest"})
+    assert response.status_code == 422
+    assert response.json["type"] == "urn:micro-demucs:problem:private-address"
+    assert response.json["title"] == "This webhook URL is not allowed"
+
+
+def test_a_private_address_is_accepted_if_the_setting_allows_it(
+    serve: Callable[..., WebClient],
+) -> None:
     client = serve(WEBHOOK_ALLOW_PRIVATE="1")
-    for url in (PRIVATE[0], PRIVATE[4], PRIVATE[10]):
-        answer = client.post("/apiv1/webhooks", json={"url": url})
-        assert answer.status_code == 201
-        client.delete(answer.headers["Location"])
-
-
-@pytest.mark.parametrize(
-    "url", ["http://8.8.8.8/", "http://[2606:4700::1111]/", "https://a.example/"]
-)
-def test_a_public_address_is_taken(client, url):
-    answer = client.post("/apiv1/webhooks", json={"url": url})
-    assert answer.status_code == 201
-    client.delete(answer.headers["Location"])
+    for url in ("http://localhost:9000/", "http://127.0.0.1/", "http://[::1]/"):
+        response = client.post("/apiv1/webhooks", json={"url": url})
+        assert response.status_code == 201
+        client.delete(response.headers["Location"])

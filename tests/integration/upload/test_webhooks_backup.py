@@ -1,45 +1,60 @@
-"""Registrations survive the loss of the bus as a file."""
+"""Webhook registrations survive the loss of the bus in a file."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
+from testing.stack import Stack
+from testing.web_client import WebClient
 
 
-def run(stack, *arguments):
+def run(stack: Stack, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "functions.upload.webhooks_backup", *arguments],
         cwd=ROOT,
-        env=os.environ | stack.connection("upload"),
+        env=os.environ | stack.connection("upload") | settings,
         capture_output=True,
         text=True,
         timeout=60,
     )
 
 
-def test_what_is_exported_can_be_imported_again(stack, client, tmp_path):
-    hook = {"url": "https://example.com/hook", "events": ["dev.microdemucs.separation.failed"]}
-    id_ = client.post("/apiv1/webhooks", json=hook).json["id"]
+def test_exported_registrations_can_be_imported_again(
+    stack: Stack, client: WebClient, tmp_path: Path
+) -> None:
+    webhook = {"url": "https://example.com/hook", "events": ["dev.microdemucs.separation.failed"]}
+    id_ = client.post("/apiv1/webhooks", json=webhook).json["id"]
     file = tmp_path / "hooks.json"
-    done = run(stack, "export", str(file))
-    assert done.returncode == 0, done.stderr
-    assert file.stat().st_mode & 0o077 == 0  # it holds secrets
+    exported = run(stack, "export", str(file))
+    assert exported.returncode == 0, exported.stderr
+    assert file.stat().st_mode & 0o077 == 0  # it contains secrets
 
     bus = Bus(stack.bus_settings("upload"), "test")
-    before = bus.get(WEBHOOKS, id_).value
+    before = bus.get(WEBHOOKS, id_)
+    assert before is not None
     bus.delete(WEBHOOKS, id_)
-    done = run(stack, "import", str(file))
-    assert done.returncode == 0, done.stderr
-    assert bus.get(WEBHOOKS, id_).value == before
+    imported = run(stack, "import", str(file))
+    assert imported.returncode == 0, imported.stderr
+    after = bus.get(WEBHOOKS, id_)
+    assert after is not None
+    assert after.value == before.value
     bus.delete(WEBHOOKS, id_)
     bus.close()
 
 
-def test_a_file_without_registrations_is_refused_in_one_line(stack, tmp_path):
+def test_a_file_without_registrations_is_rejected_in_one_line(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("no json")
-    done = run(stack, "import", str(tmp_path / "x"))
-    assert done.returncode == 1
-    assert "holds no registrations" in done.stderr
-    assert "Traceback" not in done.stderr
+    rejected = run(stack, "import", str(tmp_path / "x"))
+    assert rejected.returncode == 1
+    assert "is not a file of webhook registrations" in rejected.stderr
+    assert len(rejected.stderr.splitlines()) == 1
+
+
+def test_a_bad_setting_is_named_in_one_line(stack: Stack, tmp_path: Path) -> None:
+    ended = run(stack, "export", str(tmp_path / "x"), NATS_URL="nowhere")
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("NATS_URL is 'nowhere'")

@@ -5,28 +5,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from testing.stack import Stack, running_stack
-from tests.integration.upload.separated import Separation
+from testing.stack import Stack
+from testing.upload_fixtures import job_writer, stack
 
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """NATS and MinIO, provisioned."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture(scope="session")
-def separation(stack: Stack) -> Iterator[Separation]:
-    """Who writes jobs and stems."""
-    one = Separation.at(stack)
-    yield one
-    one.bus.close()
+__all__ = ["job_writer", "stack"]  # pytest finds them here
 
 
 @pytest.fixture(scope="session")
 def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Serve the function with some settings; its address."""
+    """Return a function that serves the upload function with some settings, at an address."""
     with ExitStack() as running:
 
         def start(**settings: str) -> str:
@@ -38,5 +25,5 @@ def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
 
 @pytest.fixture(scope="session")
 def site(serve: Callable[..., str]) -> str:
-    """The address of the form, with the usual settings."""
+    """The address of the page, with the usual settings."""
     return serve(THREADS="16")

@@ -12,22 +12,23 @@ SONG = bytes(range(256)) * 41 + b"end"  # its base64 has padding, "+" and "/"
 TEXT = b64encode(SONG).decode()
 
 
-class Pieces:
-    """A body that arrives in pieces of `size` bytes."""
+class ChunkedBody:
+    """A body that arrives in chunks of `size` bytes."""
 
     def __init__(self, text: bytes, size: int) -> None:
-        self.left = io.BytesIO(text)
+        self.unread = io.BytesIO(text)
         self.size = size
 
     def read(self, _: int) -> bytes:
-        return self.left.read(self.size)
+        return self.unread.read(self.size)
 
 
-def read(text: str | bytes, size: int = 10**9, limit: int = 10**6) -> tuple[str, bytes]:
-    """What is left of the body, and the song that was in it."""
+def read(text: str | bytes, size: int = 10**9, max_bytes: int = 10**6) -> tuple[str, bytes]:
+    """Return the rest of the body, and the song in it."""
     file = io.BytesIO()
-    song = json_song_body.Song(file, limit)
-    rest = json_song_body.read(Pieces(text.encode() if isinstance(text, str) else text, size), song)
+    song = json_song_body.SongDecoder(file, max_bytes)
+    body = ChunkedBody(text.encode() if isinstance(text, str) else text, size)
+    rest = json_song_body.extract_song(body, song)
     assert song.sha256 == sha256(file.getvalue()).hexdigest()
     assert song.size == len(file.getvalue())
     return rest.decode(), file.getvalue()
@@ -46,9 +47,9 @@ def read(text: str | bytes, size: int = 10**9, limit: int = 10**6) -> tuple[str,
         '{"mp3" :\n "' + TEXT.replace("/", "\\/") + '"}',
         '{"m\\u0070\\u0033":"' + TEXT.replace("+", "\\u002B").replace("=", "\\u003d") + '"}',
     ],
-    ids=["first", "last", "namesake", "quotes", "escaped-slash", "escaped-unicode"],
+    ids=["first", "last", "nested", "quotes", "escaped-slash", "escaped-unicode"],
 )
-def test_the_song_is_taken_out_wherever_it_stands_and_the_pieces_end(text, size):
+def test_the_song_is_extracted_wherever_it_is_and_chunks_end(text: str, size: int) -> None:
     rest, song = read(text, size)
     assert song == SONG
     assert json.loads(rest) == json.loads(text) | {"mp3": ""}
@@ -73,12 +74,12 @@ def test_the_song_is_taken_out_wherever_it_stands_and_the_pieces_end(text, size)
         ("QUJD" * 300_000, 413, "too-large"),
     ],
 )
-def test_what_is_no_base64_is_refused(inside, status, kind, size):
+def test_anything_but_base64_is_rejected(inside: str, status: int, kind: str, size: int) -> None:
     if size == 1 and len(inside) > 1000:
         size = 1000
-    with pytest.raises(Problem) as refused:
-        read('{"mp3": "' + inside + '"}', size, limit=10_000)
-    assert (refused.value.status, refused.value.kind) == (status, kind)
+    with pytest.raises(Problem) as raised:
+        read('{"mp3": "' + inside + '"}', size, max_bytes=10_000)
+    assert (raised.value.status, raised.value.kind) == (status, kind)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +97,17 @@ def test_what_is_no_base64_is_refused(inside, status, kind, size):
         '{"mp3": "QUJD"} {}',
     ],
 )
-def test_broken_json_stays_broken(text):
+def test_invalid_json_stays_invalid(text: str) -> None:
     rest, _ = read(text, 1)
     with pytest.raises(json.JSONDecodeError):
         json.loads(rest)
 
 
-def test_a_second_song_stays_where_the_parser_finds_it():
+def test_a_second_song_stays_in_the_rest() -> None:
     assert read('{"mp3": "QUJD", "mp3": "QUJE"}') == ('{"mp3": "", "mp3": "QUJE"}', b"ABC")
 
 
-def test_only_the_top_level_of_an_object_holds_a_song():
+def test_a_song_below_the_top_level_stays_in_the_rest() -> None:
     assert read('[{"mp3": "QUJD"}]') == ('[{"mp3": "QUJD"}]', b"")
 
 
@@ -120,7 +121,23 @@ def test_only_the_top_level_of_an_object_holds_a_song():
         '{"model": "' + "\\\\" * 2**20 + '"}',
     ],
 )
-def test_what_is_beside_the_song_has_a_limit(text):
-    with pytest.raises(Problem) as refused:
-        read(text, json_song_body.PIECE_BYTES)
-    assert (refused.value.status, refused.value.kind) == (413, "body-too-large")
+def test_the_rest_of_the_body_has_a_limit(text: str) -> None:
+    with pytest.raises(Problem) as raised:
+        read(text, json_song_body.CHUNK_BYTES)
+    assert (raised.value.status, raised.value.kind) == (413, "body-too-large")
+
+
+@pytest.mark.parametrize(
+    ("inside", "reason"),
+    [
+        ("QUJDQ", "its length is not a multiple of four"),
+        ("QUI=QUJD", "it has other characters"),
+        ("QUJD\\\\", "it has a backslash"),
+        ("data:audio/mpeg;base64,QUJD", "such as line ends or a data: prefix"),
+    ],
+)
+def test_a_song_that_is_not_base64_is_rejected_with_the_reason(inside: str, reason: str) -> None:
+    with pytest.raises(Problem) as raised:
+        read('{"mp3": "' + inside + '"}')
+    assert raised.value.detail.startswith("mp3 must be base64 (RFC 4648, section 4), but it")
+    assert reason in raised.value.detail

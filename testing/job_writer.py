@@ -1,0 +1,87 @@
+"""Write job records, stems and manifests to a real store and bus, as the separate function does."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from microdemucs import store
+from microdemucs.bucket import Bucket
+from microdemucs.bus import JOBS, Bus
+from microdemucs.events import ObjectCreated
+from microdemucs.jobs import JobRecord, JobState
+from microdemucs.manifest import Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.problems import now
+from microdemucs.result_store import write_manifest
+from testing.stack import Stack
+
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+@dataclass(frozen=True, slots=True)
+class JobWriter:
+    """Writes what the separate function writes, with that function's rights."""
+
+    bus: Bus
+    songs: Bucket
+    stems: Bucket
+
+    @staticmethod
+    def connect(stack: Stack) -> "JobWriter":
+        """Connect to the store and the bus of this stack."""
+        client = store.connect(stack.store_settings("separate"))
+        bus = Bus(stack.bus_settings("separate"), "tests")
+        return JobWriter(bus, Bucket(client, "songs"), Bucket(client, "stems"))
+
+    def write_record(self, record: JobRecord, **changes: Any) -> JobRecord:
+        """Write the job record with these changes, and return it."""
+        changed = msgspec.structs.replace(record, **changes)
+        self.bus.put(JOBS, changed.id, changed.write())
+        return changed
+
+    def write_stems(
+        self,
+        key: str,
+        stems: Mapping[str, bytes],
+        *,
+        job: str = "0" * 32,
+        options: Mapping[str, Any] | None = None,
+        content_type: str = "audio/mpeg",
+        scale: float | None = None,
+    ) -> None:
+        """Write the stems, given by file name, and then the manifest of the song `key`."""
+        entries = []
+        for file, data in stems.items():
+            self.stems.write(f"{key}/{file}", data, content_type)
+            entries.append(
+                StemEntry(
+                    name=file.partition(".")[0],
+                    key=f"{key}/{file}",
+                    size=len(data),
+                    content_type=content_type,
+                    scale=UNSET if scale is None else scale,
+                )
+            )
+        manifest = Manifest(
+            job=job,
+            song=SeparatedSong(bucket="songs", key=key, etag="", sha256="0" * 64, seconds=1.0),
+            options=dict(options or {}),
+            stems=entries,
+            model=ModelInfo("htdemucs_tiny"),
+            finished=now(),
+        )
+        write_manifest(self.stems, manifest)
+
+    def finish(self, record: JobRecord, stems: Mapping[str, bytes]) -> JobRecord:
+        """Write the stems, the manifest and the record of a job that is done."""
+        self.write_stems(record.key, stems, job=record.id, options=record.options)
+        return self.write_record(record, state=JobState.DONE, progress=1.0, stems=list(stems))
+
+
+def new_job(key: str, **metadata: str) -> JobRecord:
+    """Return the record of a song that has just been stored at `key`."""
+    etag = hashlib.md5(key.encode()).hexdigest()
+    return JobRecord.of(ObjectCreated("songs", key, 1000, etag, metadata=metadata))

@@ -1,0 +1,70 @@
+import json
+import logging
+from collections.abc import Callable
+
+import pytest
+import urllib3
+
+from testing.web_client import WebClient
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/apiv1/nothing", 404),
+        ("GET", "/apiv1/separate", 405),
+        ("PUT", "/apiv1/jobs", 405),
+        ("POST", "/healthz", 405),
+    ],
+)
+def test_an_unknown_route_or_method_is_a_problem(
+    process: str, method: str, path: str, status: int
+) -> None:
+    response = urllib3.request(method, process + path)
+    content_type = response.headers["Content-Type"]
+    assert (response.status, content_type) == (status, "application/problem+json")
+    assert ("Allow" in response.headers) == (status == 405)
+
+
+def test_an_answer_of_the_api_is_not_cached_and_its_type_not_guessed(client: WebClient) -> None:
+    headers = client.get("/apiv1/queue").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_every_request_to_the_api_is_logged_without_its_query(
+    client: WebClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "functions.upload.app"):
+        client.get("/apiv1/jobs?key=private")
+        client.get("/healthz")
+    [line] = [record for record in caplog.records if record.name == "functions.upload.app"]
+    assert line.getMessage() == "request answered"
+    members = vars(line)
+    assert (members["method"], members["path"], members["status"]) == ("GET", "/apiv1/jobs", 200)
+    assert "private" not in json.dumps(members, default=str)
+
+
+def test_a_document_of_more_than_a_mebibyte_is_rejected(client: WebClient) -> None:
+    response = client.post("/apiv1/uploads", json={"filename": "x" * 2**20})
+    assert (response.status_code, response.json["limit"]) == (413, 2**20)
+    assert response.json["detail"].endswith("at most 1048576 bytes are accepted")
+
+
+def test_the_function_is_ready_if_store_and_bus_answer(client: WebClient) -> None:
+    assert client.get("/readyz").json == {"status": "ready"}
+
+
+def test_the_function_is_not_ready_without_the_output_bucket(
+    serve: Callable[..., WebClient],
+) -> None:
+    response = serve(STEMS_BUCKET="no-such-bucket").get("/readyz")
+    assert (response.status_code, response.json["status"]) == (503, 503)
+    assert response.json["type"] == "urn:micro-demucs:problem:store-away"
+
+
+def test_the_function_is_not_ready_without_the_store(serve: Callable[..., WebClient]) -> None:
+    response = serve(STORE_URL="http://127.0.0.1:9").get("/readyz")
+    assert response.status_code == 503
+    assert response.json["type"] == "urn:micro-demucs:problem:store-away"
