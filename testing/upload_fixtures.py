@@ -11,7 +11,9 @@ from testing.stack import Stack, running_stack
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """NATS and MinIO, provisioned."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+    # Any origin: each test may serve the page at a port of its own, and browsers upload from there.
+    settings = {"MINIO_API_CORS_ALLOW_ORIGIN": "*"}
+    with running_stack(tmp_path_factory.mktemp("stack"), **settings) as stack:
         yield stack
 
 

@@ -59,18 +59,27 @@ def bad_value(member: str, value: Any, accepts: str) -> Problem:
     return _bad_value(member, f"{member} is {describe(value)}; it must be {accepts}", accepts)
 
 
-def bad_hidden_value(member: str, accepts: str) -> Problem:
-    """Return the same Problem without the value, which may hold a secret."""
-    return _bad_value(member, f"{member} must be {accepts}", accepts)
+def bad_hidden_value(member: str, accepts: str, reason: str = "") -> Problem:
+    """Return the same Problem without the value, which may hold a secret.
+
+    `reason` says what is wrong with the value.
+    """
+    because = f": {reason}" if reason else ""
+    return _bad_value(member, f"{member} must be {accepts}{because}", accepts)
 
 
 def describe(value: Any) -> str:
-    """Return `value` as shortened JSON, for an error message; None counts as missing."""
+    """Return `value`, shortened, for an error message; None counts as missing."""
     if value is None:
         return "missing"
     if isinstance(value, dict):
         return "an object"
-    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return repr(_shorten(value))
+    return _shorten(json.dumps(value, ensure_ascii=False))
+
+
+def _shorten(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 

@@ -24,6 +24,7 @@ from microdemucs.jobs import JobRecord
 from microdemucs.options import Options
 from microdemucs.problems import RetryLater, now
 from microdemucs.result_store import read_manifest
+from microdemucs.webhooks import CallbackRecord, callback_key
 
 MAX_CALLBACK_BYTES = 64 * 1024
 _CONTENT_TYPE = "audio/mpeg"
@@ -80,15 +81,13 @@ def _store_callback(ctx: Context, callback: Any) -> str:
         return ""
     if not isinstance(callback, dict) or not set(callback) <= {"url", "data"}:
         raise bad_hidden_value("callback", "an object with the member url, and optionally data")
-    url = callback.get("url")
-    record = {"url": webhook_urls.check_url(url, "callback.url", ctx.settings.allow_private)}
-    if "data" in callback:
-        record["data"] = callback["data"]
-    text = json.dumps(record, sort_keys=True)
+    url = webhook_urls.check_url(callback.get("url"), "callback.url", ctx.settings.allow_private)
+    text = json.dumps(callback, sort_keys=True)
     if len(text) > MAX_CALLBACK_BYTES:
         raise bad_hidden_value("callback", f"at most {MAX_CALLBACK_BYTES} bytes of JSON")
     id_ = sha256(text.encode()).hexdigest()[:32]
-    ctx.bus.put(WEBHOOKS, f"callback.{id_}", json.dumps(record | {"created": now()}).encode())
+    record = CallbackRecord(url=url, data=callback.get("data"), created=now())
+    ctx.bus.put(WEBHOOKS, callback_key(id_), record.write())
     return id_
 
 

@@ -23,14 +23,12 @@ def check_url(url: Any, member: str, allow_private: bool) -> str:
     if not isinstance(url, str):
         raise bad_value(member, url, _ACCEPTS)
     if not url.isprintable() or len(url) > _MAX_URL_CHARACTERS:
-        raise bad_hidden_value(
-            member,
-            f"{_ACCEPTS}, of at most {_MAX_URL_CHARACTERS} characters, all of them printable",
-        )
+        limits = f"of at most {_MAX_URL_CHARACTERS} characters, all of them printable"
+        raise bad_hidden_value(member, f"{_ACCEPTS}, {limits}")
     try:
         host = parse_webhook_url(url).host
     except ForbiddenUrl as error:
-        raise bad_hidden_value(member, f"{_ACCEPTS} ({error})") from None
+        raise bad_hidden_value(member, _ACCEPTS, str(error)) from None
     if not allow_private and is_private_host(host):
         raise Problem(
             422,

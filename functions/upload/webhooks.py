@@ -1,12 +1,12 @@
 """The routes of webhooks: register, list, change and delete. A secret is shown once, at first."""
 
-import json
 import secrets
 import uuid
 from base64 import b64decode, b64encode
 from typing import Any
 
 import flask
+import msgspec
 
 from functions.upload import webhook_urls
 from functions.upload.context import Context, context
@@ -16,9 +16,10 @@ from functions.upload.json_documents import (
     describe,
     read_document,
 )
-from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
+from microdemucs.bus import WEBHOOKS, RevisionConflict
 from microdemucs.events import COMPLETED, FAILED, STARTED
 from microdemucs.problems import Problem, RetryLater, now
+from microdemucs.webhooks import WEBHOOK_KEYS, WebhookRecord
 
 EVENT_TYPES = [STARTED, COMPLETED, FAILED]
 _MAX_DESCRIPTION_CHARACTERS = 500
@@ -32,36 +33,31 @@ def register_webhook() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Register a webhook; only this response holds its secret."""
     ctx = context()
     members = read_document("url", "events", "description", "active", "secret")
-    id_ = uuid.uuid4().hex
-    webhook: dict[str, Any] = {
-        "id": id_,
-        "url": None,
-        "events": EVENT_TYPES,
-        "description": "",
-        "active": True,
-        "secret": check_secret(members.pop("secret", None)),
-        "created": now(),
-    }
-    webhook |= _check_members(ctx, {"url": None} | members)
-    webhook["updated"] = webhook["created"]
-    ctx.bus.create(WEBHOOKS, id_, json.dumps(webhook).encode())
-    return webhook, 201, {"Location": f"/apiv1/webhooks/{id_}"}
+    secret = check_secret(members.pop("secret", None))
+    chosen = {"events": EVENT_TYPES} | _check_members(ctx, {"url": None} | members)
+    created = now()
+    webhook = WebhookRecord(
+        id=uuid.uuid4().hex, secret=secret, created=created, updated=created, **chosen
+    )
+    ctx.bus.create(WEBHOOKS, webhook.id, webhook.write())
+    document: dict[str, Any] = msgspec.to_builtins(webhook)
+    return document, 201, {"Location": f"/apiv1/webhooks/{webhook.id}"}
 
 
 @routes.get("")
 def list_webhooks() -> dict[str, Any]:
     """Return all webhooks, oldest first, without their secrets."""
-    # `*` matches keys without a dot: webhooks, but not callbacks (callback.<id>)
-    entries = context().bus.entries(WEBHOOKS, "*")
-    webhooks = [json.loads(entry.value or b"{}") for entry in entries]
-    webhooks.sort(key=lambda webhook: webhook["created"])
+    entries = context().bus.entries(WEBHOOKS, WEBHOOK_KEYS)
+    webhooks = [WebhookRecord.read(entry.value) for entry in entries if entry.value]
+    webhooks.sort(key=lambda webhook: webhook.created)
     return {"webhooks": [_without_secret(webhook) for webhook in webhooks]}
 
 
 @routes.get("/<id_>")
 def get_webhook(id_: str) -> dict[str, Any]:
     """Return one webhook without its secret."""
-    return _without_secret(json.loads(_find_entry(context(), id_).value or b""))
+    webhook, _ = _find_webhook(context(), id_)
+    return _without_secret(webhook)
 
 
 @routes.patch("/<id_>")
@@ -70,13 +66,13 @@ def update_webhook(id_: str) -> dict[str, Any]:
     ctx = context()
     changes = _check_members(ctx, read_document("url", "events", "description", "active"))
     for _ in range(_UPDATE_ATTEMPTS):
-        entry = _find_entry(ctx, id_)
-        webhook = json.loads(entry.value or b"") | changes | {"updated": now()}
+        webhook, revision = _find_webhook(ctx, id_)
+        changed = msgspec.structs.replace(webhook, **changes, updated=now())
         try:
-            ctx.bus.update(WEBHOOKS, id_, json.dumps(webhook).encode(), entry.revision)
+            ctx.bus.update(WEBHOOKS, id_, changed.write(), revision)
         except RevisionConflict:  # another request changed it in the meantime
             continue
-        return _without_secret(webhook)
+        return _without_secret(changed)
     raise RetryLater("busy", "The webhook was changed concurrently", "try again", after=1)
 
 
@@ -84,7 +80,7 @@ def update_webhook(id_: str) -> dict[str, Any]:
 def delete_webhook(id_: str) -> tuple[str, int]:
     """Delete a webhook; an attempt that has begun may still arrive."""
     ctx = context()
-    _find_entry(ctx, id_)
+    _find_webhook(ctx, id_)
     ctx.bus.delete(WEBHOOKS, id_)
     return "", 204
 
@@ -105,7 +101,8 @@ def check_secret(secret: Any) -> str:
     return str(secret)
 
 
-def _find_entry(ctx: Context, id_: str) -> Entry:
+def _find_webhook(ctx: Context, id_: str) -> tuple[WebhookRecord, int]:
+    """Return the webhook and its revision. Raises Problem (404)."""
     # Our ids are hexadecimal; other characters may not even be allowed in a key of the bucket.
     entry = ctx.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
     if entry is None or entry.value is None:
@@ -115,11 +112,13 @@ def _find_entry(ctx: Context, id_: str) -> Entry:
             "There is no such webhook",
             f"no webhook has the id {describe(id_)}; GET /apiv1/webhooks lists all",
         )
-    return entry
+    return WebhookRecord.read(entry.value), entry.revision
 
 
-def _without_secret(webhook: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in webhook.items() if name != "secret"}
+def _without_secret(webhook: WebhookRecord) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(webhook)
+    del document["secret"]
+    return document
 
 
 def _check_members(ctx: Context, members: dict[str, Any]) -> dict[str, Any]:

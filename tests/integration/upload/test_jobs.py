@@ -117,7 +117,7 @@ def test_an_unknown_query_parameter_is_named_with_the_allowed_ones(client: WebCl
     assert (response.status_code, response.json["member"]) == (422, "q")
     assert response.json["title"] == "Unknown query parameter"
     assert response.json["detail"] == (
-        '"q" is not a parameter of this route; allowed: state, key, prefix, limit, cursor'
+        "'q' is not a parameter of this route; allowed: state, key, prefix, limit, cursor"
     )
 
 
@@ -170,7 +170,7 @@ def test_an_unknown_job_is_not_found(client: WebClient, method: str, id_: str) -
     response = getattr(client, method)(f"/apiv1/jobs/{id_}")
     assert response.status_code == 404
     assert response.json["type"] == "urn:micro-demucs:problem:unknown-job"
-    assert f'"{id_}"' in response.json["detail"]
+    assert f"'{id_}'" in response.json["detail"]
 
 
 def test_a_failed_job_has_its_problem(client: WebClient, job_writer: JobWriter) -> None:

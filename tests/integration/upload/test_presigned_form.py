@@ -64,15 +64,15 @@ def test_the_store_rejects_a_form_that_differs_from_the_signed_one(
     ("body", "kind", "word"),
     [
         ({}, "bad-value", "filename is missing"),
-        ({"filename": ""}, "bad-value", 'filename is ""'),
+        ({"filename": ""}, "bad-value", "filename is ''"),
         ({"filename": "a/.."}, "bad-value", "filename"),
         ({"filename": 5}, "bad-value", "filename is 5"),
         ({"filename": "notes.txt"}, "bad-value", ".mp3"),
         ({"filename": "notes.txt", "type": "text/plain"}, "bad-value", "audio/"),
         ({"filename": "a.mp3", "type": 5}, "bad-value", "type is 5"),
         ({"filename": "a.mp3", "options": {"bitrate": 1}}, "bad-option", "bitrate"),
-        ({"filename": "a.mp3", "options": "flac"}, "bad-value", 'options is "flac"'),
-        ({"filename": "a.mp3", "size": 5}, "unknown-member", '"size" is not one of: filename'),
+        ({"filename": "a.mp3", "options": "flac"}, "bad-value", "options is 'flac'"),
+        ({"filename": "a.mp3", "size": 5}, "unknown-member", "'size' is not one of: filename"),
     ],
 )
 def test_a_request_that_cannot_be_granted_names_the_reason(

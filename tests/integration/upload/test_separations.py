@@ -137,7 +137,7 @@ MP3 = b64encode(b"a song").decode()
         ({"mp3": ""}, 422, "bad-value", "mp3"),
         ({"mp3": 5}, 422, "bad-value", "mp3 is 5"),
         ({"mp3": "not base64!"}, 422, "not-base64", "RFC 4648"),
-        ({"mp3": MP3, "modle": "x"}, 422, "unknown-member", '"modle" is not one of: mp3, model'),
+        ({"mp3": MP3, "modle": "x"}, 422, "unknown-member", "'modle' is not one of: mp3, model"),
         ({"mp3": MP3, "options": {"format": "aiff"}}, 422, "bad-option", "mp3, flac, wav"),
         ({"mp3": MP3, "options": {"volume": 11}}, 422, "bad-option", "volume"),
         ({"mp3": MP3, "options": ["flac"]}, 422, "bad-value", 'options is ["flac"]'),
@@ -168,7 +168,7 @@ def test_a_bad_body_is_rejected_and_the_problem_names_the_reason(
 def test_a_body_that_is_not_declared_as_json_is_rejected(client: WebClient) -> None:
     response = client.post("/apiv1/separate", data=b"ID3", content_type="audio/mpeg")
     assert response.status_code == 415
-    assert response.json["detail"] == 'Content-Type is "audio/mpeg"; send application/json'
+    assert response.json["detail"] == "Content-Type is 'audio/mpeg'; send application/json"
 
 
 def test_a_song_beyond_the_limit_is_rejected(serve: Callable[..., WebClient]) -> None:

@@ -84,7 +84,7 @@ def test_a_range_beyond_the_end_is_rejected(client: WebClient, song: str, range_
     assert response.status_code == 416
     assert response.headers["Content-Range"] == f"bytes */{len(DRUMS)}"
     assert response.json["size"] == len(DRUMS)
-    assert response.json["detail"] == f'Range is "{range_}"; the track has {len(DRUMS)} bytes'
+    assert response.json["detail"] == f"Range is '{range_}'; the track has {len(DRUMS)} bytes"
 
 
 @pytest.mark.parametrize("range_", ["bytes=0-1,5-6", "lines=1-2", "bytes=x", "bytes=5-1"])

@@ -1,5 +1,6 @@
 """Webhook registrations survive the loss of the bus in a file."""
 
+import json
 import os
 import subprocess
 import sys
@@ -35,12 +36,14 @@ def test_exported_registrations_can_be_imported_again(
     bus = Bus(stack.bus_settings("upload"), "test")
     before = bus.get(WEBHOOKS, id_)
     assert before is not None
+    assert before.value
     bus.delete(WEBHOOKS, id_)
     imported = run(stack, "import", str(file))
     assert imported.returncode == 0, imported.stderr
     after = bus.get(WEBHOOKS, id_)
     assert after is not None
-    assert after.value == before.value
+    assert after.value
+    assert json.loads(after.value) == json.loads(before.value)
     bus.delete(WEBHOOKS, id_)
     bus.close()
 

@@ -15,5 +15,5 @@ def test_characters_that_a_plain_file_name_cannot_have_are_replaced() -> None:
 
 def test_an_unknown_job_is_named_shortened() -> None:
     detail = unknown_job("x" * 1000).detail
-    assert detail.startswith('no job, upload or song is named "xxx')
+    assert detail.startswith("no job, upload or song is named 'xxx")
     assert len(detail) < 250

@@ -51,7 +51,7 @@ def test_a_body_that_is_no_object_is_rejected() -> None:
 def test_an_unknown_member_is_named_with_the_allowed_ones() -> None:
     problem = problem_of(b'{"a": 1, "modle": 2}', "a", "model")
     assert (problem.status, problem.kind) == (422, "unknown-member")
-    assert problem.detail == '"modle" is not one of: a, model'
+    assert problem.detail == "'modle' is not one of: a, model"
     assert problem.extensions == {"member": "modle"}
 
 
@@ -65,13 +65,14 @@ def test_a_long_unknown_member_is_shortened() -> None:
     ("value", "description"),
     [
         (None, "missing"),
-        ("", '""'),
-        ("ä", '"ä"'),
+        ("", "''"),
+        ("ä", "'ä'"),
         (5, "5"),
         (True, "true"),
         (["drums", 1], '["drums", 1]'),
         ({"secret": "x"}, "an object"),
-        ("x" * 500, '"' + "x" * 79 + "…"),
+        ("x" * 500, "'" + "x" * 80 + "…'"),
+        (["x" * 500], '["' + "x" * 78 + "…"),
     ],
 )
 def test_a_value_is_described_shortly(value: object, description: str) -> None:
@@ -94,6 +95,12 @@ def test_a_hidden_value_is_only_named() -> None:
     assert bad_hidden_value("secret", "base64").detail == "secret must be base64"
 
 
+def test_a_hidden_value_may_have_a_reason() -> None:
+    problem = bad_hidden_value("url", "an https:// URL", "it has no host")
+    assert problem.detail == "url must be an https:// URL: it has no host"
+    assert problem.extensions["accepts"] == "an https:// URL"
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.x+json"])
 def test_a_body_declared_as_json_is_read(content_type: str) -> None:
     with app.test_request_context(method="POST", data=b'{"a": 1}', content_type=content_type):
@@ -101,7 +108,7 @@ def test_a_body_declared_as_json_is_read(content_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "description"), [(None, "missing"), ("text/plain", '"text/plain"')]
+    ("content_type", "description"), [(None, "missing"), ("text/plain", "'text/plain'")]
 )
 def test_a_body_not_declared_as_json_is_rejected(
     content_type: str | None, description: str

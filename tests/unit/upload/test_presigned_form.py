@@ -46,5 +46,5 @@ def test_the_media_type_is_audio_whatever_the_browser_declares(
 def test_a_file_that_is_no_audio_is_rejected_with_the_accepted_suffixes() -> None:
     with pytest.raises(Problem) as raised:
         audio_type("notes.txt", "text/plain")
-    assert raised.value.detail.startswith('filename is "notes.txt"; it must be a name that ends in')
+    assert raised.value.detail.startswith("filename is 'notes.txt'; it must be a name that ends in")
     assert ".flac" in raised.value.detail

@@ -31,7 +31,7 @@ def test_an_unknown_track_is_named_with_those_that_exist(name: str) -> None:
     assert (raised.value.status, raised.value.kind) == (404, "unknown-track")
     assert raised.value.extensions == {"tracks": FILES}
     assert raised.value.detail == (
-        f'"{name}" is not one of its tracks: drums.flac, bass.flac, no_vocals.flac'
+        f"'{name}' is not one of its tracks: drums.flac, bass.flac, no_vocals.flac"
     )
 
 
