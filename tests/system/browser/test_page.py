@@ -121,7 +121,7 @@ def test_the_chosen_options_are_uploaded_with_the_song(
     page: Page, site: str, job_writer: JobWriter, song: Path, picture: Picture
 ) -> None:
     page.goto(site)
-    page.get_by_text("Options for the songs you add next").click()
+    page.get_by_text("Options for new songs").click()
     page.get_by_label("Format").select_option("flac")
     expect(page.get_by_label("Bitrate")).to_be_hidden()
     page.get_by_label("Bits per sample").select_option("24")
