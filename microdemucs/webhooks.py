@@ -4,6 +4,7 @@ A webhook's key is its id. The key of a callback, a URL given with one song, is
 `callback.<callback id>`. docs/events.md describes every member.
 """
 
+from base64 import b64decode
 from typing import Any
 
 import msgspec
@@ -67,3 +68,12 @@ def callback_key(callback_id: str) -> str:
 def is_callback(target: str) -> bool:
     """Whether the target of a delivery is a callback, rather than a webhook."""
     return target.startswith(_CALLBACK_PREFIX)
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether `text` is whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks requires."""
+    encoded = text.removeprefix("whsec_")
+    try:
+        return encoded != text and 24 <= len(b64decode(encoded, validate=True)) <= 64
+    except ValueError:
+        return False

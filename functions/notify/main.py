@@ -44,6 +44,7 @@ def check_ready() -> None:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
 
 
+# functions-framework imports this module inside the context of the app that serves it.
 flask.current_app.extensions["context"] = Lazy(build_context)
 service.install_probes_and_errors(flask.current_app, check_ready)
 

@@ -1,6 +1,5 @@
 """The settings of the notify function. docs/operations.md describes them for operators."""
 
-from base64 import b64decode
 from dataclasses import dataclass, field
 
 from functions.notify.deliveries import SCHEDULE
@@ -14,16 +13,13 @@ from microdemucs.settings import (
     text,
     url_with_host,
 )
+from microdemucs.webhooks import is_webhook_secret
 
 _WEEK_S = 7 * 86400
 
 
 def _webhook_secret(value: str) -> str:
-    try:
-        size = len(b64decode(value.removeprefix("whsec_"), validate=True))
-    except ValueError:
-        size = 0
-    if not value.startswith("whsec_") or not 24 <= size <= 64:
+    if not is_webhook_secret(value):
         raise ValueError("whsec_ and base64 of 24 to 64 random bytes")
     return value
 

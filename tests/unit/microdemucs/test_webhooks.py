@@ -1,11 +1,18 @@
 """Records in the key-value bucket `webhooks`."""
 
 import json
+from base64 import b64encode
 
 import pytest
 
 from microdemucs.manifest import BadDocument
-from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key, is_callback
+from microdemucs.webhooks import (
+    CallbackRecord,
+    WebhookRecord,
+    callback_key,
+    is_callback,
+    is_webhook_secret,
+)
 
 WEBHOOK = {
     "id": "w1",
@@ -49,3 +56,25 @@ def test_the_key_of_a_callback_differs_from_any_webhook_id() -> None:
     assert callback_key("c1") == "callback.c1"
     assert is_callback(callback_key("c1"))
     assert not is_callback("c1")
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_a_secret_is_base64_of_24_to_64_bytes(size: int) -> None:
+    assert is_webhook_secret("whsec_" + b64encode(bytes(size)).decode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "whsec_",
+        "whsec_" + b64encode(bytes(23)).decode(),
+        "whsec_" + b64encode(bytes(65)).decode(),
+        b64encode(bytes(32)).decode(),
+        "whsec_" + "ü" * 40,
+        "whsec_" + "!" * 40,
+    ],
+    ids=["empty", "no bytes", "short", "long", "no prefix", "not ASCII", "not base64"],
+)
+def test_other_texts_are_no_secrets(text: str) -> None:
+    assert not is_webhook_secret(text)
