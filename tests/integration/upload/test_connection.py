@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ import pytest
 import urllib3
 
 from functions.upload import connection
+
+Sockets = tuple[socket.socket, socket.socket]
 
 JSON = {"Content-Type": "application/json"}
 
@@ -74,21 +77,23 @@ class Request:
 
 
 @pytest.fixture
-def sockets():
+def sockets() -> Iterator[Sockets]:
     ours, theirs = socket.socketpair()
     yield ours, theirs
     ours.close()
     theirs.close()
 
 
-def test_a_closed_connection_is_noticed_without_a_write(sockets) -> None:
+def test_a_closed_connection_is_noticed_without_a_write(sockets: Sockets) -> None:
     ours, theirs = sockets
     assert not connection.is_disconnected(Request(ours))  # type: ignore[arg-type]
     theirs.close()
     assert connection.is_disconnected(Request(ours))  # type: ignore[arg-type]
 
 
-def test_a_client_that_stalls_ends_its_request(sockets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_stalls_ends_its_request(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "STALL_TIMEOUT_S", 0.05)
     ours, _ = sockets
     connection.set_stall_timeout(Request(ours))  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from testing.web_client import WebClient
 
 @pytest.fixture(scope="module")
 def document(client: WebClient) -> dict[str, Any]:
-    return client.get("/apiv1/openapi.json").json
+    document: dict[str, Any] = client.get("/apiv1/openapi.json").json
+    return document
 
 
 def test_the_description_is_a_valid_openapi_document(document: dict[str, Any]) -> None:

@@ -163,7 +163,7 @@ def test_a_stem_without_audio_is_not_found_and_the_problem_names_the_reason(
     def kind(track: str = "drums", id_: str = job.id) -> str:
         response = client.get(f"/apiv1/jobs/{id_}/live/{track}")
         assert response.status_code == 404
-        return response.json["type"].rpartition(":")[2]
+        return str(response.json["type"]).rpartition(":")[2]
 
     assert kind() == "not-separated"
     write_chunk(1, b"x")

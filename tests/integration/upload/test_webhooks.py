@@ -63,7 +63,7 @@ def test_every_member_can_be_chosen(client: WebClient) -> None:
 
 
 def test_an_update_changes_only_the_members_in_its_body(
-    client: WebClient, registered: dict
+    client: WebClient, registered: dict[str, Any]
 ) -> None:
     path = f"/apiv1/webhooks/{registered['id']}"
     changes = {"url": "http://example.org:8080/", "events": EVENT_TYPES[:1]}
