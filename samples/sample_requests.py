@@ -111,9 +111,7 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
 def upload_song(api: "Api", song: bytes, options: dict[str, Any]) -> dict[str, Any]:
     """Get a presigned form, upload `song` with it straight to the store, and return the form."""
     body = {"filename": SONG.name, "type": "audio/mpeg", "options": options}
-    upload: dict[str, Any] = api.post(
-        "/apiv1/uploads", body, 201, members=["url", "fields", "job"]
-    )
+    upload: dict[str, Any] = api.post("/apiv1/uploads", body, 201, members=["url", "fields", "job"])
     file = {"file": (SONG.name, song, "audio/mpeg")}  # S3 requires the file as the last field
     response = urllib3.request("POST", upload["url"], fields=upload["fields"] | file)
     print(f"POST {upload['url']} (the fields, then the file)\n  → {response.status}")
