@@ -21,7 +21,7 @@ stop:  ## stop this clone's stack
 	@$(PYTHON) -m local.stack
 
 logs:  ## follow the logs of all components (JOB=id, or any text, filters)
-	@$(PYTHON) -m local.follow $(if $(JOB),--job "$(JOB)")
+	@$(PYTHON) -m local.logs $(if $(JOB),--job "$(JOB)")
 
 requests:  ## call every REST route of the running stack
 	@$(PYTHON) samples/sample_requests.py $$(sed -n 's/^PUBLIC_URL=//p' .run/env)

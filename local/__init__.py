@@ -1,1 +1,1 @@
-"""The whole system on one machine: setting it up, starting it, and giving it a song."""
+"""All components on one machine: set them up, start them, and separate a song."""

@@ -1,8 +1,12 @@
-"""`make images`: build the images with docker, podman or buildah, and tell how large they are.
+"""Build the images with docker, podman or buildah, and print their sizes (`make images`).
 
-Environment: BUILDER (a command, with its global options where it needs some), BUILD_OPTIONS
-(for its `build`), REGISTRY, TAG, TARGETS, ARCHIVES (a folder: also save each as a docker archive),
-SBOM (also write what each archive holds beside it; then ARCHIVES is out/images if nothing else).
+Environment variables:
+BUILDER        the command, with its global options if it needs some (default: the first found)
+BUILD_OPTIONS  options for its `build`
+REGISTRY, TAG  parts of the images' names (default: dev.local and 1)
+TARGETS        the targets to build (default: the four components)
+ARCHIVES       a folder: also save each image there as a docker archive
+SBOM           if set, write the SBOM of each archive beside it (ARCHIVES defaults to out/images)
 """
 
 import json
@@ -18,24 +22,25 @@ from pathlib import Path
 from local import sbom
 from microdemucs.paths import ROOT
 
-_PROGRAMS = ("minio", "nats-server")  # what the overlay `local` has beside the project's own
 TARGETS = ("upload", "separate", "notify", "minio-events")
-MORE_TARGETS = ("separate-gpu", *_PROGRAMS)  # built where TARGETS names them
+_SERVERS = ("minio", "nats-server")  # what the overlay `local` needs beside our components
+OTHER_TARGETS = ("separate-gpu", *_SERVERS)
+"""Built only if TARGETS names them."""
 ARCHIVES = "out/images"
 _BUILDERS = ("docker", "podman", "buildah")
 
 
 def main() -> None:
     """Build all TARGETS. Raises SystemExit with what to do."""
-    builder = shlex.split(os.environ.get("BUILDER", "")) or _found()
+    builder = shlex.split(os.environ.get("BUILDER", "")) or _find_builder()
     registry, tag = os.environ.get("REGISTRY") or "dev.local", os.environ.get("TAG") or "1"
     with_sbom = bool(os.environ.get("SBOM"))
     archives = os.environ.get("ARCHIVES") or (ARCHIVES if with_sbom else None)
-    created = _created()
-    labels = [word for one in _labels(created) for word in ("--build-arg", one)]
+    created = _commit_time()
+    labels = [word for label in _labels(created) for word in ("--build-arg", label)]
     options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
     for target in (os.environ.get("TARGETS") or " ".join(TARGETS)).split():
-        name = name_of(target, registry, tag)
+        name = image_name(target, registry, tag)
         _run([*builder, "build", *options, *labels, "--target", target, "-t", name, "."])
         print(f"{name}  {_size(builder, name)}", flush=True)
         if archives:
@@ -45,24 +50,26 @@ def main() -> None:
                 print(sbom.write(archive, name, created), flush=True)
 
 
-def name_of(target: str, registry: str = "dev.local", tag: str = "1") -> str:
-    """The name of a target's image."""
-    return f"{registry}/{'' if target in _PROGRAMS else 'micro-demucs-'}{target}:{tag}"
+def image_name(target: str, registry: str = "dev.local", tag: str = "1") -> str:
+    """Return the name of a target's image."""
+    return f"{registry}/{'' if target in _SERVERS else 'micro-demucs-'}{target}:{tag}"
 
 
-def _found() -> list[str]:
-    for one in _BUILDERS:
-        if shutil.which(one):
-            return [one]
-    raise SystemExit(f"images need one of {', '.join(_BUILDERS)}; or BUILDER='my builder'")
+def _find_builder() -> list[str]:
+    for builder in _BUILDERS:
+        if shutil.which(builder):
+            return [builder]
+    raise SystemExit(
+        f"found none of {', '.join(_BUILDERS)}: install one, or set BUILDER to a command"
+    )
 
 
-def _created() -> str:
-    """The commit's time, so that the same sources give the same image."""
-    when = subprocess.run(
+def _commit_time() -> str:
+    """Return the commit's time, so that the same sources give the same image."""
+    seconds = subprocess.run(
         ["git", "show", "-s", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    return datetime.fromtimestamp(int(when or 0), UTC).isoformat()
+    return datetime.fromtimestamp(int(seconds or 0), UTC).isoformat()
 
 
 def _labels(created: str) -> list[str]:
@@ -84,12 +91,12 @@ def _is_buildah(builder: list[str]) -> bool:
 def _size(builder: list[str], name: str) -> str:
     if not _is_buildah(builder):
         command = [*builder, "image", "inspect", "--format", "{{.Size}}", name]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return f"{int(said) / 1e6:.0f} MB"
-    said = subprocess.run(
+        size = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return f"{int(size) / 1e6:.0f} MB"
+    images = subprocess.run(
         [*builder, "images", "--json", name], capture_output=True, text=True, check=True
     ).stdout
-    return str(json.loads(said)[0]["size"])
+    return str(json.loads(images)[0]["size"])
 
 
 def _save(builder: list[str], name: str, file: Path) -> None:
@@ -105,9 +112,11 @@ def _run(command: list[str]) -> None:
     try:
         subprocess.run(command, cwd=ROOT, check=True)
     except FileNotFoundError:
-        sys.exit(f"{command[0]} is not there: install it, or say BUILDER=docker, podman or buildah")
+        sys.exit(f"{command[0]} is not installed: install it, or set BUILDER to another")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{' '.join(command[:2])} failed with {error.returncode}: its last lines say why")
+        sys.exit(
+            f"`{' '.join(command[:2])}` failed with code {error.returncode}: see the lines above"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make run`: start the stack, give it a song, wait for the stems and the webhook.
+"""Start the stack, separate a song, and print its stems and webhook (`make run`).
 
 python -m local.run [SONG] [--once]
 """
@@ -7,17 +7,18 @@ import argparse
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from minio import Minio
 
 from local.api import Api
-from local.bar import Bar
 from local.environment import Environment
-from local.listener import Listener, pretty
+from local.progress_bar import ProgressBar
 from local.stack import stack
+from local.webhook_receiver import WebhookReceiver, pretty
 from microdemucs import store
 from microdemucs.jobs import PHASES, JobState
 from microdemucs.manifest import manifest_key
@@ -26,116 +27,128 @@ from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"
 _WEBHOOK_S = 60
-_TOLD_TO_STOP = (130, 143)  # honcho's own codes after SIGINT, SIGTERM
 _EVENTS = ["dev.microdemucs.separation.completed", "dev.microdemucs.separation.failed"]
+_STOPPED = (130, 143)  # honcho's exit codes after SIGINT and SIGTERM
 
 
-def run(song: Path, out: Path, *, once: bool) -> None:
-    """Do the whole way once, then stay up until Ctrl-C (not with `once`). Raises SystemExit."""
+def run(song: Path, output: Path, *, once: bool) -> None:
+    """Start the stack and separate `song` into `output`; stay up until Ctrl-C unless `once`.
+
+    Raises SystemExit.
+    """
     if not song.is_file():
-        raise SystemExit(f"{song} is no file: make run SONG=path/to/song.mp3")
+        raise SystemExit(f"{song} is not a file: make run SONG=path/to/song.mp3")
     environment = Environment.create()
-    took: dict[str, float] = {}
+    timings: dict[str, float] = {}
     with ExitStack() as up:
-        with Bar("starting") as bar:
+        with _phase("starting", timings):
             honcho = up.enter_context(stack(environment))
-        took["starting"] = bar.seconds
-        separated(environment, song, out, took)
+        _separate(environment, song, output, timings)
         if once:
             return
         print(
             f"\nThe stack is up; Ctrl-C stops it.\n"
             f"  web form  {environment.upload_url}/\n"
             f"  API       {environment.upload_url}/apiv1/openapi.json\n"
-            f"  store     {environment.store_url}  (buckets songs and stems; keys in {environment.folder}/secrets)\n"
+            f"  store     {environment.store_url}"
+            f"  (buckets songs and stems; keys in {environment.folder}/secrets)\n"
             f"  logs      make logs",
             flush=True,
         )
-        if honcho.wait() not in _TOLD_TO_STOP:
-            raise SystemExit(f"a part of the stack has ended: see {environment.folder}/stack.log")
-        print("stopped from elsewhere")
+        if honcho.wait() not in _STOPPED:
+            raise SystemExit(f"a component has ended: see {environment.folder}/stack.log")
+        print("stopped by `make stop`")
 
 
-def separated(environment: Environment, song: Path, out: Path, took: dict[str, float]) -> None:
-    """Drop `song`, follow its job, fetch its stems and wait for its webhook; print what came."""
-    api, listener = Api(environment.upload_url), Listener()
-    client = _root(environment)
-    webhook = api.call("POST", "/apiv1/webhooks", {"url": listener.url, "events": _EVENTS})
-    listener.secret = webhook["secret"]
+def _separate(
+    environment: Environment, song: Path, output: Path, timings: dict[str, float]
+) -> None:
+    """Upload `song`, follow its job, fetch its stems, wait for its webhook, and print them."""
+    api, receiver = Api(environment.upload_url), WebhookReceiver()
+    client = _connect_as_root(environment)
+    webhook = api.call("POST", "/apiv1/webhooks", {"url": receiver.url, "events": _EVENTS})
+    receiver.secret = webhook["secret"]
     try:
-        # A folder of its own for each run: the same song again is a job again.
+        # A folder for each run, so that the same song is a new job.
         key = time.strftime("%Y-%m-%dT%H-%M-%S/") + song.name
-        with Bar("dropping into songs") as bar:
+        with _phase("sending the song", timings):
             client.fput_object("songs", key, str(song))
-        took["dropping"] = bar.seconds
-        job = _followed(api, key, took)
+        job = _follow_job(api, key, timings)
         if job["state"] != JobState.DONE:
             problem = job.get("problem") or {}
             raise SystemExit(f"{job['state']}: {problem.get('detail') or problem.get('title')}")
-        with Bar("fetching the stems") as bar:
-            paths = _fetched(client, key, out / song.stem, bar)
-        took["fetching"] = bar.seconds
-        event = listener.wait(key, _WEBHOOK_S)
+        with _phase("fetching the stems", timings) as bar:
+            paths = _fetch_stems(client, key, output / song.stem, bar)
+        event = receiver.wait_for(key, _WEBHOOK_S)
         if not event:
-            raise SystemExit(f"no webhook came within {_WEBHOOK_S} s: see `make logs`")
+            raise SystemExit(f"no webhook within {_WEBHOOK_S} s: see `make logs`")
     finally:
         api.call("DELETE", f"/apiv1/webhooks/{webhook['id']}")
-        listener.close()
-    print("\nwebhook, its signature verified:\n" + pretty(event))
+        receiver.close()
+    print("\nwebhook (signature verified):\n" + pretty(event))
     for warning in job["warnings"]:
         print(f"\nnote: {warning}")
-    print("\n" + "  ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items()))
+    print(
+        "\ntimes:  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in timings.items())
+    )
     print("\nstems:")
     for path in paths:
         print(f"  {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
-def _followed(api: Api, key: str, took: dict[str, float]) -> dict[str, Any]:
-    """The finished job; a bar for each phase that it went through."""
-    bar: Bar | None = None
-    now = ""
+@contextmanager
+def _phase(name: str, timings: dict[str, float]) -> Iterator[ProgressBar]:
+    """Show a progress bar; add how long the phase took to `timings`."""
+    with ProgressBar(name) as bar:
+        yield bar
+    timings[name] = bar.seconds
+
+
+def _follow_job(api: Api, key: str, timings: dict[str, float]) -> dict[str, Any]:
+    """Return the finished job; show a progress bar for each of its phases."""
     job: dict[str, Any] = {}
-    for job in api.follow(key):
-        phase = job["phase"] or ("waiting" if not job["finished"] else "")
-        if phase != now:
-            if bar:
-                bar.__exit__(None, None, None)
-                took[now] = bar.seconds
-            bar, now = (Bar(phase) if phase else None), phase
-        if bar and now in PHASES:
-            begin, end = PHASES[now]
-            bar.at((job["progress"] - begin) / (end - begin))
+    shown = ""
+    with ExitStack() as open_phase:
+        for job in api.follow_job(key):
+            phase = job["phase"] or ("waiting" if not job["finished"] else "")
+            if phase != shown:
+                open_phase.close()
+                shown = phase
+                if phase:
+                    bar = open_phase.enter_context(_phase(phase, timings))
+            if phase in PHASES:
+                begin, end = PHASES[phase]
+                bar.update((job["progress"] - begin) / (end - begin))
     return job
 
 
-def _fetched(client: Minio, key: str, folder: Path, bar: Bar) -> list[Path]:
+def _fetch_stems(client: Minio, key: str, folder: Path, bar: ProgressBar) -> list[Path]:
     manifest = store.read_json(client, "stems", manifest_key(key)) or {"stems": []}
     paths = []
     for number, stem in enumerate(manifest["stems"], 1):
         path = folder / stem["key"].rsplit("/", 1)[1]
         client.fget_object("stems", stem["key"], str(path))
         paths.append(path)
-        bar.at(number / len(manifest["stems"]))
+        bar.update(number / len(manifest["stems"]))
     return paths
 
 
-def _root(environment: Environment) -> Minio:
+def _connect_as_root(environment: Environment) -> Minio:
     variables = environment.for_component("provision")
     settings = StoreSettings(
-        environment.store_url,
-        environment.store_url,
-        variables["STORE_ACCESS_KEY"],
-        variables["STORE_SECRET_KEY"],
+        url=environment.store_url,
+        access_key=variables["STORE_ACCESS_KEY"],
+        secret_key=variables["STORE_SECRET_KEY"],
     )
     return store.connect(settings)
 
 
 def main() -> None:
-    """Read the command line; Ctrl-C and SIGTERM end everything that was started."""
+    """Read the command line; Ctrl-C and SIGTERM stop everything that was started."""
     parser = argparse.ArgumentParser(prog="local.run", description=__doc__)
     parser.add_argument("song", nargs="?", type=Path, default=next(_SAMPLES.glob("*.mp3"), None))
-    parser.add_argument("--once", action="store_true", help="stop the stack at the end")
-    parser.add_argument("--out", type=Path, default=ROOT / "out", help="where the stems go")
+    parser.add_argument("--once", action="store_true", help="stop the stack after the song")
+    parser.add_argument("--out", type=Path, default=ROOT / "out", help="the folder for the stems")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

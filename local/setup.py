@@ -1,11 +1,13 @@
 """Set up this clone: `python3 -m local.setup [run|torch|test|bench]`. Standard library only.
 
-A virtual environment with pinned, hashed packages; MinIO, mc and what the tests need built once
-into a cache that all clones share. What is there already is left alone.
+It installs pinned, hashed packages into .venv, and builds MinIO, mc and the tests' programs into a
+cache that all clones share. It leaves alone what is already there.
 
-Each kind has the packages of the one before it and more: what `make run` needs on a CPU; torch
-and demucs, which export models and serve on a GPU; what the tests need; what ours is measured
-against.
+Each kind has the packages of the one before it, and more:
+run    `make run` on a CPU
+torch  torch and demucs, which export models and run on a GPU
+test   the tests
+bench  the programs that benchmarks compare with
 """
 
 import os
@@ -18,16 +20,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 
-from local.bar import Bar
 from local.binaries import KUBECONFORM, KUSTOMIZE, MC, MINIO, build
+from local.progress_bar import ProgressBar
 from microdemucs.paths import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-_PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # with pip's own copies
+_PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # includes pip's cache
 PROGRAMS = {
     "run": (MC, MINIO),
-    "torch": (),  # a machine that only fetches and exports models runs no store
+    "torch": (),  # a machine that only exports models runs no store
     "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
     "bench": (MC, MINIO),
 }
@@ -38,29 +40,29 @@ class CannotSetUp(SystemExit):
 
 
 def set_up(kind: str) -> None:
-    """Make everything that a kind of work needs: run, torch, test or bench. Raises CannotSetUp."""
+    """Install what `kind` of work needs: run, torch, test or bench. Raises CannotSetUp."""
     if kind not in _PACKAGES_GB:
-        raise CannotSetUp(f"{kind!r} is none of {', '.join(_PACKAGES_GB)}")
+        raise CannotSetUp(f"unknown kind {kind!r}: use one of {', '.join(_PACKAGES_GB)}")
     if not (3, 11) <= sys.version_info[:2] < (3, 15):
         raise CannotSetUp(
-            f"Python {sys.version.split()[0]} is not 3.11 to 3.14: install one of them"
+            f"Python {sys.version.split()[0]} is not supported: install 3.11, 3.12, 3.13 or 3.14"
         )
-    _environment(kind)
+    _install_packages(kind)
     build(PROGRAMS[kind], pip_install)
     if kind == "test":
-        _browser()
+        _install_browser()
 
 
-def _environment(kind: str) -> None:
+def _install_packages(kind: str) -> None:
     lock = ROOT / f"requirements/{kind}.txt"
-    wanted = sha256(lock.read_bytes()).hexdigest()[:16]
+    digest = sha256(lock.read_bytes()).hexdigest()[:16]
     stamp = VENV / f"installed-{kind}"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == digest:
         return
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < _PACKAGES_GB[kind]:
         raise CannotSetUp(
-            f"{free:.1f} GB are free here and {_PACKAGES_GB[kind]} are needed: make room"
+            f"{free:.1f} GB of free space, but {_PACKAGES_GB[kind]} GB are needed: free some"
         )
     if not PYTHON.exists():
         try:
@@ -73,66 +75,59 @@ def _environment(kind: str) -> None:
     site = next((VENV / "lib").glob("python3.*/site-packages"))
     packages = sum(1 for line in lock.read_text().splitlines() if "==" in line)
 
-    def done(collected: int) -> float:
+    def progress(collected: int) -> float:
         installed = sum(1 for _ in site.glob("*.dist-info"))
         return (min(collected, packages) + min(installed, packages)) / (2 * packages)
 
-    with Bar("packages") as bar:
-        pip_install("-r", str(lock), watch=lambda collected: bar.at(done(collected)))
-    stamp.write_text(wanted)
+    with ProgressBar("installing packages") as bar:
+        pip_install("-r", str(lock), report=lambda collected: bar.update(progress(collected)))
+    stamp.write_text(digest)
 
 
-def pip_install(*what: str, watch: Callable[[int], None] = lambda collected: None) -> None:
-    """Install with the environment's pip, hashes required.
+def pip_install(*arguments: str, report: Callable[[int], None] = lambda collected: None) -> None:
+    """Install with the environment's pip, hashes required. Raises CannotSetUp.
 
-    `watch` hears, twice a second, how many packages pip has looked at.
-    Raises CannotSetUp.
+    `report` is called twice per second with the number of packages that pip has collected.
     """
-    command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-input", *what]
+    command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-input", *arguments]
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    collected = [0]
-    said: list[str] = []
-    with _every(0.5, lambda: watch(collected[0])):
+    lines: list[str] = []
+    with _every(0.5, lambda: report(sum(line.startswith("Collecting") for line in lines))):
         for line in pip.stdout or ():
-            collected[0] += line.startswith("Collecting")
-            said.append(line.strip())
+            lines.append(line.strip())
         pip.wait()
     if pip.returncode:
-        errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         raise CannotSetUp(
-            f"pip could not install the packages: {errors[-1] if errors else 'no message'}. "
-            "Is there a network, and room on the disk?"
+            f"pip cannot install the packages: {errors[-1] if errors else 'no message'}. "
+            "Is there a network, and free space on the disk?"
         )
 
 
 @contextmanager
-def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    over = threading.Event()
+def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    ended = threading.Event()
 
-    def again() -> None:
-        while not over.wait(seconds):
-            do()
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            action()
 
-    thread = threading.Thread(target=again)
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 
-def _browser() -> None:
-    """Chromium for the browser tests, where this may install it; else they say how to get it."""
-    if (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    ):
+def _install_browser() -> None:
+    """Install Chromium if this user may; otherwise the browser tests say how to install it."""
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         return
     if os.geteuid() or not shutil.which("apt-get"):
         return
-    with Bar("chromium"):
+    with ProgressBar("installing Chromium"):
         for command in (
             ["apt-get", "update", "-qq"],
             ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
@@ -144,7 +139,7 @@ def _browser() -> None:
                 env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
             )
             if done.returncode:
-                print(f"chromium could not be installed: {done.stderr.strip().splitlines()[-1:]}")
+                print(f"cannot install Chromium: {done.stderr.strip().splitlines()[-1:]}")
                 return
 
 

@@ -37,7 +37,7 @@ def function_process(
     }
     with output.open("ab") as file:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | variables | settings, stdout=file, stderr=file
+            command, cwd=ROOT, env={**os.environ, **variables, **settings}, stdout=file, stderr=file
         )
     url = f"http://127.0.0.1:{port}"
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -80,7 +81,7 @@ class Stack:
         for function in functions:
             port = self.environment.variables[_PORT_OF[function]]
             url = f"http://127.0.0.1:{port}/readyz"
-            wait_until(lambda url=url: answers(url), 90, f"{function} is ready")
+            wait_until(partial(answers, url), 90, f"{function} is ready")
 
     def wait_for_store(self) -> None:
         """Wait until the store answers."""

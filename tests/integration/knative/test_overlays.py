@@ -166,7 +166,7 @@ def test_the_secrets_in_the_readme_have_the_names_and_keys_of_the_local_ones() -
 
 @each_overlay
 def test_make_images_builds_every_image(overlay: str) -> None:
-    built = {images.name_of(target) for target in (*images.TARGETS, *images.MORE_TARGETS)}
+    built = {images.image_name(target) for target in (*images.TARGETS, *images.OTHER_TARGETS)}
     used = {c["image"] for t in templates(overlay).values() for c in containers(t)}
     assert used <= built
 

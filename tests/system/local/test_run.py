@@ -1,10 +1,11 @@
-"""`make run` from its first to its last process, and what it leaves behind: nothing."""
+"""`make run`, from its first to its last process."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,21 @@ from microdemucs.paths import ROOT
 from testing.songs import mp3
 from testing.waiting import wait_until
 
+Run = Callable[..., "subprocess.Popen[str]"]
+
 
 @pytest.fixture
-def run(tmp_path):
-    """Start local.run with a state and ports of its own; nothing of it is left afterwards."""
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start local.run with a folder and ports of its own; nothing of it runs afterwards."""
     (tmp_path / "a song.mp3").write_bytes(mp3(2.0))
     environment = os.environ | dict.fromkeys(PORTS, "0")
     environment |= {"MICRO_DEMUCS_STATE": str(tmp_path / "state"), "OMP_NUM_THREADS": "1"}
-    started = []
+    started: list[subprocess.Popen[str]] = []
 
-    # where the tests run in the background, Ctrl-C is ignored, and what they start would do so, too
+    # If the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def start(*arguments, **settings):
+    def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "local.run", *arguments, "--out", str(tmp_path / "out")],
@@ -50,43 +53,46 @@ def run(tmp_path):
         os.kill(pid, signal.SIGKILL)
 
 
-def processes(state):
-    """The ids of all processes that were started with this state folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+def processes(folder: Path) -> list[int]:
+    """Return the ids of all processes that were started with this state folder."""
+    pids = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if f"MICRO_DEMUCS_STATE={state}\0".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
+            if f"MICRO_DEMUCS_STATE={folder}\0".encode() in (process / "environ").read_bytes():
+                pids.append(int(process.name))
         except OSError:
             continue  # it has ended meanwhile
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in pids if pid != os.getpid()]
 
 
-def test_once_gives_stems_and_a_webhook_and_leaves_no_process(run, tmp_path):
+def test_once_prints_progress_stems_and_webhook_and_leaves_no_process(
+    run: Run, tmp_path: Path
+) -> None:
     process = run(str(tmp_path / "a song.mp3"), "--once")
-    said, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    for phase in ("starting", "separating", "fetching the stems"):
-        assert re.search(rf"^{phase} .*100%", said, re.MULTILINE), phase
-    assert '"type": "dev.microdemucs.separation.completed"' in said
-    assert "make models MODEL=htdemucs" in said
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    for phase in ("starting", "sending the song", "separating", "fetching the stems"):
+        assert re.search(rf"^{phase} .*100%", output, re.MULTILINE), phase
+    assert '"type": "dev.microdemucs.separation.completed"' in output
+    assert "make models MODEL=htdemucs" in output
     for stem in ("drums", "bass", "other", "vocals"):
         path = tmp_path / "out" / "a song" / f"{stem}.mp3"
-        assert str(path) in said
+        assert str(path) in output
         assert soundfile.info(path).duration == pytest.approx(2.0, abs=0.1)
     assert processes(tmp_path / "state") == []
 
 
-def test_ctrl_c_ends_what_it_started_and_nothing_else(run, tmp_path):
+def test_ctrl_c_ends_what_was_started_and_nothing_else(run: Run, tmp_path: Path) -> None:
     nats = Path(sys.executable).parent / "nats-server"
     bystander = subprocess.Popen([nats, "-p", str(free_port())], stderr=subprocess.DEVNULL)
     try:
         process = run(str(tmp_path / "a song.mp3"))
-        said = ""
-        while "Ctrl-C stops it" not in said:
+        assert process.stdout
+        output = ""
+        while "Ctrl-C stops it" not in output:
             line = process.stdout.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         assert len(processes(tmp_path / "state")) > 7
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -97,18 +103,18 @@ def test_ctrl_c_ends_what_it_started_and_nothing_else(run, tmp_path):
         bystander.wait()
 
 
-def test_a_song_that_cannot_be_separated_is_a_failure_that_says_why(run, tmp_path):
-    (tmp_path / "letter.mp3").write_text("dear listener")
-    process = run(str(tmp_path / "letter.mp3"), "--once")
-    said, _ = process.communicate(timeout=240)
+def test_a_file_that_is_not_audio_ends_with_the_reason(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.mp3").write_text("dear listener")
+    process = run(str(tmp_path / "text.mp3"), "--once")
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert "failed: " in said.splitlines()[-1], said
-    assert "Traceback" not in said
+    assert "failed: " in output.splitlines()[-1], output
+    assert "Traceback" not in output
     assert processes(tmp_path / "state") == []
 
 
-def test_a_song_that_is_not_there_is_one_clear_line(run):
+def test_a_missing_file_is_one_clear_line(run: Run) -> None:
     process = run("no/such.mp3", "--once")
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.strip() == "no/such.mp3 is no file: make run SONG=path/to/song.mp3"
+    assert output.strip() == "no/such.mp3 is not a file: make run SONG=path/to/song.mp3"

@@ -1,0 +1,14 @@
+import socket
+
+from local.ports import free_port, is_free
+
+
+def test_a_free_port_is_free() -> None:
+    assert is_free(free_port())
+
+
+def test_a_port_on_which_a_server_listens_is_not_free() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert not is_free(listener.getsockname()[1])
