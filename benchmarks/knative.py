@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks import shared
 from benchmarks.pods import Watch, process_began, said
-from testing import installation
-from testing.cluster_service import Service, at_once
-from testing.kube import pods
+from testing.cluster import installation
+from testing.cluster.kubectl import pods
+from testing.cluster.service import Service, in_parallel
 from testing.songs import mp3
 from testing.stack import running_stack
 
@@ -52,13 +52,13 @@ def cold(service: Service, rounds: int) -> None:
     """From the drop of a song at zero pods to its first finished block, part by part."""
     steps: dict[str, list[float]] = {}
     for _ in range(rounds):
-        installation.at_zero()
+        installation.wait_until_zero()
         body = _fresh(_SONG_S)
         with Watch(_FUNCTION) as watch:
             begin = time.time()
-            key = service.put(body)
+            key = service.put_song(body)
             put = time.time()
-            manifest = service.done(key)
+            manifest = service.wait_for_manifest(key)
             pod, lines = _pod_of(manifest["job"], watch.seen)
             seen = watch.seen[pod]
             at = {line["event"]: line["at"] for line in lines if line["event"] != "job started"}
@@ -83,12 +83,12 @@ def cold(service: Service, rounds: int) -> None:
 
 def warm(service: Service, rounds: int) -> None:
     """From a finished PUT to the song's begin, with a pod that waits."""
-    service.done(service.put(_fresh(3)))
+    service.wait_for_manifest(service.put_song(_fresh(3)))
     took = []
     for _ in range(4 * rounds):
-        key = service.put(_fresh(3))
+        key = service.put_song(_fresh(3))
         put = time.time()
-        manifest = service.done(key)
+        manifest = service.wait_for_manifest(key)
         _, lines = _pod_of(manifest["job"], pods(_FUNCTION))
         mine = [line for line in lines if line.get("job") == manifest["job"]]
         took.append(next(line["at"] for line in mine if line["event"] == "job started") - put)
@@ -100,12 +100,12 @@ def burst(service: Service, rounds: int) -> None:
     """Ten songs at once, from zero pods."""
     took = []
     for _ in range(max(1, rounds // 2)):
-        installation.at_zero()
+        installation.wait_until_zero()
         songs = [_fresh(_SONG_S) for _ in range(10)]
         begin = time.time()
         keys = _put_at_once(service, songs)
         for key in keys:
-            service.done(key, 600)
+            service.wait_for_manifest(key, 600)
         took.append(time.time() - begin)
     print(f"\nten songs of {_SONG_S} s at once, two pods, from zero")
     _row("all ten are done", took)
@@ -129,7 +129,7 @@ def beside(service: Service, rounds: int) -> None:
 
         def here(body: bytes) -> float:
             begin = time.time()
-            service.done(service.put(body))
+            service.wait_for_manifest(service.put_song(body))
             return time.time() - begin
 
         there(_fresh(3))
@@ -159,7 +159,9 @@ def _fresh(seconds: float) -> bytes:
 
 def _put_at_once(service: Service, songs: Iterable[bytes]) -> list[str]:
     keys = {f"burst/{next(_unlike)}.mp3": body for body in songs}
-    at_once(*(lambda key=key, body=body: service.put(body, key) for key, body in keys.items()))
+    in_parallel(
+        *(lambda key=key, body=body: service.put_song(body, key) for key, body in keys.items())
+    )
     return list(keys)
 
 

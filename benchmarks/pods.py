@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from testing.kube import NAMESPACE, PART, attempt, in_pod
+from testing.cluster.kubectl import FUNCTION_LABEL, NAMESPACE, run_in_pod, try_kubectl
 
 # 1 is the container's first process; its start counts in ticks from the machine's.
 _BEGAN = """
@@ -36,7 +36,7 @@ class Watch:
         # kubectl has done what it needs the cores for.
         asked = {
             "watch": "true",
-            "labelSelector": f"{PART}={self.function}",
+            "labelSelector": f"{FUNCTION_LABEL}={self.function}",
             "sendInitialEvents": "true",
             "allowWatchBookmarks": "true",
             "resourceVersionMatch": "NotOlderThan",
@@ -82,12 +82,12 @@ class Watch:
 
 def process_began(pod: str, function: str) -> float:
     """When the first process of the function's container was started."""
-    return float(in_pod(pod, function, _BEGAN).stdout)
+    return float(run_in_pod(pod, function, _BEGAN).stdout)
 
 
 def said(pod: str, function: str) -> list[dict[str, Any]]:
     """The lines of its log, if it has one; `at` is their time as seconds since 1970."""
-    told = attempt("logs", pod, "-c", function).stdout
+    told = try_kubectl("logs", pod, "-c", function).stdout
     lines = [json.loads(line) for line in told.splitlines()]
     for line in lines:
         line["at"] = datetime.fromisoformat(line["time"]).timestamp()

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from benchmarks.pods import said
 from benchmarks.songs import song
 from local.binaries import CACHE
-from testing import installation
-from testing.cluster_service import Service
-from testing.kube import pods
+from testing.cluster import installation
+from testing.cluster.kubectl import pods
+from testing.cluster.service import Service
 
 _SONG_S, _MIX_S = 180, 7200
 _SHORTEST_S = 20  # as functions.separate.ranges.partition has it
@@ -61,9 +61,9 @@ def measure(service: Service, rounds: int) -> None:
 def long(service: Service, _: int) -> None:
     """Two hours under the time limit of a request, with the small model that comes with it."""
     body = song(_MIX_S, CACHE / "benchmark/songs").read_bytes()
-    installation.at_zero()
+    installation.wait_until_zero()
     begin = time.time()
-    manifest = service.done(service.put(body, model="htdemucs_tiny"), 3600)
+    manifest = service.wait_for_manifest(service.put_song(body, model="htdemucs_tiny"), 3600)
     took = time.time() - begin
     lines = [line for pod in pods("separate") for line in said(pod, "separate")]
     ours = [line for line in lines if line.get("job") == manifest["job"]]
@@ -94,10 +94,10 @@ def _values(costs: Costs) -> tuple[float, ...]:
 
 def _done(service: Service, seconds: int, costs: list[Costs] | None = None) -> float:
     """How long a song took; each is another, since the same audio is not separated twice."""
-    installation.at_zero()
+    installation.wait_until_zero()
     body = song(seconds, CACHE / "benchmark/songs").read_bytes()
     begin = time.time()
-    manifest = service.done(service.put(body), 600)
+    manifest = service.wait_for_manifest(service.put_song(body), 600)
     took = time.time() - begin
     if costs is not None:
         costs.append(_costs(manifest["job"], begin, seconds))

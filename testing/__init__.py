@@ -1,1 +1,1 @@
-"""What the tests and the benchmarks share: real stores, buses, stacks, clusters and songs."""
+"""Code that tests and benchmarks share: the stack, function processes, songs, a cluster."""

@@ -1,19 +1,22 @@
-"""From no pod at all to stems and a webhook, whichever way the song comes; and back."""
+"""From zero pods to stems and a webhook, for each way to send a song; and back to zero."""
 
 import base64
 import subprocess
+from pathlib import Path
 
 import urllib3
 
 from local.binaries import MC
-from testing import installation
-from testing.cluster_service import STORE, Service
-from testing.kube import pods
+from testing.cluster import installation
+from testing.cluster.kubectl import pods
+from testing.cluster.service import STORE, Service
 from testing.songs import mp3
 from testing.waiting import wait_until
 
 
-def test_a_song_dropped_with_mc_at_zero_pods_comes_back_and_the_pods_go(whole: Service, tmp_path):
+def test_a_song_put_with_mc_is_separated_and_the_pods_go_away(
+    idle_service: Service, tmp_path: Path
+) -> None:
     assert pods("separate") == []
     (tmp_path / "song.mp3").write_bytes(mp3(20.0))
     subprocess.run(
@@ -22,31 +25,33 @@ def test_a_song_dropped_with_mc_at_zero_pods_comes_back_and_the_pods_go(whole: S
         check=True,
         capture_output=True,
     )
-    manifest = whole.done("by mc.mp3")
+    manifest = idle_service.wait_for_manifest("by mc.mp3")
     assert manifest["model"]["name"] == installation.MODEL
-    event = whole.told_of(manifest)
+    event = idle_service.wait_for_webhook(manifest)
     assert event["data"]["song"]["key"] == "by mc.mp3"
-    installation.at_zero()
-    installation.at_zero("notify")
+    installation.wait_until_zero()
+    installation.wait_until_zero("notify")
 
 
-def test_the_web_forms_presigned_post(whole: Service):
-    leave = whole.api("POST", "/apiv1/uploads", {"filename": "form.mp3", "type": "audio/mpeg"})
-    assert leave["url"] == f"http://{STORE}/songs"
-    fields = [*leave["fields"].items(), ("file", ("form.mp3", mp3(8.0), "audio/mpeg"))]
-    answer = urllib3.request("POST", leave["url"], fields=fields)
-    assert answer.status == 204, answer.data
-    manifest = whole.done(leave["fields"]["key"])
-    assert manifest["job"] == whole.api("GET", leave["job"])["id"]
-    whole.told_of(manifest)
+def test_a_presigned_form(idle_service: Service) -> None:
+    upload = idle_service.api(
+        "POST", "/apiv1/uploads", {"filename": "form.mp3", "type": "audio/mpeg"}
+    )
+    assert upload["url"] == f"http://{STORE}/songs"
+    fields = [*upload["fields"].items(), ("file", ("form.mp3", mp3(8.0), "audio/mpeg"))]
+    response = urllib3.request("POST", upload["url"], fields=fields)
+    assert response.status == 204, response.data
+    manifest = idle_service.wait_for_manifest(upload["fields"]["key"])
+    assert manifest["job"] == idle_service.api("GET", upload["job"])["id"]
+    idle_service.wait_for_webhook(manifest)
 
 
-def test_the_rest_api(whole: Service):
+def test_the_rest_api(idle_service: Service) -> None:
     song = mp3(9.0)
-    said = whole.api("POST", "/apiv1/separate", {"mp3": base64.b64encode(song).decode()})
-    whole.done(f"{said['hash']}.mp3")
+    queued = idle_service.api("POST", "/apiv1/separate", {"mp3": base64.b64encode(song).decode()})
+    idle_service.wait_for_manifest(f"{queued['hash']}.mp3")
     job = wait_until(
-        lambda: (j := whole.job(f"{said['hash']}.mp3")) and j["state"] == "done" and j,
+        lambda: (j := idle_service.job(f"{queued['hash']}.mp3")) and j["state"] == "done" and j,
         what="its job is done",
     )
     stem = urllib3.request("GET", job["stems"][0]["download"])

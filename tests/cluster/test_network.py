@@ -1,29 +1,28 @@
-"""Who reaches whom: every part tries every address from its own pod.
+"""Which address each component can reach: every component tries every address from its own pod.
 
-The cluster's network has to enforce policies; `.ci/policies` makes that of CI do so. For a part
-whose pod has ended, or holds no Python, tries one with the same labels.
+The cluster's network must enforce policies; `.ci/policies` makes CI's do so. A pod with the same
+labels stands in for a component whose pod has ended or has no Python.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from microdemucs.paths import ROOT
-from testing.cluster_service import Service
-from testing.kube import NAMESPACE, attempt, kubectl, read
+from testing.cluster.kubectl import NAMESPACE, kubectl, read, try_kubectl
+from testing.cluster.service import Service
 
 ELSEWHERE = "micro-demucs-elsewhere"
-PUBLIC = "203.0.113.1"  # of a network for documentation: in truth it is nobody's (RFC 5737)
+PUBLIC = "203.0.113.1"  # reserved for documentation (RFC 5737)
 ADDRESSES = {
     "store": f"minio.{NAMESPACE}.svc.cluster.local:9000",
     "bus": f"nats.{NAMESPACE}.svc.cluster.local:4222",
-    "gateway": f"separate.{NAMESPACE}.svc.cluster.local:80",  # where it answers inside the cluster
-    "front door": "kourier.kourier-system.svc.cluster.local:80",  # where it answers the world
+    "gateway": f"separate.{NAMESPACE}.svc.cluster.local:80",  # for clients in the cluster
+    "front door": "kourier.kourier-system.svc.cluster.local:80",  # for clients outside the cluster
     "broker": "broker-ingress.knative-eventing.svc.cluster.local:80",
     "receiver": f"receiver.{NAMESPACE}.svc.cluster.local:80",
     "Kubernetes": "kubernetes.default.svc.cluster.local:443",
@@ -31,33 +30,33 @@ ADDRESSES = {
     "mail": f"{PUBLIC}:25",
 }
 FUNCTIONS = ("separate", "upload", "notify")
-STOOD_IN_FOR = {
+STAND_INS = {
     "provision": {"app": "provision", "bus": "yes"},
     "minio": {"app": "minio"},
     "nats": {"app": "nats"},
 }
 
-# No part reaches a function's pod but by way of Knative.
-REACHED: dict[str, set[str]] = {
+# Components reach a function's pod only through Knative.
+REACHABLE: dict[str, set[str]] = {
     "separate": {"store", "bus"},
     "upload": {"store", "bus"},
-    "notify": set(ADDRESSES),  # receivers are anywhere, in this overlay also in the cluster
+    "notify": set(ADDRESSES),  # receivers may be anywhere, in this overlay also in the cluster
     "bridge": {"bus", "gateway", "broker"},
     "intake": {"bus"},
     "sweep": {"store", "bus"},
     "provision": {"store", "bus"},
     "minio": {"bus"},
     "nats": set(),
-    "stranger": set(ADDRESSES) - {"bus"},  # what others may do in other namespaces is not ours
+    "stranger": set(ADDRESSES) - {"bus"},  # pods of other namespaces are not restricted by us
 }
 
 _TRY = """
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
 
-def reached(address):
+def is_reachable(address):
     host, port = address.split(":")
-    number = socket.gethostbyname(host)  # everybody may ask for names
+    number = socket.gethostbyname(host)  # DNS is allowed for all
     try:
         socket.create_connection((number, int(port)), 3).close()
     except OSError:
@@ -66,28 +65,30 @@ def reached(address):
 
 addresses = json.loads(sys.argv[1])
 with ThreadPoolExecutor() as pool:
-    print(json.dumps(dict(zip(addresses, pool.map(reached, addresses.values())))))
+    print(json.dumps(dict(zip(addresses, pool.map(is_reachable, addresses.values())))))
 """
 
 
 @pytest.fixture(scope="module")
-def everybody(service: Service) -> Iterator[Service]:
-    """The service, who stands in for its parts, a stranger, and a public address that answers."""
+def pods_everywhere(service: Service) -> Iterator[Service]:
+    """The service, the stand-ins, a pod of another namespace, and a public address that answers."""
     kubectl("create", "namespace", ELSEWHERE)
     try:
-        for part, labels in STOOD_IN_FOR.items():
-            start(sleeper(part, labels))
-        start(sleeper("stranger", {}), ELSEWHERE)
-        start(listener(), ELSEWHERE)
-        kubectl("wait", "pod/outside", "--for=condition=Ready", "--timeout=60s", within=ELSEWHERE)
+        for component, labels in STAND_INS.items():
+            start(sleeping_pod(component, labels))
+        start(sleeping_pod("stranger", {}), ELSEWHERE)
+        start(public_pod(), ELSEWHERE)
+        kubectl(
+            "wait", "pod/outside", "--for=condition=Ready", "--timeout=60s", namespace=ELSEWHERE
+        )
         yield service
     finally:
-        attempt("delete", "namespace", ELSEWHERE)
-        attempt("delete", "pod", *STOOD_IN_FOR)
+        try_kubectl("delete", "namespace", ELSEWHERE)
+        try_kubectl("delete", "pod", *STAND_INS)
 
 
-def sleeper(name: str, labels: dict[str, str]) -> dict[str, Any]:
-    """A pod that does nothing, and that no Service sends anything to."""
+def sleeping_pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """Return a pod that does nothing and is never ready, so that no Service sends it anything."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -114,79 +115,85 @@ def sleeper(name: str, labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def listener() -> dict[str, Any]:
-    """A pod on the node's own network, which answers at the public address."""
-    made = sleeper("outside", {})
-    [container] = made["spec"]["containers"]
-    code = Path(__file__).with_name("outside.py").read_text()
+def public_pod() -> dict[str, Any]:
+    """Return a pod on the node's network, which answers at the public address."""
+    pod = sleeping_pod("outside", {})
+    [container] = pod["spec"]["containers"]
+    code = (ROOT / "testing/cluster/public_listener.py").read_text()
     container["command"] = ["python", "-c", code, PUBLIC, "443", "25"]
     container["readinessProbe"] = {"tcpSocket": {"host": PUBLIC, "port": 443}}
     container["securityContext"] = {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
-    made["spec"] |= {"hostNetwork": True, "readinessGates": []}
-    return made
+    pod["spec"] |= {"hostNetwork": True, "readinessGates": []}
+    return pod
 
 
-def start(made: dict[str, Any], within: str = NAMESPACE) -> None:
-    """Create a pod, and wait until it runs."""
-    kubectl("create", "-f", "-", given=json.dumps(made), within=within)
+def start(pod: dict[str, Any], namespace: str = NAMESPACE) -> None:
+    """Create a pod and wait until it runs."""
+    kubectl("create", "-f", "-", stdin=json.dumps(pod), namespace=namespace)
     running = "--for=jsonpath={.status.phase}=Running"
-    kubectl("wait", f"pod/{made['metadata']['name']}", running, "--timeout=60s", within=within)
+    kubectl("wait", f"pod/{pod['metadata']['name']}", running, "--timeout=60s", namespace=namespace)
 
 
-def pod_of(service: Service, part: str) -> str:
-    """The name of a pod in which a part is, or its labels are."""
-    if part in FUNCTIONS:
-        return service.awake(part)
-    if part in STOOD_IN_FOR or part == "stranger":
-        return part
-    [found] = read("pods", "-l", f"app={part}")["items"]
-    return str(found["metadata"]["name"])
+def pod_of(service: Service, component: str) -> str:
+    """Return the name of a pod of a component, or of its stand-in."""
+    if component in FUNCTIONS:
+        return service.wake(component)
+    if component in STAND_INS or component == "stranger":
+        return component
+    [pod] = read("pods", "-l", f"app={component}")["items"]
+    return str(pod["metadata"]["name"])
 
 
-def reached(service: Service, part: str, addresses: dict[str, str]) -> set[str]:
-    """Whom a part reaches."""
-    within = ELSEWHERE if part == "stranger" else NAMESPACE
-    command = ["exec", pod_of(service, part), "-c", part, "--", "python", "-c", _TRY]
-    said = kubectl(*command, json.dumps(addresses), within=within)
-    return {name for name, answered in json.loads(said).items() if answered}
+def reachable(service: Service, component: str, addresses: dict[str, str]) -> set[str]:
+    """Return the names of the addresses that a component can connect to."""
+    namespace = ELSEWHERE if component == "stranger" else NAMESPACE
+    command = ["exec", pod_of(service, component), "-c", component, "--", "python", "-c", _TRY]
+    output = kubectl(*command, json.dumps(addresses), namespace=namespace)
+    return {name for name, is_reachable in json.loads(output).items() if is_reachable}
 
 
-def settled(look: Callable[[], set[str]], wanted: set[str]) -> set[str]:
-    """What it sees, as soon as that is what is wanted: policies find a new pod after a moment."""
+def settled(read_value: Callable[[], set[str]], expected: set[str]) -> set[str]:
+    """Return the value, as soon as it is the expected one: policies need a moment for a new pod."""
     end = time.monotonic() + 15
-    while (seen := look()) != wanted and time.monotonic() < end:
+    while (value := read_value()) != expected and time.monotonic() < end:
         time.sleep(0.5)
-    return seen
+    return value
 
 
-@pytest.mark.parametrize("part", REACHED)
-def test_a_part_reaches_those_whom_it_needs_and_nobody_else(everybody: Service, part):
-    seen = settled(lambda: reached(everybody, part, ADDRESSES), REACHED[part])
-    assert seen == REACHED[part]
+@pytest.mark.parametrize("component", REACHABLE)
+def test_a_component_reaches_only_what_it_needs(pods_everywhere: Service, component: str) -> None:
+    expected = REACHABLE[component]
+    assert settled(lambda: reachable(pods_everywhere, component, ADDRESSES), expected) == expected
 
 
-@pytest.mark.parametrize("part", REACHED)
-def test_a_function_is_reached_by_way_of_knative_alone(everybody: Service, part):
-    other = "separate" if part == "upload" else "upload"
-    number = read("pod", everybody.awake(other))["status"]["podIP"]
+@pytest.mark.parametrize("component", REACHABLE)
+def test_a_function_is_reached_only_through_knative(
+    pods_everywhere: Service, component: str
+) -> None:
+    other = "separate" if component == "upload" else "upload"
+    number = read("pod", pods_everywhere.wake(other))["status"]["podIP"]
     ports = {"Knative's proxy": f"{number}:8012", "the function": f"{number}:8080"}
-    assert reached(everybody, other, ports) == set(ports)  # they are there: it reaches itself
-    assert settled(lambda: reached(everybody, part, ports), set()) == set()
+    assert reachable(pods_everywhere, other, ports) == set(ports)  # the pod reaches itself
+    assert settled(lambda: reachable(pods_everywhere, component, ports), set()) == set()
 
 
-def test_where_no_overlay_says_otherwise_notify_reaches_the_public_web_alone(everybody: Service):
-    base = yaml.safe_load_all((ROOT / "knative/base/network.yaml").read_text())
-    [ours] = [policy for policy in base if policy["metadata"]["name"] == "notify-to-webhooks"]
-    theirs = read("networkpolicy", "notify-to-webhooks")
-    wanted = {"store", "bus", "web"}
+def test_with_the_base_policy_notify_reaches_only_the_public_web(pods_everywhere: Service) -> None:
+    policies = yaml.safe_load_all((ROOT / "knative/base/network.yaml").read_text())
+    [base_policy] = [
+        policy for policy in policies if policy["metadata"]["name"] == "notify-to-webhooks"
+    ]
+    installed = read("networkpolicy", "notify-to-webhooks")
+    expected = {"store", "bus", "web"}
     try:
-        apply(ours)
-        assert settled(lambda: reached(everybody, "notify", ADDRESSES), wanted) == wanted
+        apply(base_policy)
+        assert (
+            settled(lambda: reachable(pods_everywhere, "notify", ADDRESSES), expected) == expected
+        )
     finally:
-        apply(theirs)
+        apply(installed)
 
 
 def apply(policy: dict[str, Any]) -> None:
-    """Have the policy of this name say this."""
+    """Replace the spec of the installed policy of the same name."""
     name, spec = policy["metadata"]["name"], json.dumps({"spec": policy["spec"]})
     kubectl("patch", "networkpolicy", name, "--type", "merge", "-p", spec)

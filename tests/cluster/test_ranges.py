@@ -1,4 +1,4 @@
-"""Long songs in several requests, and one song over two pods."""
+"""A long song in several requests, on two pods."""
 
 import json
 from collections.abc import Iterator
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from testing import installation
-from testing.cluster_service import Service
-from testing.kube import attempt, kubectl, pods
+from testing.cluster import installation
+from testing.cluster.kubectl import kubectl, pods, try_kubectl
+from testing.cluster.service import Service
 from testing.songs import mp3
 from testing.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def short_requests(service: Service) -> Iterator[Service]:
-    """A deployment in which a request may have little of a song, and two pods may share one."""
-    installation.at_zero()
+    """The service with short ranges and two pods per song."""
+    installation.wait_until_zero()
     installation.configure(RANGE_SECONDS="12", SONG_CONCURRENCY="2")
     try:
         yield service
@@ -24,42 +24,42 @@ def short_requests(service: Service) -> Iterator[Service]:
         installation.configure(RANGE_SECONDS="300", SONG_CONCURRENCY="1")
 
 
-def said(pod: str, event: str) -> list[dict[str, Any]]:
-    """The lines that a pod of separate has logged of an event; none where it is gone."""
-    lines = attempt("logs", pod, "-c", "separate").stdout.splitlines()
+def logged(pod: str, event: str) -> list[dict[str, Any]]:
+    """Return the log lines of an event of a pod of separate; none if the pod is gone."""
+    lines = try_kubectl("logs", pod, "-c", "separate").stdout.splitlines()
     return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
-def wav(service: Service, manifest: dict[str, Any], stem: str) -> bytes:
-    [key] = [one["key"] for one in manifest["stems"] if one["name"] == stem]
-    answer = service.store.get_object("stems", key)
+def read_stem(service: Service, manifest: dict[str, Any], stem: str) -> bytes:
+    [key] = [entry["key"] for entry in manifest["stems"] if entry["name"] == stem]
+    response = service.store.get_object("stems", key)
     try:
-        return answer.read()
+        return response.read()
     finally:
-        answer.close()
+        response.close()
 
 
-def test_ranges_on_two_pods_give_the_single_run_bit_for_bit_though_one_pod_is_killed(
-    whole: Service, short_requests: Service
-):
+def test_ranges_on_two_pods_equal_a_single_run_even_if_one_pod_is_killed(
+    idle_service: Service, short_requests: Service
+) -> None:
     body = mp3(42.0, 0.0)
-    key = whole.put(body, "divided.mp3", format="wav")
-    at_work = wait_until(lambda: len(there := pods("separate")) == 2 and there, 90, "two pods")
+    key = idle_service.put_song(body, "divided.mp3", format="wav")
+    names = wait_until(lambda: len(found := pods("separate")) == 2 and found, 90, "two pods")
     first = wait_until(
-        lambda: next((pod for pod in at_work if said(pod, "range done")), None), 90, "a range"
+        lambda: next((pod for pod in names if logged(pod, "range done")), None), 90, "a range"
     )
-    [other] = set(at_work) - {first}
+    [other] = set(names) - {first}
     kubectl("delete", "pod", other, "--grace-period=0", "--force")
-    manifest = whole.done(key, 240)
-    whole.told_of(manifest)
-    done = {line["range"] for line in said(first, "range done")}
-    assert len(done) >= 2, "the pod that lived did the others"
-    assert not list(whole.store.list_objects("stems", ".ranges/", recursive=True))
+    manifest = idle_service.wait_for_manifest(key, 240)
+    idle_service.wait_for_webhook(manifest)
+    done = {line["range"] for line in logged(first, "range done")}
+    assert len(done) >= 2, "the remaining pod did the others"
+    assert not list(idle_service.store.list_objects("stems", ".ranges/", recursive=True))
 
-    installation.at_zero()
+    installation.wait_until_zero()
     installation.configure(RANGE_SECONDS="0", SONG_CONCURRENCY="1")
-    # with another option, since the same audio with the same ones is not separated again
-    single = whole.put(body, "single.mp3", format="wav", stems="drums,vocals")
-    alone = wait_until(lambda: whole.manifest(single), 240, "the single run")
+    # other options, as the same audio with the same options is not separated again
+    single = idle_service.put_song(body, "single.mp3", format="wav", stems="drums,vocals")
+    alone = wait_until(lambda: idle_service.manifest(single), 240, "the single run")
     for stem in ("drums", "vocals"):
-        assert wav(whole, alone, stem) == wav(whole, manifest, stem)
+        assert read_stem(idle_service, alone, stem) == read_stem(idle_service, manifest, stem)

@@ -1,4 +1,4 @@
-"""A docker archive: what its image is configured to be, and the files it has."""
+"""Read a docker archive: the configuration and files of its image."""
 
 import json
 import tarfile
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Image:
-    """`files` are those of all layers, by path without a leading slash; `size` is in bytes."""
+    """An image. `files`: of all layers, by path without a leading slash; `size`: in bytes."""
 
     config: dict[str, Any]
     files: dict[str, tarfile.TarInfo]
@@ -17,7 +17,7 @@ class Image:
 
 
 def read(archive: Path) -> Image:
-    """The one image of an archive."""
+    """Return the only image of an archive."""
     with tarfile.open(archive) as outer:
         [manifest] = json.loads(_member(outer, "manifest.json").read())
         config = json.loads(_member(outer, manifest["Config"]).read())

@@ -1,6 +1,6 @@
-"""A model of htdemucs' own size with random weights, exported once and kept.
+"""Export a model of htdemucs' size with random weights, once.
 
-python -m testing.full_model FOLDER
+python -m testing.cluster.full_model FOLDER
 """
 
 import sys
@@ -12,10 +12,10 @@ from functions.separate.engine.openvino_backend import exported_model
 
 
 def main(folder: Path) -> None:
-    """Export it into `folder`, unless it is there."""
+    """Export the model into `folder`, unless it is already there."""
     if exported_model.find(folder):
         return
-    network = random_network().half().float()  # as released weights are kept
+    network = random_network().half().float()  # rounded, as released weights are
     export(network, "random", folder)
 
 

@@ -1,11 +1,12 @@
-"""Each part is refused what it does not need, tried with its own credentials from its own pod."""
+"""Each component has only the rights it needs: tried from its own pod, with its credentials."""
 
 import json
+from typing import Any
 
 import pytest
 
-from testing.cluster_service import Service
-from testing.kube import attempt, in_pod, kubectl
+from testing.cluster.kubectl import kubectl, run_in_pod, try_kubectl
+from testing.cluster.service import Service
 from testing.songs import mp3
 
 _STORE = """
@@ -14,9 +15,9 @@ from microdemucs import store
 from microdemucs.settings import StoreSettings
 from minio.error import S3Error
 client = store.connect(StoreSettings())
-def tried(what):
+def tried(action):
     try:
-        what()
+        action()
     except S3Error as error:
         return error.code
     return "allowed"
@@ -36,21 +37,21 @@ import asyncio, json, os, nats
 from microdemucs.settings import BusSettings
 at = BusSettings()
 async def main():
-    said = []
-    async def error(e): said.append(str(e))
+    errors = []
+    async def error(e): errors.append(str(e))
     c = await nats.connect(at.url, user=at.user, password=at.password, error_cb=error,
                            inbox_prefix=b"_INBOX_" + at.user.encode())
-    out = {}
+    answers = {}
     for subject in %r:
-        said.clear()
+        errors.clear()
         await c.publish(subject, b"")
         await c.flush()
         for _ in range(100):
-            if said: break
+            if errors: break
             await asyncio.sleep(0.01)
-        out[subject] = "denied" if said else "allowed"
+        answers[subject] = "denied" if errors else "allowed"
     await c.close()
-    print(json.dumps(out))
+    print(json.dumps(answers))
 asyncio.run(main())
 """
 _SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.x"]
@@ -60,7 +61,7 @@ MAY = {
     "upload": {"write song", "read manifest"},
     "notify": {"read manifest"},
 }
-MAY_SAY: dict[str, set[str]] = {
+MAY_PUBLISH: dict[str, set[str]] = {
     "separate": set(),
     "upload": {"$KV.webhooks.x"},
     "notify": {"$KV.webhooks.x", "deliveries.x"},
@@ -68,33 +69,41 @@ MAY_SAY: dict[str, set[str]] = {
 
 
 @pytest.fixture(scope="module")
-def mine(service: Service) -> None:
-    """A song and its stems, of which all pods are there."""
-    service.put(mp3(4.0), "mine.mp3")
-    service.done("mine.mp3")
+def separated_song(service: Service) -> None:
+    """Put a song and wait for its stems."""
+    service.put_song(mp3(4.0), "mine.mp3")
+    service.wait_for_manifest("mine.mp3")
 
 
-@pytest.mark.parametrize("part", MAY)
-def test_the_store_gives_a_part_what_it_needs_and_no_more(service: Service, mine, part):
-    said = in_pod(service.awake(part), part, _STORE)
-    assert said.returncode == 0, said.stderr
-    tried = json.loads(said.stdout)
-    allowed = {what for what, answer in tried.items() if answer == "allowed"}
-    assert allowed - {"remove song"} == MAY[part], tried
+@pytest.mark.parametrize("component", MAY)
+def test_a_component_has_only_the_rights_it_needs_in_the_store(
+    service: Service, separated_song: None, component: str
+) -> None:
+    done = run_in_pod(service.wake(component), component, _STORE)
+    assert done.returncode == 0, done.stderr
+    tried = json.loads(done.stdout)
+    allowed = {action for action, answer in tried.items() if answer == "allowed"}
+    assert allowed - {"remove song"} == MAY[component], tried
     assert set(tried.values()) <= {"allowed", "AccessDenied"}
     assert tried["remove song"] == "AccessDenied"
 
 
-@pytest.mark.parametrize("part", MAY_SAY)
-def test_the_bus_takes_from_a_part_what_it_has_to_say_and_no_more(service: Service, mine, part):
-    said = in_pod(service.awake(part), part, _BUS % _SUBJECTS)
-    assert said.returncode == 0, said.stderr
-    tried = json.loads(said.stdout)
-    assert {what for what, answer in tried.items() if answer == "allowed"} == MAY_SAY[part], tried
+@pytest.mark.parametrize("component", MAY_PUBLISH)
+def test_a_component_can_publish_only_what_it_needs(
+    service: Service, separated_song: None, component: str
+) -> None:
+    done = run_in_pod(service.wake(component), component, _BUS % _SUBJECTS)
+    assert done.returncode == 0, done.stderr
+    tried = json.loads(done.stdout)
+    assert {action for action, answer in tried.items() if answer == "allowed"} == MAY_PUBLISH[
+        component
+    ], tried
 
 
-@pytest.mark.parametrize("part", MAY)
-def test_no_part_has_a_token_or_writes_outside_of_tmp(service: Service, mine, part):
+@pytest.mark.parametrize("component", MAY)
+def test_a_component_has_no_token_and_writes_only_to_tmp(
+    service: Service, separated_song: None, component: str
+) -> None:
     code = """
 import os
 assert not os.path.exists("/var/run/secrets/kubernetes.io"), "a token is here"
@@ -108,28 +117,30 @@ for path in ("/app/x", "/etc/x", "/opt/venv/x"):
         raise SystemExit(f"{path} can be written")
 open("/tmp/x", "w").close()
 """
-    said = in_pod(service.awake(part), part, code)
-    assert said.returncode == 0, said.stderr
+    done = run_in_pod(service.wake(component), component, code)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        {"privileged": True, "allowPrivilegeEscalation": True},  # without it, it is no pod at all
+        {"privileged": True, "allowPrivilegeEscalation": True},  # otherwise it is not a valid pod
         {"runAsUser": 0},
         {"allowPrivilegeEscalation": True},
         {"capabilities": {"add": ["NET_ADMIN"]}},
         {},
     ],
 )
-def test_the_namespace_refuses_what_is_not_restricted(service: Service, bad):
+def test_the_namespace_refuses_pods_that_are_not_restricted(
+    service: Service, bad: dict[str, Any]
+) -> None:
     good = {
         "runAsNonRoot": True,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    pod = {
+    pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "tried"},
@@ -143,8 +154,8 @@ def test_the_namespace_refuses_what_is_not_restricted(service: Service, bad):
             ]
         },
     }
-    said = attempt("apply", "--dry-run=server", "-f", "-", given=json.dumps(pod))
-    assert said.returncode
-    assert 'violates PodSecurity "restricted' in said.stderr
+    done = try_kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    assert done.returncode
+    assert 'violates PodSecurity "restricted' in done.stderr
     pod["spec"]["containers"][0]["securityContext"] = good
-    kubectl("apply", "--dry-run=server", "-f", "-", given=json.dumps(pod))
+    kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
