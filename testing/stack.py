@@ -200,11 +200,11 @@ class Stack:
             assert not failure, failure
             return self.manifest(key)
 
-        return wait_until(manifest, seconds, f"{key} has a manifest") or {}
+        return wait_until(manifest, seconds, f"{key} has a manifest")
 
     def wait_for_failure(self, key: str, seconds: float = 90) -> dict[str, Any]:
         """Return the failure of the song `key`."""
-        return wait_until(lambda: self.failure(key), seconds, f"{key} has a failure") or {}
+        return wait_until(lambda: self.failure(key), seconds, f"{key} has a failure")
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API; return its JSON answer, or None if it is empty."""
@@ -222,6 +222,20 @@ class Stack:
         """Return the newest job of the song `key` from the API, if it has one."""
         jobs = self.api("GET", f"/apiv1/jobs?key={quote(key, safe='')}")["jobs"]
         return jobs[0] if jobs else None
+
+    def progress(self, key: str) -> float:
+        """Return the progress of the song's newest job while it runs, otherwise 0."""
+        job = self.job(key) or {}
+        return float(job["progress"]) if job.get("state") == "running" else 0.0
+
+    def wait_for_job(self, key: str, state: str, seconds: float = 60) -> dict[str, Any]:
+        """Return the newest job of the song `key`, once it is in this state."""
+
+        def job() -> dict[str, Any] | None:
+            job = self.job(key)
+            return job if job and job["state"] == state else None
+
+        return wait_until(job, seconds, f"the job of {key} is {state}")
 
     @contextmanager
     def serve(self, function: str, output: Path, **settings: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""Machines whose plugs are pulled: each test has one of its own."""
+"""A stack for each test, as each test breaks its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,8 @@ from testing.stack import COMPONENTS, Stack, running_stack
 
 
 @pytest.fixture
-def stack(tmp_path) -> Iterator[Stack]:
-    """A machine with every part of the Procfile up but the sweep."""
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """All components but the sweep."""
     with running_stack(
         tmp_path / "stack", *COMPONENTS, WEBHOOK_RETRY_SECONDS="1,1,1,1,2,2,5,5"
     ) as stack:

@@ -31,7 +31,7 @@ def test_it_follows_all_components_and_filters_by_job(tmp_path: Path) -> None:
                 stack.put_song(key, mp3(2.0))
                 stack.wait_for_manifest(key)
             wait_until(lambda: "delivered" in output.read_text(), 30, "the bridge's log line")
-            assert "separate      started" in output.read_text()
+            assert "separate      job started" in output.read_text()
             assert "other.mp3" not in output.read_text()
         finally:
             following.kill()

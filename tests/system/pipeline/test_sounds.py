@@ -1,17 +1,21 @@
-"""What a song may be, and what is told of what is none."""
+"""Which files are separated, how closely, and which are rejected with a reason."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from testing.songs import mp3, samples, song
+from testing.stack import Stack
 
 
-def stem(stack, manifest, name):
-    [key] = [s["key"] for s in manifest["stems"] if s["name"] == name]
-    return soundfile.read(io.BytesIO(stack.store.get_object("stems", key).read()))[0]
+def read_stem(stack: Stack, manifest: dict[str, Any], name: str) -> np.ndarray:
+    """Return a stem as [n, 2]."""
+    [key] = [entry["key"] for entry in manifest["stems"] if entry["name"] == name]
+    data = stack.store.get_object("stems", key).read()
+    return np.asarray(soundfile.read(io.BytesIO(data))[0])
 
 
 WAV = {"format": "wav", "bits": "32"}
@@ -28,30 +32,30 @@ WAV = {"format": "wav", "bits": "32"}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_is_separated(stack, key, body, seconds):
+def test_an_audio_file_is_separated(stack: Stack, key: str, body: bytes, seconds: float) -> None:
     stack.put_song(key, body, **WAV)
     manifest = stack.wait_for_manifest(key)
     assert manifest["song"]["seconds"] == pytest.approx(seconds, abs=0.01)
-    drums = stem(stack, manifest, "drums")
+    drums = read_stem(stack, manifest, "drums")
     assert drums.shape[1] == 2
     assert len(drums) == pytest.approx(seconds * 44100, abs=2)
-    total = sum(stem(stack, manifest, s["name"]) for s in manifest["stems"])
+    total = sum(read_stem(stack, manifest, entry["name"]) for entry in manifest["stems"])
     assert np.sqrt(np.mean(total**2)) > 0.01
 
 
-def test_silence_stays_silence(stack):
+def test_silence_stays_silence(stack: Stack) -> None:
     file = io.BytesIO()
     soundfile.write(file, np.zeros((3 * 44100, 2)), 44100, format="WAV")
     stack.put_song("silence.wav", file.getvalue(), **WAV)
     manifest = stack.wait_for_manifest("silence.wav")
-    for one in manifest["stems"]:
-        assert np.abs(stem(stack, manifest, one["name"])).max() < 1e-3
+    for entry in manifest["stems"]:
+        assert np.abs(read_stem(stack, manifest, entry["name"])).max() < 1e-3
 
 
 @pytest.mark.parametrize(
     ("key", "body", "metadata", "kind"),
     [
-        ("text.mp3", b"this is a letter, not a song\n" * 100, {}, "not-audio"),
+        ("text.mp3", b"this is text, not a song\n" * 100, {}, "not-audio"),
         ("empty.wav", b"", {}, "empty"),
         ("truncated.wav", song(6.0)[: 44100 * 8], {}, "truncated"),
         ("truncated.flac", song(6.0, form="FLAC")[:200_000], {}, "truncated"),
@@ -61,7 +65,9 @@ def test_silence_stays_silence(stack):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_is_refused_once_and_says_why(stack, key, body, metadata, kind):
+def test_a_song_that_cannot_be_separated_is_rejected_with_the_reason(
+    stack: Stack, key: str, body: bytes, metadata: dict[str, str], kind: str
+) -> None:
     stack.put_song(key, body, **metadata)
     failure = stack.wait_for_failure(key)
     assert failure["type"] == f"urn:micro-demucs:problem:{kind}"
@@ -73,10 +79,10 @@ def test_is_refused_once_and_says_why(stack, key, body, metadata, kind):
     assert not stack.logged("retry scheduled", subject=key)
 
 
-def test_the_stems_are_those_of_demucs(stack):
-    """Through every part, the numbers are those of demucs.api's Separator, as bf16 has them.
+def test_the_stems_equal_those_of_demucs(stack: Stack) -> None:
+    """Through all components, within the precision of bf16.
 
-    In f32 they are closer by far: tests/integration/separate/engine/test_engines.py.
+    In f32 they are much closer: tests/integration/separate/engine/test_engines.py.
     """
     import torch
     from demucs.apply import apply_model
@@ -89,12 +95,12 @@ def test_the_stems_are_those_of_demucs(stack):
     manifest = stack.wait_for_manifest("as demucs.wav")
 
     model = load_safetensors_model("models/htdemucs_tiny/htdemucs_tiny.safetensors").eval()
-    wav = torch.from_numpy(sound.T.copy())
-    reference = wav.mean(0)
-    mean, deviation = reference.mean(), reference.std() + 1e-8
-    expected = apply_model(model, ((wav - mean) / deviation)[None], shifts=0, overlap=0.25)[0]
-    expected = (expected * deviation + mean).numpy()
-    for name, wanted in zip(model.sources, expected, strict=True):
-        got = stem(stack, manifest, name).T
-        error = 10 * np.log10(np.sum((got - wanted) ** 2) / np.sum(sound**2))
+    audio = torch.from_numpy(sound.T.copy())
+    mono = audio.mean(0)
+    mean, deviation = mono.mean(), mono.std() + 1e-8
+    estimate = apply_model(model, ((audio - mean) / deviation)[None], shifts=0, overlap=0.25)[0]
+    expected = (estimate * deviation + mean).numpy()
+    for name, reference in zip(model.sources, expected, strict=True):
+        stem = read_stem(stack, manifest, name).T
+        error = 10 * np.log10(np.sum((stem - reference) ** 2) / np.sum(sound**2))
         assert error < -40, f"{name}: {error:.1f} dB relative to the song"

@@ -1,11 +1,14 @@
-"""Every way in which a song can reach the bucket ends in stems, a manifest and a done job."""
+"""However a song reaches the bucket, it gets stems, a manifest and a done job."""
 
 import base64
 import hashlib
 import io
 import json
 import subprocess
+import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -16,15 +19,18 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from testing.songs import mp3, samples, song
+from testing.stack import Stack
 from testing.waiting import wait_until
 
 STEMS = ["drums", "bass", "other", "vocals"]
 
 
-def assert_stems(stack, key, manifest, seconds=3.0, form="mp3"):
-    """Four stems of the song's length that sum to about the song, and a job that says so."""
+def assert_stems(
+    stack: Stack, key: str, manifest: dict[str, Any], seconds: float = 3.0, form: str = "mp3"
+) -> None:
+    """Assert four stems of the song's length that sum to about the song, and a done job."""
     assert [stem["name"] for stem in manifest["stems"]] == STEMS
-    total = 0
+    total = np.zeros(())
     for stem in manifest["stems"]:
         assert stem["key"] == f"{key}/{stem['name']}.{form}"
         sound, rate = soundfile.read(
@@ -34,12 +40,13 @@ def assert_stems(stack, key, manifest, seconds=3.0, form="mp3"):
         assert len(sound) / rate == pytest.approx(seconds, abs=0.1)
         total = total + sound
     assert 0.5 < np.sqrt(np.mean(total**2)) / np.sqrt(np.mean(samples(seconds) ** 2)) < 2
-    job = wait_until(lambda: (j := stack.job(key)) and j["state"] == "done" and j, what="job done")
+    job = stack.wait_for_job(key, "done")
     assert job["id"] == manifest["job"]
     assert job["progress"] == 1
 
 
-def s3(stack):
+def s3(stack: Stack) -> Any:
+    """Return boto3's client of the store."""
     variables = stack.environment.variables
     return boto3.client(
         "s3",
@@ -51,7 +58,7 @@ def s3(stack):
     )
 
 
-def test_mc(stack, tmp_path):
+def test_mc(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "by mc.mp3").write_bytes(mp3())
     variables = stack.environment.variables
     address = stack.environment.store_url.replace(
@@ -75,12 +82,12 @@ def test_mc(stack, tmp_path):
     assert manifest["options"] == {"format": "flac", "two_stems": "vocals"}
 
 
-def test_boto3_put(stack):
+def test_boto3_put(stack: Stack) -> None:
     s3(stack).put_object(Bucket="songs", Key="boto3/put.mp3", Body=mp3(3.01))
     assert_stems(stack, "boto3/put.mp3", stack.wait_for_manifest("boto3/put.mp3"))
 
 
-def test_boto3_multipart(stack):
+def test_boto3_multipart(stack: Stack) -> None:
     body = song(3.0, form="WAV", subtype="FLOAT") + bytes(6 * 2**20)  # parts are of 5 MiB
     config = TransferConfig(multipart_threshold=5 * 2**20, multipart_chunksize=5 * 2**20)
     s3(stack).upload_fileobj(io.BytesIO(body), "songs", "multi part.wav", Config=config)
@@ -89,41 +96,40 @@ def test_boto3_multipart(stack):
     assert_stems(stack, "multi part.wav", manifest)
 
 
-def test_presigned_post(stack):
-    asked = {"filename": "a form's söng.mp3", "options": {"format": "wav", "bits": 32}}
-    upload = stack.api("POST", "/apiv1/uploads", asked)
+def test_presigned_post(stack: Stack) -> None:
+    request = {"filename": "a form's söng.mp3", "options": {"format": "wav", "bits": 32}}
+    upload = stack.api("POST", "/apiv1/uploads", request)
     fields = upload["fields"] | {"file": ("a form's söng.mp3", mp3(3.02), "audio/mpeg")}
-    answer = urllib3.request("POST", upload["url"], fields=fields)
-    assert answer.status in (200, 204), answer.data
-    job = wait_until(
-        lambda: (j := _get(stack, upload["job"])) and j["state"] == "done" and j, 90, "job done"
-    )
+    response = urllib3.request("POST", upload["url"], fields=fields)
+    assert response.status in (200, 204), response.data
+    job = wait_until(lambda: done_job(stack, upload["job"]), 90, "the job is done")
     assert job["key"].endswith("/a form's söng.mp3")
     assert_stems(stack, job["key"], stack.wait_for_manifest(job["key"]), form="wav")
 
 
-def _get(stack, path):
+def done_job(stack: Stack, path: str) -> dict[str, Any] | None:
     try:
-        return stack.api("GET", path)
+        job: dict[str, Any] = stack.api("GET", path)
     except urllib.error.HTTPError as error:
         if error.code == 404:  # the song has not arrived yet
             return None
         raise
+    return job if job["state"] == "done" else None
 
 
-def test_rest(stack):
+def test_rest(stack: Stack) -> None:
     body = mp3(3.03)
-    asked = {"mp3": base64.b64encode(body).decode(), "options": {"format": "flac"}}
-    answer = stack.api("POST", "/apiv1/separate", asked)
-    assert answer["hash"] == hashlib.sha256(body).hexdigest()
-    key = f"{answer['hash']}.mp3"
+    request = {"mp3": base64.b64encode(body).decode(), "options": {"format": "flac"}}
+    response = stack.api("POST", "/apiv1/separate", request)
+    assert response["hash"] == hashlib.sha256(body).hexdigest()
+    key = f"{response['hash']}.mp3"
     assert_stems(stack, key, stack.wait_for_manifest(key), form="flac")
     with urllib.request.urlopen(
-        f"{stack.environment.upload_url}/apiv1/track/{answer['hash']}/base"
+        f"{stack.environment.upload_url}/apiv1/track/{response['hash']}/base"
     ) as track:
         stem = stack.store.get_object("stems", f"{key}/bass.flac").read()
         assert track.read() == stem
-    assert answer["hash"] not in stack.api("GET", "/apiv1/queue")["queue"]
+    assert response["hash"] not in stack.api("GET", "/apiv1/queue")["queue"]
 
 
 @pytest.mark.parametrize(
@@ -139,15 +145,15 @@ def test_rest(stack):
     ],
     ids=["spaces", "plus", "percent", "unicode", "upper case", "1000 bytes", "quotes"],
 )
-def test_any_key(stack, key):
-    """S3 allows 1,024 bytes, of which ours need 14: /manifest.json."""
+def test_any_key(stack: Stack, key: str) -> None:
+    """S3 allows 1,024 bytes, of which /manifest.json takes 14."""
     stack.put_song(key, mp3(3.0), content_type="application/octet-stream")
     manifest = stack.wait_for_manifest(key)
     assert manifest["song"]["key"] == key
     assert_stems(stack, key, manifest)
 
 
-def test_the_content_type_makes_a_song_where_the_name_does_not(stack):
+def test_without_a_suffix_the_content_type_decides_what_is_a_song(stack: Stack) -> None:
     stack.put_song("no suffix", mp3(3.0), content_type="audio/mpeg")
     assert_stems(stack, "no suffix", stack.wait_for_manifest("no suffix"))
     stack.put_song("not a song", mp3(3.0), content_type="application/octet-stream")
