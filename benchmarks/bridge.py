@@ -1,10 +1,10 @@
-"""How many events a second the bridge hands to a function that answers at once.
+"""Measure how many events per second the bridge forwards to a function that answers at once.
 
-    .venv/bin/python benchmarks/bridge.py [--events 10000] [--places 64]
+    python -m benchmarks.bridge [--events 10000] [--concurrency 64]
 
-Real nats-server, the real bridge process with every route on, a receiver in a process of its own.
-Counted from the first request received to the last. `per core` is events per second of the
-bridge's own CPU time: what one core gives the bridge, whatever else this machine is doing.
+It uses a real nats-server, the real bridge process with all routes, and a receiver in a process of
+its own. The time counts from the first received request to the last. `per core` is the number of
+events per second of the bridge's CPU time: other load on the machine does not change it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import tempfile
 import time
 from multiprocessing import Process, Value
 from pathlib import Path
+from typing import Any
 
 import psutil
 import uvloop
@@ -31,8 +32,10 @@ from minio_events.bus_setup import provision_bus
 from minio_events.connection import connect
 
 
-def receive(port, count, first, last):
-    async def take(request):
+def receive(port: int, count: Any, first: Any, last: Any) -> None:
+    """Count requests, and keep the times of the first and the last one."""
+
+    async def handle(request: web.Request) -> web.Response:
         await request.read()
         now = time.monotonic()
         if not count.value:
@@ -42,27 +45,28 @@ def receive(port, count, first, last):
         return web.Response(status=204)
 
     app = web.Application()
-    app.router.add_post("/", take)
+    app.router.add_post("/", handle)
     uvloop.install()
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
 
 
-async def publish(events, offset):
+async def publish(events: int, offset: int) -> None:
+    """Publish two copies of each notification, as the store's two targets do."""
     client = await connect(
         BusSettings("nats://" + os.environ["BENCH_NATS"], "events", "p"), "bench"
     )
     js = client.jetstream(publish_async_max_pending=1000)
-    waiting = []
+    acknowledgements = []
     for number in range(offset, offset + events):
         song = ObjectCreated("songs", f"song {number}.mp3", 1, f"etag{number}", time="2026-01-01")
-        for _ in range(2):  # the fast target's and the sure target's copy
+        for _ in range(2):
             message = notification(song, f"request{number}")
-            waiting.append(await js.publish_async(SONGS_SUBJECT, message, wait_stall=30))
-    await asyncio.gather(*waiting)
+            acknowledgements.append(await js.publish_async(SONGS_SUBJECT, message, wait_stall=30))
+    await asyncio.gather(*acknowledgements)
     await client.close()
 
 
-async def provision():
+async def provision() -> None:
     client = await connect(
         BusSettings("nats://" + os.environ["BENCH_NATS"], "provision", "p"), "bench"
     )
@@ -70,12 +74,13 @@ async def provision():
     await client.close()
 
 
-def main():
+def main() -> None:
+    """Measure, and print the rates."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--events", type=int, default=10_000)
-    parser.add_argument("--places", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     port, receiver_port = free_port(), free_port()
     os.environ["BENCH_NATS"] = f"127.0.0.1:{port}"
     users = ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
@@ -88,7 +93,7 @@ def main():
             "NATS_USER": "events",
             "NATS_PASSWORD": "p",
             "SEPARATE_URL": f"http://127.0.0.1:{receiver_port}",
-            "SEPARATE_CONCURRENCY": str(asked.places),
+            "SEPARATE_CONCURRENCY": str(arguments.concurrency),
             **{f"NATS_{user}_PASSWORD": "p" for user in users},
         }
         server = subprocess.Popen(
@@ -99,36 +104,40 @@ def main():
         count, first, last = Value("i", 0), Value("d", 0.0), Value("d", 0.0)
         receiver = Process(target=receive, args=(receiver_port, count, first, last), daemon=True)
         receiver.start()
-        bridge = None
+        bridge: subprocess.Popen[bytes] | None = None
         try:
             uvloop.run(provision())
             rates, per_core = [], []
-            for round_ in range(asked.rounds):
-                uvloop.run(publish(asked.events, round_ * asked.events))
+            for round_ in range(arguments.rounds):
+                uvloop.run(publish(arguments.events, round_ * arguments.events))
                 count.value = 0
                 bridge = subprocess.Popen(
                     [sys.executable, "-m", "minio_events", "bridge"],
                     env=environment,
                     stdout=subprocess.DEVNULL,
                 )
-                process = psutil.Process(bridge.pid)
+                usage = psutil.Process(bridge.pid)
                 while not count.value:
                     time.sleep(0.001)
-                before = sum(process.cpu_times()[:2])
-                heard = 0, time.monotonic()
-                while count.value < asked.events:
-                    if count.value > heard[0]:
-                        heard = count.value, time.monotonic()
-                    elif time.monotonic() - heard[1] > 60:
-                        raise SystemExit(f"stuck at {count.value} of {asked.events} events")
+                before = sum(usage.cpu_times()[:2])
+                received, received_at = 0, time.monotonic()
+                while count.value < arguments.events:
+                    if count.value > received:
+                        received, received_at = count.value, time.monotonic()
+                    elif time.monotonic() - received_at > 60:
+                        raise SystemExit(f"stuck at {count.value} of {arguments.events} events")
                     time.sleep(0.01)
-                spent = sum(process.cpu_times()[:2]) - before
+                spent = sum(usage.cpu_times()[:2]) - before
                 seconds = last.value - first.value
-                rates.append(asked.events / seconds)
-                per_core.append(asked.events / spent)
+                rates.append(arguments.events / seconds)
+                per_core.append(arguments.events / spent)
                 bridge.terminate()
                 bridge.wait()
-            print(json.dumps({"events": asked.events, "copies": 2, "places": asked.places}))
+            print(
+                json.dumps(
+                    {"events": arguments.events, "copies": 2, "concurrency": arguments.concurrency}
+                )
+            )
             for name, values in (("events/s", rates), ("events/s per core", per_core)):
                 values.sort()
                 print(
@@ -136,9 +145,9 @@ def main():
                     f"max {values[-1]:7.0f}"
                 )
         finally:
-            for one in filter(None, (bridge, server)):
-                one.terminate()
-                one.wait()
+            for process in filter(None, (bridge, server)):
+                process.terminate()
+                process.wait()
             receiver.terminate()
             receiver.join()
 

@@ -1,29 +1,29 @@
-"""The memory that an hour takes, against that of three minutes."""
+"""Compare the memory for an hour of audio with that for three minutes."""
 
 from pathlib import Path
 
-from benchmarks.songs import song
-from benchmarks.subjects import ours
+from benchmarks.programs import ours
+from microdemucs.paths import MODELS
+from testing.long_songs import long_song
 
-_BUNDLED = Path(__file__).parent.parent / "models/htdemucs_tiny"
-_MOST = 1.1e9
-# of one and the same: what an allocator and a garbage collector make of it
-_SAME = 0.1
+_BUNDLED = MODELS / "htdemucs_tiny"
+_LIMIT = 1.1e9  # bytes
+_TOLERANCE = 0.1  # what the allocator and the garbage collector add from run to run
 
 
 def compare(model: Path | None, cache: Path) -> int:
-    """Print both peaks; 0 where they are the same and within 1.1 GB, else 1.
+    """Print both peaks; return 0 if they are equal within a tenth and below 1.1 GB, otherwise 1.
 
-    `model` is a folder; None: the bundled one.
+    `model` is a folder; None is the bundled model.
     """
-    subject = ours(model or _BUNDLED, cache)
-    subject.process(song(10, cache / "songs"))  # what is made on first use
+    program = ours(model or _BUNDLED, cache)
+    program.process(long_song(10, cache / "songs"))  # compiles the model
     peaks = []
     for seconds in (180, 3600):
-        one = subject.process(song(seconds, cache / "songs"))
-        peaks.append(one.rss)
-        print(f"{seconds:5} s of audio: {one.rss / 1e6:6.0f} MB at most, {one.seconds:6.1f} s")
+        run = program.process(long_song(seconds, cache / "songs"))
+        peaks.append(run.rss)
+        print(f"{seconds:5} s of audio: peak {run.rss / 1e6:6.0f} MB, {run.seconds:6.1f} s")
     short, long = peaks
-    flat = abs(long - short) <= _SAME * short and long <= _MOST
-    print("flat" if flat else "not flat: the same within a tenth, and 1.1 GB, were wanted")
-    return 0 if flat else 1
+    is_flat = abs(long - short) <= _TOLERANCE * short and long <= _LIMIT
+    print("flat" if is_flat else "not flat: expected peaks within a tenth and below 1.1 GB")
+    return 0 if is_flat else 1

@@ -1,10 +1,10 @@
-"""One process that does what the function does with a song, without store and bus.
+"""Separate a song in one process as the function does, without store and bus.
 
-    MODEL=FOLDER python -m benchmarks.one_song SONG INTO [--times 2]
+    MODEL=FOLDER python -m benchmarks.one_song SONG OUTPUT [--times 2]
 
-decodes, separates and encodes with the function's own modules and its settings, and leaves four
-MP3 stems in INTO, a folder that stands in the place of the bucket. It prints JSON; its times are
-the monotonic clock's, so that whoever started it can count from that moment.
+It decodes, separates and encodes with the function's modules and settings, and writes four MP3
+stems into the folder OUTPUT. It prints JSON. Times are those of the monotonic clock, so that the
+process that started it can count from its own start.
 """
 
 import argparse
@@ -16,21 +16,23 @@ from functions.separate import preload
 
 
 def main() -> None:
-    """Do it, and tell."""
-    preload.start()  # before the rest is imported, as microdemucs.service has it
+    """Separate, and print the times."""
+    preload.start()  # before other imports, as in microdemucs.service
     from benchmarks.song_to_stems import load, separate
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("song", type=Path)
-    parser.add_argument("into", type=Path)
-    parser.add_argument("--times", type=int, default=1, help="how often, in this process")
-    asked = parser.parse_args()
-    with ThreadPoolExecutor(1) as apart:  # a model is loaded while its first song is decoded
-        loading = apart.submit(load, preload.registry())
-        songs = [separate(asked.song, asked.into, loading) for _ in range(asked.times)]
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--times", type=int, default=1, help="how often to separate it")
+    arguments = parser.parse_args()
+    with ThreadPoolExecutor(1) as thread:  # the model is loaded while the first song is decoded
+        loading = thread.submit(load, preload.registry())
+        songs = [
+            separate(arguments.song, arguments.output, loading) for _ in range(arguments.times)
+        ]
     loaded = loading.result()
-    told = {"ready": loaded.ready, "precision": loaded.precision, "songs": songs}
-    print(json.dumps(told))
+    report = {"ready": loaded.ready, "precision": loaded.precision, "songs": songs}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the cores can do at most: FLOP/s of large matrix products and of convolutions.
+"""Measure the peak performance of the cores: FLOP/s of large matrix products and convolutions.
 
     python -m benchmarks.peak
 
-prints JSON: {"f32": {"gemm": …, "conv": …}, "bf16": …}, the best of several. OpenVINO runs them,
-in chains whose numbers stay as the cores want them: its f32 products were twice as fast here as
-torch's, whose MKL is Intel's.
+It prints JSON, the best of several runs: {"f32": {"gemm": …, "conv": …}, "bf16": …}. OpenVINO runs
+them as chains, so that intermediate results keep the layout that suits the cores. On the AMD
+machine its f32 products were twice as fast as torch's, which uses Intel's MKL.
 """
 
 import json
@@ -14,19 +14,19 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-# before openvino: with it, OpenVINO tells nobody that it is imported
+# imported before openvino: it switches OpenVINO's telemetry off
 from functions.separate.engine.openvino_backend.engine import precisions  # isort: skip
 import openvino as ov  # isort: skip
 from openvino import opset13 as ops  # isort: skip
 
 _LAYERS, _TRIES = 8, 8
 _SIDE = 2048
-# as in the encoder: 384 channels, 3 x 3, on an image of 64 x 336
+# like the encoder's: 384 channels, 3 x 3, on an image of 64 x 336
 _CHANNELS, _IMAGE = 384, (64, 336)
 
 
 def main() -> None:
-    """Both, in both precisions."""
+    """Measure both in each precision."""
     measured = {
         precision: {"gemm": _gemm(precision), "conv": _conv(precision)}
         for precision in precisions()
@@ -52,14 +52,14 @@ def _conv(precision: str) -> float:
 
 
 def _random(*shape: int) -> NDArray[np.float32]:
-    """Weights that leave a signal's level as it is."""
+    """Return weights that keep a signal's level."""
     weights = np.random.default_rng(1).standard_normal(shape, np.float32)
     weights /= np.sqrt(np.float32(weights[0].size))
     return weights
 
 
 def _fastest(model: ov.Model, precision: str) -> float:
-    """Seconds."""
+    """Return the shortest time in s."""
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     compiled = ov.Core().compile_model(model, "CPU", hints)
     mix = _random(*compiled.input(0).shape)

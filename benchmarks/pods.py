@@ -1,4 +1,4 @@
-"""When the pods of a function come: what a watcher of the cluster sees, by this machine's clock."""
+"""When the pods of a function appear, as the cluster's API reports it, by this machine's clock."""
 
 import json
 import subprocess
@@ -12,43 +12,43 @@ from urllib.parse import urlencode
 
 from testing.cluster.kubectl import FUNCTION_LABEL, NAMESPACE, run_in_pod, try_kubectl
 
-# 1 is the container's first process; its start counts in ticks from the machine's.
-_BEGAN = """
+# Process 1 is the container's first; its start time is in ticks since the machine's start.
+_PROCESS_START = """
 import os, time
 ticks = int(open("/proc/1/stat").read().rsplit(")", 1)[1].split()[19])
 up = float(open("/proc/uptime").read().split()[0])
 print(time.time() - up + ticks / os.sysconf("SC_CLK_TCK"))
 """
 
-_SOON_S = 30.0
+_WATCH_STARTS_S = 30.0
 
 
 class Watch:
-    """`seen[pod][step]` is when: made, scheduled, running, ready. Seconds since 1970."""
+    """`times[pod][step]` is when a pod was created, scheduled, running, ready; s since 1970."""
 
     def __init__(self, function: str) -> None:
         self.function = function
-        self.seen: dict[str, dict[str, float]] = defaultdict(dict)
-        self._listening = threading.Event()
+        self.times: dict[str, dict[str, float]] = defaultdict(dict)
+        self._started = threading.Event()
 
     def __enter__(self) -> Self:
-        # A bookmark marks the end of what was there before: from then on nothing is missed, and
-        # kubectl has done what it needs the cores for.
-        asked = {
+        # A bookmark ends the list of existing pods. From then on the watch misses nothing, and
+        # kubectl needs the cores no more.
+        query = {
             "watch": "true",
             "labelSelector": f"{FUNCTION_LABEL}={self.function}",
             "sendInitialEvents": "true",
             "allowWatchBookmarks": "true",
             "resourceVersionMatch": "NotOlderThan",
         }
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods?{urlencode(asked)}"
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods?{urlencode(query)}"
         command = ["kubectl", "get", "--raw", path]
         self._watching = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
-        if not self._listening.wait(_SOON_S):
+        if not self._started.wait(_WATCH_STARTS_S):
             self._watching.terminate()
-            raise TimeoutError("the API server does not say that it watches the pods")
+            raise TimeoutError("the API server does not confirm the watch of the pods")
         return self
 
     def __exit__(
@@ -64,31 +64,33 @@ class Watch:
         for line in self._watching.stdout or ():
             event = json.loads(line)
             if event["type"] == "BOOKMARK":
-                self._listening.set()
-            elif self._listening.is_set():
-                self._note(event["object"], time.time())
+                self._started.set()
+            elif self._started.is_set():
+                self._record(event["object"], time.time())
 
-    def _note(self, pod: dict[str, Any], now: float) -> None:
-        steps = self.seen[pod["metadata"]["name"]]
-        steps.setdefault("made", now)
-        true = {c["type"] for c in pod["status"].get("conditions", ()) if c["status"] == "True"}
+    def _record(self, pod: dict[str, Any], now: float) -> None:
+        steps = self.times[pod["metadata"]["name"]]
+        steps.setdefault("created", now)
+        conditions = {
+            c["type"] for c in pod["status"].get("conditions", ()) if c["status"] == "True"
+        }
         for condition, step in (("PodScheduled", "scheduled"), ("Ready", "ready")):
-            if condition in true:
+            if condition in conditions:
                 steps.setdefault(step, now)
-        for one in pod["status"].get("containerStatuses", ()):
-            if one["name"] == self.function and "running" in one["state"]:
+        for container in pod["status"].get("containerStatuses", ()):
+            if container["name"] == self.function and "running" in container["state"]:
                 steps.setdefault("running", now)
 
 
-def process_began(pod: str, function: str) -> float:
-    """When the first process of the function's container was started."""
-    return float(run_in_pod(pod, function, _BEGAN).stdout)
+def process_start(pod: str, function: str) -> float:
+    """Return when the first process of the function's container was started."""
+    return float(run_in_pod(pod, function, _PROCESS_START).stdout)
 
 
-def said(pod: str, function: str) -> list[dict[str, Any]]:
-    """The lines of its log, if it has one; `at` is their time as seconds since 1970."""
-    told = try_kubectl("logs", pod, "-c", function).stdout
-    lines = [json.loads(line) for line in told.splitlines()]
+def log_lines(pod: str, function: str) -> list[dict[str, Any]]:
+    """Return the lines of a pod's log; `at` is their time in s since 1970."""
+    output = try_kubectl("logs", pod, "-c", function).stdout
+    lines = [json.loads(line) for line in output.splitlines()]
     for line in lines:
         line["at"] = datetime.fromisoformat(line["time"]).timestamp()
     return lines

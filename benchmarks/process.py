@@ -1,4 +1,4 @@
-"""One command, from its start to its end: time, CPU time, memory, and who else was at work."""
+"""Run a command and measure its time, CPU time and memory, and the load by other processes."""
 
 import os
 import subprocess
@@ -11,39 +11,40 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.quiet import Moment, Others
+from benchmarks.load import CpuTimes, OtherLoad
 
-_LOOK_S = 0.1
+_INTERVAL_S = 0.1
 
 
 class Failed(RuntimeError):
-    """The command ended with another status than 0; the text is the end of what it said."""
+    """The command failed; the text has the end of its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`seconds` and `cpu` in s, `cpu` with all its children's; `rss` in bytes, its children with it
+    """A finished run.
 
-    at the same moment. `began` is the monotonic clock's; `said` its standard output.
+    `started`: of the monotonic clock. `seconds` and `cpu`: in s; `cpu` includes all children.
+    `rss`: the peak in bytes of the process and its children together. `output`: standard output.
     """
 
-    began: float
+    started: float
     seconds: float
     cpu: float
     rss: int
-    others: Others
-    said: str
+    others: OtherLoad
+    output: str
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
-    """Run it. Raises Failed."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        before = Moment.now()
-        began = time.monotonic()
+    """Run the command to its end. Raises Failed."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        before = CpuTimes.now()
+        started = time.monotonic()
         child = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
         )
-        memory = _Memory(child.pid)
+        memory = _PeakMemory(child.pid)
         try:
             _, status, used = os.wait4(child.pid, 0)
         except BaseException:
@@ -51,37 +52,37 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
             child.wait()
             raise
         finally:
-            memory.end()
-        seconds = time.monotonic() - began
+            memory.stop()
+        seconds = time.monotonic() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         cpu = used.ru_utime + used.ru_stime
-        others = Others.between(before, Moment.now(), cpu)
+        others = OtherLoad.between(before, CpuTimes.now(), cpu)
         if child.returncode:
             errors.seek(0)
-            end = " | ".join(errors.read().split("\n")[-4:])
-            raise Failed(f"{' '.join(command)} ended with {child.returncode}: {end}")
-        out.seek(0)
-        # its own peak is exact, while short ones of several processes together can be missed
+            last_lines = " | ".join(errors.read().split("\n")[-4:])
+            raise Failed(f"{' '.join(command)} failed with {child.returncode}: {last_lines}")
+        output.seek(0)
+        # the own peak of the process is exact; sampling can miss short peaks of all together
         rss = max(memory.peak, used.ru_maxrss * 1024)
-        return Run(began, seconds, cpu, rss, others, out.read())
+        return Run(started, seconds, cpu, rss, others, output.read())
 
 
-class _Memory:
-    """Look at a process and its children, now and then."""
+class _PeakMemory:
+    """The peak memory of a process and its children, sampled ten times per second."""
 
     def __init__(self, pid: int) -> None:
         self.peak = 0
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._sample)
         self._thread.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_S):
+    def _sample(self) -> None:
+        while not self._ended.wait(_INTERVAL_S):
             with suppress(psutil.Error):
                 tree = [self._process, *self._process.children(recursive=True)]
-                self.peak = max(self.peak, sum(one.memory_info().rss for one in tree))
+                self.peak = max(self.peak, sum(process.memory_info().rss for process in tree))

@@ -1,4 +1,4 @@
-"""What the function does with a song, without store and bus: a folder stands for the bucket."""
+"""Separate a song as the function does, without store and bus; a folder replaces the bucket."""
 
 import resource
 import shutil
@@ -23,103 +23,103 @@ _LONGEST_S = 7200.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model whose engines' time is taken, and when it was ready."""
+    """A model whose engines are timed. `ready`: when it was loaded, of the monotonic clock."""
 
     model: Model
-    used: "Used"
+    usage: "Usage"
     ready: float
     precision: str
 
 
 def load(models: ModelRegistry) -> Loaded:
-    """The default of `models`, as the function loads it."""
-    model, used = models.load(models.choose("")), Used()
+    """Load the default model, as the function does."""
+    model, usage = models.load(models.choose("")), Usage()
     precision = str(getattr(model.engines[0], "precision", "f32"))
-    engines = tuple(cast(Engine, _Timed(engine, used)) for engine in model.engines)
-    return Loaded(replace(model, engines=engines), used, time.monotonic(), precision)
+    engines = tuple(cast(Engine, _TimedEngine(engine, usage)) for engine in model.engines)
+    return Loaded(replace(model, engines=engines), usage, time.monotonic(), precision)
 
 
 @dataclass(slots=True)
-class Used:
-    """How long engines were at work: `seconds` in which at least one was, `windows` in all."""
+class Usage:
+    """How long at least one engine was running (`seconds`), and how many windows all processed."""
 
     seconds: float = 0.0
     windows: int = 0
-    _now: int = 0
+    _running: int = 0
     _since: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """An engine is at work; several may be at once."""
+    def window(self) -> Iterator[None]:
+        """Count the block as one window of an engine; several may run at the same time."""
         with self._lock:
-            if not self._now:
+            if not self._running:
                 self._since = time.monotonic()
-            self._now += 1
+            self._running += 1
         try:
             yield
         finally:
             with self._lock:
-                self._now -= 1
+                self._running -= 1
                 self.windows += 1
-                if not self._now:
+                if not self._running:
                     self.seconds += time.monotonic() - self._since
 
 
-class _Timed:
-    """An engine, and the time that it takes."""
+class _TimedEngine:
+    """An engine whose time is added to `usage`."""
 
-    def __init__(self, engine: Engine, used: Used) -> None:
+    def __init__(self, engine: Engine, usage: Usage) -> None:
         self._engine = engine
-        self._used = used
+        self._usage = usage
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
     def separate(self, mix: Floats) -> Floats:
-        with self._used.one():
+        with self._usage.window():
             return self._engine.separate(mix)
 
 
-def separate(path: Path, into: Path, loading: Future[Loaded]) -> dict[str, Any]:
-    """As functions.separate.job_runner does it; what it took."""
-    began, cpu = time.monotonic(), _cpu()
-    first_block, options, go_on = 0.0, Options(), _nothing
-    with path.open("rb") as file, decode(file, _LONGEST_S, go_on) as song:
+def separate(path: Path, output: Path, loading: Future[Loaded]) -> dict[str, Any]:
+    """Separate as functions.separate.job_runner does; return the times, in s."""
+    started, cpu = time.monotonic(), _cpu()
+    first_block, options = 0.0, Options()
+    with path.open("rb") as file, decode(file, _LONGEST_S, _ignore_progress) as song:
         loaded = loading.result()
-        model, used = loaded.model, loaded.used
-        network, windows = used.seconds, used.windows
+        model, usage = loaded.model, loaded.usage
+        network, windows = usage.seconds, usage.windows
         stems = choose_stems(model, options)
-        with open_stems(_Folder(into), stems, options, song.length) as writer:
+        with open_stems(_Folder(output), stems, options, song.length) as writer:
             plan = make_plan(model, song.length, options, "")
-            for block in separate_song(song, plan, go_on):
+            for block in separate_song(song, plan, _ignore_progress):
                 first_block = first_block or time.monotonic()
                 writer.write(block)
             writer.wait()
-            writer.reencode(go_on)
+            writer.reencode(_ignore_progress)
             writer.finish()
     return {
-        "began": began,
+        "started": started,
         "first_block": first_block,
         "done": time.monotonic(),
         "cpu": _cpu() - cpu,
-        "network": used.seconds - network,
-        "windows": used.windows - windows,
+        "network": usage.seconds - network,
+        "windows": usage.windows - windows,
     }
 
 
-def _nothing(share: float) -> None:
-    """Nobody is told, and nobody ends it."""
+def _ignore_progress(progress: float) -> None:
+    """Report nothing, and cancel nothing."""
 
 
 def _cpu() -> float:
-    """Seconds, with the children's."""
+    """Return the CPU time in s of this process and its children."""
     own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 class _Folder:
-    """A folder that stems are written to: a functions.separate.output.destination.Destination."""
+    """Writes stems into a folder: a functions.separate.output.destination.Destination."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
@@ -128,18 +128,18 @@ class _Folder:
     def stem_key(self, file_name: str) -> str:
         return file_name
 
-    def upload(self, key: str, content_type: str, file: BinaryIO) -> "_Copied":
-        return _Copied(self._path / key, file)
+    def upload(self, key: str, content_type: str, file: BinaryIO) -> "_FolderUpload":
+        return _FolderUpload(self._path / key, file)
 
     def preview(self, file_name: str, file: BinaryIO) -> "_NoPreview":
         return _NoPreview()
 
 
-class _Copied:
-    """A stem that is copied into the folder when it is finished."""
+class _FolderUpload:
+    """Copies a stem into the folder when it is finished."""
 
-    def __init__(self, into: Path, file: BinaryIO) -> None:
-        self._into = into
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
         self._file = file
 
     def grown(self, size: int) -> None:
@@ -150,13 +150,13 @@ class _Copied:
 
     def finish(self) -> int:
         self._file.seek(0)
-        with self._into.open("wb") as out:
-            shutil.copyfileobj(self._file, out)
-        return self._into.stat().st_size
+        with self._path.open("wb") as output:
+            shutil.copyfileobj(self._file, output)
+        return self._path.stat().st_size
 
 
 class _NoPreview:
-    """No preview: nobody listens."""
+    """Writes no preview."""
 
     def grown(self, size: int, encoded: int) -> None:
         """Do nothing."""

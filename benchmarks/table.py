@@ -1,4 +1,4 @@
-"""What benchmarks.separate has measured, as text."""
+"""Format what benchmarks.separate has measured."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.subjects import COLD, DEMUCS, ONNX, Figures
+from benchmarks.programs import COLD, DEMUCS, ONNX, Figures
 
 _COLUMNS = (
     "program", "s", "min", "max", "times real time", "CPU s", "peak RSS MB",
@@ -19,65 +19,69 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`peaks` is FLOP/s by precision, of "gemm" and "conv"; `distances` is dB by precision."""
+    """What was measured.
+
+    `song`: its length in s. `peaks`: FLOP/s of "gemm" and "conv", by precision. `distances`: dB of
+    "all" and "worst stem", by precision. `about`: about.json of benchmarks.network.
+    """
 
     song: int
     figures: dict[str, list[Figures]]
     peaks: dict[str, dict[str, float]]
     distances: dict[str, dict[str, float]]
     about: dict[str, Any]
-    thrown_away: int
+    discarded: int
 
 
 def text(measured: Measured) -> str:
-    """The table, what must be known beside it, and as the last line the ratio."""
+    """Return the table, what is needed to read it, and the ratio as the last line."""
     figures = measured.figures
-    cold, theirs = figures[COLD], figures[DEMUCS]
-    pairs = sorted(a.seconds / b.seconds for a, b in zip(theirs, cold, strict=True))
+    cold, demucs = figures[COLD], figures[DEMUCS]
+    ratios = sorted(a.seconds / b.seconds for a, b in zip(demucs, cold, strict=True))
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_machine()}",
         f"a song of {measured.song} s to four MP3 stems, {len(cold)} rounds, "
-        f"{measured.thrown_away} disturbed runs thrown away",
+        f"{measured.discarded} disturbed runs discarded",
         "",
         *_table(measured),
         "",
         *_peaks(measured),
         *_distances(measured),
-        f"ours, cold: ready {_median(cold, 'ready'):.2f} s after its process was started, "
-        f"the first block {_median(cold, 'first_block'):.2f} s after it",
+        f"ours, cold: ready {_median(cold, 'ready'):.2f} s after the start of its process, "
+        f"first block after {_median(cold, 'first_block'):.2f} s",
     ]
     if measured.about["demucs-onnx"]:
         lines.append(f"demucs-onnx could not be measured: {measured.about['demucs-onnx']}")
     else:
-        faster = _median(figures[ONNX], "seconds") / _median(cold, "seconds")
-        lines.append(f"demucs-onnx takes {faster:.2f} times as long as ours, cold")
-    lines.append("demucs/ours round by round: " + ", ".join(f"{one:.2f}" for one in pairs))
-    lines.append(f"ratio {_median(theirs, 'seconds') / _median(cold, 'seconds'):.2f}")
+        slowdown = _median(figures[ONNX], "seconds") / _median(cold, "seconds")
+        lines.append(f"demucs-onnx takes {slowdown:.2f} times as long as ours, cold")
+    lines.append("demucs/ours round by round: " + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    lines.append(f"ratio {_median(demucs, 'seconds') / _median(cold, 'seconds'):.2f}")
     return "\n".join(lines)
 
 
 def _table(measured: Measured) -> list[str]:
     rows = [_COLUMNS, tuple("---" for _ in _COLUMNS)]
-    # all cut the same song into the same segments
-    [windows] = {one.windows for one in measured.figures[COLD]}
+    # all programs cut the song into the same segments
+    [windows] = {run.windows for run in measured.figures[COLD]}
     work = measured.about["flops"] * windows
     for name, runs in measured.figures.items():
         seconds = _median(runs, "seconds")
-        [precision] = {one.precision for one in runs}
-        most = measured.peaks[precision]["gemm"]
+        [precision] = {run.precision for run in runs}
+        peak = measured.peaks[precision]["gemm"]
         network, block = _median(runs, "network"), _median(runs, "first_block")
         rows.append(
             (
                 f"{name} ({precision})",
                 f"{seconds:.1f}",
-                f"{min(one.seconds for one in runs):.1f}",
-                f"{max(one.seconds for one in runs):.1f}",
+                f"{min(run.seconds for run in runs):.1f}",
+                f"{max(run.seconds for run in runs):.1f}",
                 f"{measured.song / seconds:.1f}",
                 f"{_median(runs, 'cpu'):.1f}",
                 f"{_median(runs, 'rss') / 1e6:.0f}",
                 f"{block:.2f}" if block else "",
-                f"{work / seconds / most:.0%}",
-                f"{work / network / most:.0%}" if network else "",
+                f"{work / seconds / peak:.0%}",
+                f"{work / network / peak:.0%}" if network else "",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -89,23 +93,23 @@ def _table(measured: Measured) -> list[str]:
 
 def _peaks(measured: Measured) -> list[str]:
     per_segment = measured.about["flops"] / 1e9
-    said = [
-        f"{precision}: matrix products {most['gemm'] / 1e9:.0f}, convolutions "
-        f"{most['conv'] / 1e9:.0f} GFLOP/s"
-        for precision, most in measured.peaks.items()
+    peaks = [
+        f"{precision}: matrix products {peak['gemm'] / 1e9:.0f}, convolutions "
+        f"{peak['conv'] / 1e9:.0f} GFLOP/s"
+        for precision, peak in measured.peaks.items()
     ]
     return [
-        f"one segment is {per_segment:.0f} GFLOP; peaks measured here, " + "; ".join(said),
-        "% of peak: the networks' FLOP over the time and the peak of matrix products in that "
-        "precision",
+        f"one segment is {per_segment:.0f} GFLOP; peaks measured here, " + "; ".join(peaks),
+        "% of peak: the networks' FLOP, divided by the time and by the peak of matrix products in "
+        "that precision",
     ]
 
 
 def _distances(measured: Measured) -> list[str]:
     return [
-        f"from demucs' own samples, {precision}: {apart['all']:.1f} dB, its worst stem "
-        f"{apart['worst stem']:.1f} dB"
-        for precision, apart in measured.distances.items()
+        f"difference from demucs' samples, {precision}: {distance['all']:.1f} dB, worst stem "
+        f"{distance['worst stem']:.1f} dB"
+        for precision, distance in measured.distances.items()
     ]
 
 
@@ -114,9 +118,9 @@ def _median(runs: list[Figures], name: str) -> float:
 
 
 def _machine() -> str:
-    """The processor, as its own name has it, and how much of it there is."""
-    described = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":")[1].strip() for line in described if line.startswith("model name")]
+    """Return the name of the processor, its cores, the memory and the version of Python."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     return (

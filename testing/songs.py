@@ -1,4 +1,4 @@
-"""Songs for tests: a few seconds of the sample, written in the form a test wants."""
+"""Songs for tests: a few seconds of the sample, in any format."""
 
 import io
 from functools import cache
@@ -14,12 +14,12 @@ SAMPLE = next((ROOT / "samples").glob("*.mp3"))
 
 @cache
 def samples(seconds: float = 3.0, start: float = 5.0) -> np.ndarray:
-    """float32 [n, 2] at 44.1 kHz from the sample song."""
+    """Return `seconds` of the sample song: float32 [n, 2] at 44.1 kHz."""
     with av.open(str(SAMPLE)) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
-    whole = np.concatenate(frames, axis=1).T.astype(np.float32)
+    audio = np.concatenate(frames, axis=1).T.astype(np.float32)
     first = int(start * 44100)
-    return whole[first : first + int(seconds * 44100)]
+    return audio[first : first + int(seconds * 44100)]
 
 
 def song(
@@ -31,7 +31,7 @@ def song(
     rate: int = 44100,
     mono: bool = False,
 ) -> bytes:
-    """A file of `seconds` of music; `rate` other than 44100 only says so, it does not resample."""
+    """Return a file with `seconds` of music. Another `rate` is only declared: nothing is resampled."""
     sound = samples(seconds, start)
     file = io.BytesIO()
     soundfile.write(file, sound[:, 0] if mono else sound, rate, format=form, subtype=subtype)
@@ -39,5 +39,5 @@ def song(
 
 
 def mp3(seconds: float = 3.0, start: float = 5.0) -> bytes:
-    """A file of `seconds` of music as mp3."""
+    """Return an MP3 file with `seconds` of music."""
     return song(seconds, start, form="MP3", subtype="MPEG_LAYER_III")

@@ -6,9 +6,9 @@ python -m testing.cluster.full_model FOLDER
 import sys
 from pathlib import Path
 
-from benchmarks.network import random_network
 from functions.separate.engine.export.exporter import export
 from functions.separate.engine.openvino_backend import exported_model
+from testing.random_network import random_network
 
 
 def main(folder: Path) -> None:

@@ -13,11 +13,11 @@ from minio import Minio
 from minio.error import MinioException
 from standardwebhooks import Webhook
 
-from benchmarks.songs import song
 from local.binaries import CACHE
 from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import RetryLater
 from microdemucs.store import read_json
+from testing import long_songs
 from testing.cluster.kubectl import kubectl, pods
 from testing.objects import put_song
 from testing.songs import mp3
@@ -156,7 +156,7 @@ class Service:
 
 def long_song(seconds: int) -> bytes:
     """Return an MP3 of `seconds`; songs of different lengths have different audio."""
-    return song(seconds, CACHE / "benchmark/songs").read_bytes()
+    return long_songs.long_song(seconds, CACHE / "benchmark/songs").read_bytes()
 
 
 def in_parallel(*actions: Callable[[], object]) -> None:
