@@ -77,7 +77,8 @@ class Runner:
             if attempts > _REPEATS or time.monotonic() + finished.seconds > self.until:
                 raise Disturbed(
                     f"all {attempts} runs of {program.name} were disturbed, the last "
-                    f"{finished.others} ({LIMIT:.0%} together are accepted). End other programs, and start again"
+                    f"{finished.others} ({LIMIT:.0%} are accepted). "
+                    "End other programs, and start again"
                 )
 
 

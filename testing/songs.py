@@ -31,7 +31,7 @@ def song(
     rate: int = 44100,
     mono: bool = False,
 ) -> bytes:
-    """Return a file with `seconds` of music. Another `rate` is only declared: nothing is resampled."""
+    """Return a file with `seconds` of music. `rate` is declared, not resampled to."""
     sound = samples(seconds, start)
     file = io.BytesIO()
     soundfile.write(file, sound[:, 0] if mono else sound, rate, format=form, subtype=subtype)
