@@ -61,15 +61,13 @@ def _separate(path: Path, folder: Path) -> Floats:
     models = ModelRegistry(ModelSettings(default=str(folder.resolve())))
     model = models.load(models.choose(""))
     with _song(path) as song:
-        blocks = separate_song(
-            song, make_plan(model, song.length, Options(), ""), lambda progress: None
-        )
+        blocks = separate_song(song, make_plan(model, song.length, Options(), ""), lambda _: None)
         return np.concatenate(list(blocks), axis=-1)
 
 
 @contextmanager
 def _song(path: Path) -> Iterator[DecodedSong]:
-    with path.open("rb") as file, decode(file, 600.0, lambda progress: None) as song:
+    with path.open("rb") as file, decode(file, 600.0, lambda _: None) as song:
         yield song
 
 

@@ -84,7 +84,7 @@ def _install_packages(kind: str) -> None:
     stamp.write_text(digest)
 
 
-def pip_install(*arguments: str, report: Callable[[int], None] = lambda collected: None) -> None:
+def pip_install(*arguments: str, report: Callable[[int], None] = lambda _: None) -> None:
     """Install with the environment's pip, hashes required. Raises CannotSetUp.
 
     `report` is called twice per second with the number of packages that pip has collected.

@@ -67,7 +67,7 @@ def main(folder: Path) -> None:
         stem *= 0.9 / loudest
     for name, stem in stems.items():
         soundfile.write(folder / f"{name}.wav", stem.T, RATE, subtype="FLOAT")
-    (folder / "black_mountain.mp3").write_bytes(mp3(sum(stems.values())))
+    (folder / "black_mountain.mp3").write_bytes(mp3(np.asarray(sum(stems.values()))))
 
 
 def lump(wad: bytes, name: bytes) -> bytes:

@@ -39,7 +39,8 @@ def main(budget: float) -> None:
     )
     batches: queue.Queue[Tensor] = queue.Queue(6)
     threading.Thread(target=_produce, args=(train, batches), daemon=True).start()
-    losses, began = [], time.monotonic()
+    losses: list[float] = []
+    began = time.monotonic()
     with open("loss.csv", "w", newline="") as file:
         rows = csv.writer(file)
         while (elapsed := time.monotonic() - began) < budget:
@@ -91,7 +92,7 @@ def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
 
 
 @torch.inference_mode()
-def _held_out_sdr(model: nn.Module, held: list[Song]) -> dict[str, float]:
+def _held_out_sdr(model: HTDemucs, held: list[Song]) -> dict[str, float]:
     """The median over the held-out songs, in dB."""
     found: dict[str, list[float]] = {name: [] for name in SOURCES}
     for song in held:

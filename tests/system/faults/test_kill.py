@@ -1,6 +1,6 @@
 """Any component is killed, or a notification is lost: every song is still separated once."""
 
-from nats.aio.client import Client as NATS
+from nats.aio.client import Client
 
 from microdemucs.jobs import job_id
 from testing.songs import mp3
@@ -129,7 +129,7 @@ def test_the_sweep_rebuilds_lost_job_records_from_the_buckets(stack: Stack) -> N
     wait_until(stack.is_idle)
     before = stack.wait_for_job("kept.mp3", "done")
 
-    async def purge(client: NATS) -> None:
+    async def purge(client: Client) -> None:
         await client.jetstream().purge_stream("KV_jobs")
 
     stack.on_bus("provision", purge)

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from minio.commonconfig import Tags
-from nats.aio.client import Client as NATS
+from nats.aio.client import Client
 
 from microdemucs.bus import SONGS_SUBJECT
 from microdemucs.events import ObjectCreated, notification
@@ -22,7 +22,7 @@ def runs(stack: Stack, job: str) -> int:
 def notify_again(stack: Stack, song: ObjectCreated, request_ids: list[str]) -> None:
     """Publish one more notification about the song for each request id."""
 
-    async def publish(client: NATS) -> None:
+    async def publish(client: Client) -> None:
         js = client.jetstream()
         messages = [notification(song, request_id) for request_id in request_ids]
         await asyncio.gather(*(js.publish(SONGS_SUBJECT, message) for message in messages))
@@ -44,7 +44,7 @@ def test_two_notifications_of_the_store_are_one_call(stack: Stack) -> None:
     stack.put_song("notified twice.mp3", mp3(3.2))
     stack.wait_for_manifest("notified twice.mp3")
 
-    async def notifications(client: NATS) -> int:
+    async def notifications(client: Client) -> int:
         info = await client.jetstream().stream_info("SONGS", subjects_filter="minio.songs")
         return int(info.state.messages)
 
