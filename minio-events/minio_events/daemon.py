@@ -47,13 +47,19 @@ async def wait_for_bucket(client: Client, name: str) -> KeyValue:
 
     Raises nats.errors.ConnectionClosedError if the client will not connect again.
     """
+    is_logged = False
     while True:
         if client.is_closed:
             raise nats.errors.ConnectionClosedError
         try:
             return await client.jetstream().key_value(name)
-        except (nats.js.errors.NotFoundError, nats.errors.Error):
-            await asyncio.sleep(0.3)
+        except nats.js.errors.NotFoundError:
+            if not is_logged:
+                log.warning("bucket missing on the bus", extra={"bucket": name})
+                is_logged = True
+        except nats.errors.Error:
+            pass  # the bus is away
+        await asyncio.sleep(0.3)
 
 
 async def _cancel_after(stop: asyncio.Event, running: asyncio.Task[None]) -> None:

@@ -41,12 +41,12 @@ async def dead_letters(settings: BusSettings, action: str, numbers: list[str]) -
         await client.close()
 
 
-def _print_list(letters: list[DeadLetter]) -> None:
-    for letter in letters:
+def _print_list(found: list[DeadLetter]) -> None:
+    for letter in found:
         print(
             f"{letter.number:>6}  {letter.time}  {letter.kind:10}  {letter.about}  {letter.reason}"
         )
-    print(f"{len(letters)} dead letters")
+    print(f"{len(found)} dead letters")
 
 
 def _print_letter(letter: DeadLetter) -> None:

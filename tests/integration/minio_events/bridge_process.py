@@ -64,8 +64,8 @@ def running_bridge(
 
 def dead_letters_of(stack: Stack) -> list[DeadLetter]:
     """Return all dead letters."""
-    letters: list[DeadLetter] = stack.on_bus("events", list_dead_letters)
-    return letters
+    found: list[DeadLetter] = stack.on_bus("events", list_dead_letters)
+    return found
 
 
 def job_record(stack: Stack, song: ObjectCreated) -> JobRecord:

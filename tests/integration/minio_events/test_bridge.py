@@ -110,11 +110,11 @@ def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, request_id="r1")
-        letters = wait_until(lambda: dead_letters_of(bus_stack))
+        before = wait_until(lambda: dead_letters_of(bus_stack))
         notify(bus_stack, song, request_id="r1")  # the durable target's copy, up to 3 s later
         wait_until(bus_stack.is_idle)
         assert len(separate.requests) == 1
-        assert dead_letters_of(bus_stack) == letters
+        assert dead_letters_of(bus_stack) == before
 
 
 def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack) -> None:
@@ -161,9 +161,9 @@ def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: S
         )
         wait_until(lambda: len(separate.requests) == 1 and len(notify_function.requests) == 2)
         wait_until(lambda: len(dead_letters_of(bus_stack)) == 5)
-        letters = dead_letters_of(bus_stack)
-        assert all(letter.reason.startswith("malformed: ") for letter in letters)
-        assert sorted(letter.kind for letter in letters) == [
+        found = dead_letters_of(bus_stack)
+        assert all(letter.reason.startswith("malformed: ") for letter in found)
+        assert sorted(letter.kind for letter in found) == [
             *("deliveries", "results", "results", "songs", "songs")
         ]
         wait_until(lambda: bus_stack.is_idle() and bus_stack.is_idle("STEMS", "results"))

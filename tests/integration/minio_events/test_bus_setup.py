@@ -108,10 +108,10 @@ async def entries(js: JetStreamContext, bucket: str) -> dict[str, bytes | None]:
 def test_the_bucket_told_becomes_notified(previous_stack: Stack) -> None:
     async def test(client: Client) -> None:
         js = client.jetstream()
-        told = await js.create_key_value(KeyValueConfig(bucket="told", direct=True))
+        old_bucket = await js.create_key_value(KeyValueConfig(bucket="told", direct=True))
         for key, value in (("a", b"old"), ("b", b"e1"), ("a", b"e0"), ("c", b"e2"), ("d", b"e3")):
-            await told.put(key, value)
-        await told.delete("d")
+            await old_bucket.put(key, value)
+        await old_bucket.delete("d")
         assert await provision_bus(client) == [*EVERYTHING, "bucket told"]
         assert await entries(js, "notified") == {"a": b"e0", "b": b"e1", "c": b"e2"}
         with pytest.raises(NotFoundError):
@@ -126,9 +126,9 @@ def test_an_entry_that_is_already_in_notified_stays(previous_stack: Stack) -> No
         js = client.jetstream()
         await provision_bus(client)
         await (await js.key_value("notified")).put("a", b"newer")
-        told = await js.create_key_value(KeyValueConfig(bucket="told", direct=True))
-        await told.put("a", b"older")
-        await told.put("b", b"e1")
+        old_bucket = await js.create_key_value(KeyValueConfig(bucket="told", direct=True))
+        await old_bucket.put("a", b"older")
+        await old_bucket.put("b", b"e1")
         assert await provision_bus(client) == ["bucket told"]
         assert await entries(js, "notified") == {"a": b"newer", "b": b"e1"}
 

@@ -78,7 +78,7 @@ def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_lin
 
 def test_a_bucket_that_is_provisioned_later_is_waited_for(unprovisioned_stack: Stack) -> None:
     unprovisioned_stack.start("intake")
-    wait_until(lambda: unprovisioned_stack.logged("intake started"), 30)
+    wait_until(lambda: unprovisioned_stack.logged("bucket missing on the bus", bucket="jobs"), 30)
     unprovisioned_stack.on_bus("provision", provision_bus)
 
     async def waiting(client: Client) -> int:

@@ -150,8 +150,8 @@ def test_replayed_results_and_deliveries_reach_their_functions(bus_stack: Stack)
             (STARTED_SUBJECT, json.dumps(STARTED).encode()),
             ("deliveries.msg_1", json.dumps(DELIVERY).encode()),
         )
-        letters = wait_until(lambda: (all_ := dead_letters_of(bus_stack))[2:] and all_)
-        assert sorted(letter.kind for letter in letters) == ["deliveries", "results", "results"]
+        found = wait_until(lambda: (every := dead_letters_of(bus_stack))[2:] and every)
+        assert sorted(letter.kind for letter in found) == ["deliveries", "results", "results"]
         replay_all(bus_stack)
         wait_until(lambda: len(notify_function.requests) == 6)
         ids = [request.headers["ce-id"] for request in notify_function.requests]

@@ -6,6 +6,7 @@ from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 
 from local.ports import free_port
+from microdemucs.paths import ROOT
 from microdemucs.settings import BusSettings
 from minio_events import store_setup
 from minio_events.settings import ProvisionSettings
@@ -14,7 +15,7 @@ from tests.integration.minio_events.function_server import function_server
 
 
 def test_every_component_has_a_policy() -> None:
-    names = {path.stem for path in store_setup._POLICIES.iterdir()}
+    names = {path.stem for path in (ROOT / "minio-events/minio_events/policies").iterdir()}
     assert names == set(store_setup.COMPONENTS)
 
 
