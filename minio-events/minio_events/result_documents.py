@@ -40,7 +40,7 @@ def list_result_documents(stems: Bucket) -> Iterator[ResultDocument]:
                 yield ResultDocument(key, listed.etag or "", listed.last_modified)
 
 
-def read(stems: Bucket, document: ResultDocument) -> Manifest | Failure | None:
+def read_result_document(stems: Bucket, document: ResultDocument) -> Manifest | Failure | None:
     """Return the document's content; None if it is gone or cannot be read. Raises RetryLater."""
     if document.is_manifest:
         return read_manifest(stems, document.song_key)

@@ -30,7 +30,12 @@ from microdemucs.problems import Problem
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
-from minio_events.result_documents import ResultDocument, list_result_documents, read, record_of
+from minio_events.result_documents import (
+    ResultDocument,
+    list_result_documents,
+    read_result_document,
+    record_of,
+)
 from minio_events.settings import SweepSettings
 
 log = logging.getLogger(__name__)
@@ -128,7 +133,9 @@ class Sweep:
         state = (key, etag, modified.isoformat(), result.etag if result else "")
         if state in self._settled_songs:
             return None
-        content = await asyncio.to_thread(read, self._stems, result) if result else None
+        content = (
+            await asyncio.to_thread(read_result_document, self._stems, result) if result else None
+        )
         if result and content and result.modified >= modified and content.song.etag == etag:
             self._settled_songs.add(state)
             return None
@@ -191,7 +198,7 @@ class Sweep:
 
     async def _restore_record(self, result: ResultDocument) -> int:
         """Write the job's record from its result document. Return how many were written: 1 or 0."""
-        content = await asyncio.to_thread(read, self._stems, result)
+        content = await asyncio.to_thread(read_result_document, self._stems, result)
         if not content:
             return 0
         record = record_of(content)

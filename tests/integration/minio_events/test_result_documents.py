@@ -2,7 +2,7 @@
 
 from microdemucs.bucket import Bucket
 from microdemucs.events import ObjectCreated
-from minio_events.result_documents import list_result_documents, read
+from minio_events.result_documents import list_result_documents, read_result_document
 from testing.stack import Stack
 from tests.integration.minio_events.sweep_stack import failure_of, manifest_of
 
@@ -34,7 +34,7 @@ def test_a_listed_document_can_be_read(stack: Stack) -> None:
     stems.write(f"{SONG.key}/manifest.json", manifest.write(), "application/json")
     stems.write(f"{SONG.key}/failure.json", failure.write(), "application/problem+json")
     documents = list_result_documents(stems)
-    assert [read(stems, document) for document in documents] == [failure, manifest]
+    assert [read_result_document(stems, document) for document in documents] == [failure, manifest]
 
 
 def test_a_document_that_is_gone_or_unreadable_is_nothing(stack: Stack) -> None:
@@ -42,6 +42,6 @@ def test_a_document_that_is_gone_or_unreadable_is_nothing(stack: Stack) -> None:
     stems.write(f"{SONG.key}/manifest.json", b"no JSON", "application/json")
     stems.write(f"{SONG.key}/failure.json", b"{}", "application/json")
     documents = list(list_result_documents(stems))
-    assert [read(stems, document) for document in documents] == [None, None]
+    assert [read_result_document(stems, document) for document in documents] == [None, None]
     stems.remove_prefix("")
-    assert [read(stems, document) for document in documents] == [None, None]
+    assert [read_result_document(stems, document) for document in documents] == [None, None]
