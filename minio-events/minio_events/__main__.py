@@ -28,8 +28,8 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="minio_events")
-    programs = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(prog="python -m minio_events")
+    programs = parser.add_subparsers(dest="command", required=True, metavar="PROGRAM")
     programs.add_parser(
         "provision",
         help="create or update buckets, users, notification rules, streams and consumers, then end",
