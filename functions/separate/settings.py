@@ -29,7 +29,7 @@ def _home(value: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """Which models there are, and what runs them."""
+    """Where the models are, and which engine runs them."""
 
     default: str = setting(
         "MODEL",
@@ -46,7 +46,7 @@ class ModelSettings:
         _home,
         "models from the bucket, exported on first use, or compiled for this processor",
     )
-    engine: str = setting("ENGINE", AUTO, one_of(*ENGINES), "what runs the networks")
+    engine: str = setting("ENGINE", AUTO, one_of(*ENGINES), "which engine runs the networks")
     precision: str = setting(
         "PRECISION", "auto", one_of(*PRECISIONS), "the arithmetic of OpenVINO on a CPU"
     )
@@ -61,14 +61,19 @@ class Settings:
     bus: BusSettings = field(default_factory=BusSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     max_seconds: float = setting(
-        "MAX_SONG_SECONDS", "7200", number(1), "the longest song, by what is decoded"
+        "MAX_SONG_SECONDS",
+        "7200",
+        number(1),
+        "the longest song in seconds, measured as it is decoded",
     )
-    max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
+    max_bytes: int = setting(
+        "MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song in bytes"
+    )
     range_seconds: float = setting(
         "RANGE_SECONDS",
         "0",
         number(0),
-        "how much audio one request separates; longer songs are divided; 0: never divide",
+        "seconds of audio that one request separates; longer songs are divided; 0: never divide",
     )
     song_concurrency: int = setting(
         "SONG_CONCURRENCY", "1", whole(1), "how many requests may share one song"

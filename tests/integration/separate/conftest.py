@@ -1,8 +1,7 @@
-"""A real store and a real bus, and what the function has of them, with its own rights."""
+"""A real store and a real bus, and the function's context with the function's own rights."""
 
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from minio import Minio
@@ -12,16 +11,23 @@ from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.settings import ModelSettings
-from microdemucs import shutdown, store
+from microdemucs import result_store, shutdown, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
-from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, job_id
-from microdemucs.store import read_json
+from microdemucs.manifest import Failure, Manifest
+from testing.objects import put_song
 from testing.stack import Stack, running_stack
-from tests.integration.separate.asked import Put, unlike
+from tests.integration.separate.jobs import (
+    PutSong,
+    ReadFailure,
+    ReadManifest,
+    ReadObjects,
+    ReadRecord,
+    unique_song,
+)
 
-# Threads of torch that share a core with another test's wait for each other.
+# Without it, torch's threads wait for each other on a core that another test uses.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -40,7 +46,7 @@ def settings(stack: Stack) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def root(stack: Stack) -> Minio:
-    """The store, as the one who may do everything there."""
+    """The store, with all rights."""
     return store.connect(stack.store_settings("provision"))
 
 
@@ -51,8 +57,14 @@ def client(stack: Stack) -> Minio:
 
 
 @pytest.fixture(scope="session")
+def stems(client: Minio) -> Bucket:
+    """The output bucket, with the function's own rights."""
+    return Bucket(client, "stems")
+
+
+@pytest.fixture(scope="session")
 def open_models_bucket(client: Minio) -> OpenBucket:
-    """The bucket of models, as the function opens it."""
+    """Opens the bucket of models, as the function does."""
     return lambda: Bucket(client, "models")
 
 
@@ -60,7 +72,7 @@ def open_models_bucket(client: Minio) -> OpenBucket:
 def models(
     open_models_bucket: OpenBucket, tmp_path_factory: pytest.TempPathFactory
 ) -> ModelRegistry:
-    """The models as the function finds them; the bundled one is the default."""
+    """The models of the function; the bundled one is the default."""
     settings = ModelSettings(cache=tmp_path_factory.mktemp("models"), default="htdemucs_tiny")
     return ModelRegistry(settings, open_models_bucket)
 
@@ -74,10 +86,10 @@ def bus(stack: Stack) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def context(client: Minio, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
-    """What the function has in its process. Nothing is stopping, then and afterwards."""
+def context(stems: Bucket, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
+    """What the function has in its process. After the test, nothing is stopping."""
     yield Context(
-        Bucket(client, "stems"),
+        stems,
         bus,
         models,
         max_song_bytes=50_000_000,
@@ -88,23 +100,12 @@ def context(client: Minio, models: ModelRegistry, bus: Bus) -> Iterator[Context]
 
 
 @pytest.fixture
-def put(root: Minio, request: pytest.FixtureRequest) -> Put:
-    """Put a song under the test's own name, and give the job that its event asks for."""
+def put(root: Minio, request: pytest.FixtureRequest) -> PutSong:
+    """Puts a song under the test's own name, and returns the job that its event requests."""
 
     def put(data: bytes, key: str = "song.wav", bucket: str = "songs", **metadata: str) -> Job:
         key = f"{request.node.name}/{key}"
-        metadata = {name.replace("_", "-"): value for name, value in metadata.items()}
-        answer = root.put_object(bucket, key, io.BytesIO(data), len(data), metadata=metadata)
-        there = root.stat_object(bucket, key)
-        song = ObjectCreated(
-            bucket,
-            key,
-            len(data),
-            answer.etag,
-            version=answer.version_id or "",
-            time=there.last_modified.isoformat(),
-            metadata=metadata,
-        )
+        song = put_song(root, key, data, bucket=bucket, metadata=metadata)
         return Job(job_id(song), song, "0" * 31 + "1", metadata.get("callback", ""))
 
     return put
@@ -112,31 +113,56 @@ def put(root: Minio, request: pytest.FixtureRequest) -> Put:
 
 @pytest.fixture
 def song(request: pytest.FixtureRequest) -> bytes:
-    return unlike(request)
+    """A song that no other test has."""
+    return unique_song(request)
 
 
 @pytest.fixture
-def beside(root: Minio) -> Callable[[Job], dict[str, str]]:
-    """What lies beside a job's song: name → eTag."""
+def objects(root: Minio) -> ReadObjects:
+    """Returns the objects beside a job's song, name → eTag."""
 
-    def beside(job: Job) -> dict[str, str]:
+    def objects(job: Job) -> dict[str, str]:
         prefix = f"{job.song.key}/"
-        found = root.list_objects("stems", prefix, recursive=True)
-        return {one.object_name.removeprefix(prefix): one.etag for one in found}
+        return {
+            str(found.object_name).removeprefix(prefix): str(found.etag)
+            for found in root.list_objects("stems", prefix, recursive=True)
+        }
 
-    return beside
-
-
-@pytest.fixture
-def manifest(root: Minio) -> Callable[[Job], dict]:
-    return lambda job: read_json(root, "stems", f"{job.song.key}/manifest.json")
+    return objects
 
 
 @pytest.fixture
-def failure(root: Minio) -> Callable[[Job], dict]:
-    return lambda job: read_json(root, "stems", f"{job.song.key}/failure.json")
+def manifest(stems: Bucket) -> ReadManifest:
+    """Returns the manifest beside a job's song, which must exist."""
+
+    def manifest(job: Job) -> Manifest:
+        found = result_store.read_manifest(stems, job.song.key)
+        assert found, f"{job.song.key} has no manifest"
+        return found
+
+    return manifest
 
 
 @pytest.fixture
-def record(bus: Bus) -> Callable[[Job], JobRecord]:
-    return lambda job: JobRecord.read(bus.get(JOBS, job.id).value)
+def failure(stems: Bucket) -> ReadFailure:
+    """Returns the failure beside a job's song, which must exist."""
+
+    def failure(job: Job) -> Failure:
+        found = result_store.read_failure(stems, job.song.key)
+        assert found, f"{job.song.key} has no failure"
+        return found
+
+    return failure
+
+
+@pytest.fixture
+def record(bus: Bus) -> ReadRecord:
+    """Returns the record of a job, which must exist."""
+
+    def record(job: Job) -> JobRecord:
+        entry = bus.get(JOBS, job.id)
+        assert entry, f"{job.id} has no record"
+        assert entry.value
+        return JobRecord.read(entry.value)
+
+    return record

@@ -1,14 +1,19 @@
-"""Songs made on the spot: a known signal, in any format."""
+"""Make songs: a known signal, in any format."""
 
 import io
+from typing import Any, cast
 
 import av
 import numpy as np
+import numpy.typing as npt
 import soundfile
+from av.audio.stream import AudioStream
+
+Samples = npt.NDArray[np.float32]
 
 
-def music(seconds: float, rate: int = 44_100, channels: int = 2, seed: int = 0) -> np.ndarray:
-    """[n, channels] float32: chords, a pulse and some noise; never the same in both channels."""
+def music(seconds: float, rate: int = 44_100, channels: int = 2, seed: int = 0) -> Samples:
+    """Return [n, channels]: chords, a pulse and some noise; never the same in both channels."""
     t = np.arange(round(seconds * rate)) / rate
     rng = np.random.default_rng(seed)
     sides = []
@@ -19,36 +24,43 @@ def music(seconds: float, rate: int = 44_100, channels: int = 2, seed: int = 0) 
     return np.stack(sides[:channels], 1).astype(np.float32)
 
 
-def file(samples: np.ndarray, rate: int = 44_100, kind: str = "WAV", subtype: str = "") -> bytes:
-    """`samples` [n, channels] as libsndfile writes them."""
-    made = io.BytesIO()
-    soundfile.write(made, samples, rate, subtype=subtype or None, format=kind)
-    return made.getvalue()
+def file(samples: Samples, rate: int = 44_100, kind: str = "WAV", subtype: str = "") -> bytes:
+    """Return `samples` [n, channels] as libsndfile writes them."""
+    written = io.BytesIO()
+    soundfile.write(written, samples, rate, subtype=subtype or None, format=kind)
+    return written.getvalue()
 
 
-def encoded(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
-    """`samples` [n, 1 or 2] as FFmpeg writes them."""
-    made = io.BytesIO()
+def read(data: bytes) -> Samples:
+    """Return the samples [n, channels] of a WAV or FLAC file."""
+    samples: Samples = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)[0]
+    return samples
+
+
+def encoded(samples: Samples, rate: int, container: str, codec: str) -> bytes:
+    """Return `samples` [n, 1 or 2] as FFmpeg writes them."""
+    written = io.BytesIO()
     layout = "mono" if samples.shape[1] == 1 else "stereo"
-    with av.open(made, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate, layout=layout)
-        context = stream.codec_context
+    with av.open(written, "w", format=container) as output:
+        stream = cast(AudioStream, output.add_stream(codec, rate=rate, layout=layout))
+        context: Any = stream.codec_context
         context.open()
-        fifo, at = av.AudioFifo(), 0
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", layout)
-        frame.sample_rate = rate
-        for part in av.AudioResampler(context.format, layout, rate).resample(frame):
-            part.pts = None
-            fifo.write(part)
+        fifo, position = av.AudioFifo(), 0
+        whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", layout)
+        whole.sample_rate = rate
+        for resampled in av.AudioResampler(context.format, layout, rate).resample(whole):
+            resampled.pts = None
+            fifo.write(resampled)
         while fifo.samples:
-            part = fifo.read(min(fifo.samples, context.frame_size or 1024))
-            part.pts, at = at, at + part.samples
-            output.mux(stream.encode(part))
+            frame = fifo.read(min(fifo.samples, context.frame_size or 1024))
+            assert frame
+            frame.pts, position = position, position + frame.samples
+            output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-    return made.getvalue()
+    return written.getvalue()
 
 
-def decibels(wrong: np.ndarray, right: np.ndarray) -> float:
-    """How far below the signal `right` the error is."""
+def decibels(wrong: npt.NDArray[Any], right: npt.NDArray[Any]) -> float:
+    """Return how far below the signal `right` the error is."""
     error, signal = np.sqrt(np.mean((wrong - right) ** 2)), np.sqrt(np.mean(right**2))
-    return 20 * np.log10((error + 1e-20) / (signal + 1e-20))
+    return float(20 * np.log10((error + 1e-20) / (signal + 1e-20)))

@@ -15,8 +15,7 @@ from minio import Minio
 from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import BUNDLED, LIMITED, ModelRegistry
 from functions.separate.settings import ModelSettings
-from functions.separate.stems import choose_stems
-from microdemucs.options import BadOption, Options
+from microdemucs.options import BadOption
 from microdemucs.paths import MODELS
 
 TINY = MODELS / BUNDLED / f"{BUNDLED}.safetensors"
@@ -159,36 +158,6 @@ def test_the_last_two_models_stay_loaded(of):
     assert models.load(models.choose("three")) is three
     assert models.load(models.choose("two")) is two
     assert models.load(models.choose("one")) is not one
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"two_stems": "piano"}, "two_stems is 'piano'; it accepts drums, bass, other, vocals"),
-        ({"stems": ("drums", "choir")}, "stems is 'choir'; it accepts drums, bass, other, vocals"),
-        ({"segment": 7.5}, f"segment is '7.5'; it accepts 1 to 3.9 with {BUNDLED}"),
-    ],
-)
-def test_what_only_the_model_can_refuse_is_refused_by_name(of, options, says):
-    models = of()
-    model = models.load(models.choose(BUNDLED))
-    with pytest.raises(BadOption) as refused:
-        choose_stems(model, Options(**options))
-    assert refused.value.detail == says
-
-
-@pytest.mark.parametrize(
-    ("options", "stems"),
-    [
-        ({}, [("drums", (0,)), ("bass", (1,)), ("other", (2,)), ("vocals", (3,))]),
-        ({"stems": ("vocals", "drums")}, [("drums", (0,)), ("vocals", (3,))]),
-        ({"two_stems": "bass"}, [("bass", (1,)), ("no_bass", (0, 2, 3))]),
-    ],
-)
-def test_the_stems_that_are_asked_for_are_written(of, options, stems):
-    models = of()
-    chosen = choose_stems(models.load(models.choose(BUNDLED)), Options(**options))
-    assert [(stem.name, stem.sources) for stem in chosen] == stems
 
 
 def test_the_bundled_weights_are_the_ones_described():

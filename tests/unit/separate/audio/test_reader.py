@@ -1,4 +1,4 @@
-"""The reader gives the same as the whole song would, and keeps no more than it must."""
+"""The reader returns the samples of the whole song, and keeps no more than its history."""
 
 import io
 
@@ -7,11 +7,11 @@ import pytest
 
 from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
-from tests.integration.separate.sounds import music
+from tests.integration.separate.sounds import Samples, music
 
 MUSIC = music(10)
 N = len(MUSIC)
-NORMALISED = ((MUSIC - np.float32(0.5)) / np.float32(3)).T
+NORMALIZED = ((MUSIC - np.float32(0.5)) / np.float32(3)).T
 LEVEL = Normalization(mean=0.5, standard_deviation=3)
 
 
@@ -19,8 +19,8 @@ def reader(history: int, data: bytes = MUSIC.tobytes(), length: int = N) -> Read
     return Reader(io.BytesIO(data), length, LEVEL, history)
 
 
-def expected(start: int, stop: int) -> np.ndarray:
-    around = np.pad(NORMALISED, ((0, 0), (N, N)))
+def expected(start: int, stop: int) -> Samples:
+    around = np.pad(NORMALIZED, ((0, 0), (N, N)))
     return around[:, start + N : stop + N]
 
 
@@ -35,13 +35,15 @@ def expected(start: int, stop: int) -> np.ndarray:
     ],
     ids=["whole", "pieces", "overlapping", "skipping", "back"],
 )
-def test_what_is_read_is_the_normalised_song_and_zero_outside(history, spans):
+def test_the_samples_are_those_of_the_normalized_song_and_zero_outside(
+    history: int, spans: list[tuple[int, int]]
+) -> None:
     song = reader(history)
     for start, stop in spans:
         assert np.array_equal(song.read(start, stop), expected(start, stop))
 
 
-def test_who_asks_further_back_than_what_is_kept_made_a_mistake():
+def test_samples_before_the_history_are_an_error() -> None:
     song = reader(1000)
     song.read(0, 300_000)
     song.read(299_000, 300_001)
@@ -49,7 +51,7 @@ def test_who_asks_further_back_than_what_is_kept_made_a_mistake():
         song.read(150_000, 160_000)
 
 
-def test_no_more_is_kept_than_the_history_and_what_was_asked_for():
+def test_no_more_is_kept_than_the_history_and_the_last_read() -> None:
     song = reader(1000)
     for start in range(0, N - 2000, 2000):
         song.read(start, start + 2000)
@@ -58,6 +60,6 @@ def test_no_more_is_kept_than_the_history_and_what_was_asked_for():
 
 
 @pytest.mark.parametrize("length", [N - 1, N + 1], ids=["longer", "shorter"])
-def test_a_stream_that_is_not_as_long_as_announced_is_torn(length):
+def test_a_stream_that_is_not_as_long_as_announced(length: int) -> None:
     with pytest.raises(LengthMismatch):
         reader(0, length=length).read(0, N + 1)

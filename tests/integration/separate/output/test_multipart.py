@@ -1,0 +1,58 @@
+"""Uploads of files that grow, to a real store."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from minio import Minio
+
+from functions.separate.output.multipart import PART_BYTES, Upload
+from microdemucs.bucket import Bucket
+
+
+def is_open(root: Minio, key: str) -> bool:
+    return bool(root._list_multipart_uploads("stems", prefix=key).uploads)
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES, 2 * PART_BYTES - 1, 2 * PART_BYTES, 12_345_678])
+def test_an_object_of_any_size_is_complete(
+    stems: Bucket, root: Minio, size: int, tmp_path: Path
+) -> None:
+    key = f"upload-{size}"
+    data = np.random.default_rng(size).bytes(size)
+    with (tmp_path / "growing").open("w+b", buffering=0) as file:
+        upload = Upload(stems, key, "audio/x-test", file)
+        for start in range(0, size, 3_000_000):
+            file.write(data[start : start + 3_000_000])
+            upload.grown(file.tell())
+        file.seek(0)
+        file.write(b"HEAD"[:size])  # as FLAC's encoder does at the end
+        assert upload.finish() == size
+    response = root.get_object("stems", key)
+    assert response.read() == b"HEAD"[:size] + data[4:]
+    assert response.headers["Content-Type"] == "audio/x-test"
+    assert not is_open(root, key)
+
+
+def test_an_aborted_upload_leaves_nothing(stems: Bucket, root: Minio, tmp_path: Path) -> None:
+    with (tmp_path / "growing").open("w+b", buffering=0) as file:
+        upload = Upload(stems, "aborted", "audio/x-test", file)
+        file.write(bytes(3 * PART_BYTES))
+        upload.grown(file.tell())
+        assert is_open(root, "aborted")
+        upload.abort()
+    assert not is_open(root, "aborted")
+    assert stems.read("aborted") is None
+
+
+def test_an_aborted_upload_may_begin_again(stems: Bucket, tmp_path: Path) -> None:
+    with (tmp_path / "growing").open("w+b", buffering=0) as file:
+        upload = Upload(stems, "again", "audio/x-test", file)
+        file.write(bytes(3 * PART_BYTES))
+        upload.grown(file.tell())
+        upload.abort()
+        file.truncate(0)
+        file.seek(0)
+        file.write(b"short")
+        assert upload.finish() == 5
+    assert stems.read("again") == b"short"

@@ -1,0 +1,150 @@
+"""The objects of a job in a real output bucket."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from minio import Minio
+
+from functions.separate.job import Job
+from functions.separate.output.stem_store import StemStore
+from microdemucs.bucket import Bucket
+from microdemucs.events import ObjectCreated
+from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.store import ObjectChanged
+from tests.integration.separate.output.conftest import ReadBytes
+
+FINISHED = "2026-11-23T00:00:05.000Z"
+
+
+@pytest.fixture
+def job(song_key: str) -> Job:
+    song = ObjectCreated("songs", song_key, 1, "etag", time="2026-11-23T00:00:00Z")
+    return Job("0" * 32, song, "", "")
+
+
+@pytest.fixture
+def drums(root: Minio, song_key: str) -> StemEntry:
+    """A stem that is in the bucket."""
+    key = f"{song_key}/drums.mp3"
+    root.put_object("stems", key, io.BytesIO(b"drums"), 5, "audio/mpeg")
+    return StemEntry("drums", key, 5, "audio/mpeg")
+
+
+def manifest_of(job: Job, *stems: StemEntry, job_id: str = "") -> Manifest:
+    return Manifest(
+        job=job_id or job.id,
+        song=SeparatedSong(
+            bucket="songs", key=job.song.key, etag="etag", sha256="1" * 64, seconds=1.0
+        ),
+        options={},
+        stems=[*stems],
+        model=ModelInfo("tiny"),
+        finished=FINISHED,
+    )
+
+
+def failure_of(job: Job) -> Failure:
+    return Failure(
+        problem={"type": "urn:micro-demucs:problem:empty", "title": "Empty", "status": 422},
+        job=job.id,
+        song=job.stored_song(),
+        options={},
+        finished=FINISHED,
+    )
+
+
+def test_a_song_without_results(stem_store: StemStore) -> None:
+    assert stem_store.read_own_manifest() is None
+    assert stem_store.read_own_failure() is None
+
+
+def test_a_finished_jobs_manifest_is_its_own(
+    stem_store: StemStore, job: Job, drums: StemEntry
+) -> None:
+    manifest = manifest_of(job, drums)
+    stem_store.finish(manifest)
+    assert stem_store.read_own_manifest() == manifest
+
+
+def test_the_manifest_of_another_job_is_not_its_own(
+    stem_store: StemStore, job: Job, drums: StemEntry, song_key: str
+) -> None:
+    stem_store.finish(manifest_of(job, drums, job_id="another"))
+    assert stem_store.read_own_manifest() is None
+    assert stem_store.read_manifest(song_key)
+
+
+def test_a_manifest_of_which_a_stem_is_missing_does_not_count(
+    stem_store: StemStore, job: Job, drums: StemEntry, root: Minio
+) -> None:
+    stem_store.finish(manifest_of(job, drums))
+    root.remove_object("stems", drums.key)
+    assert stem_store.read_own_manifest() is None
+
+
+def test_a_manifest_of_which_a_stem_has_another_size_does_not_count(
+    stem_store: StemStore, job: Job, drums: StemEntry, root: Minio
+) -> None:
+    stem_store.finish(manifest_of(job, drums))
+    root.put_object("stems", drums.key, io.BytesIO(b"other drums"), 11)
+    assert stem_store.read_own_manifest() is None
+
+
+def test_finishing_removes_what_an_earlier_job_left(
+    stem_store: StemStore, job: Job, drums: StemEntry, root: Minio, stored: ReadBytes
+) -> None:
+    stem_store.fail(failure_of(job))
+    stem_store.finish(manifest_of(job, drums))
+    assert set(stored()) == {"drums.mp3", "manifest.json"}
+    bass = replace_name(drums, "bass")
+    root.put_object("stems", bass.key, io.BytesIO(b"bass!"), 5)
+    stem_store.finish(manifest_of(job, bass))
+    assert set(stored()) == {"bass.mp3", "manifest.json"}
+
+
+def replace_name(stem: StemEntry, name: str) -> StemEntry:
+    return StemEntry(name, stem.key.replace(stem.name, name), stem.size, stem.content_type)
+
+
+def test_finishing_removes_no_stems_beside_another_song(
+    stem_store: StemStore, job: Job, drums: StemEntry, stems: Bucket, song_key: str
+) -> None:
+    stems.write(f"{song_key}-other/drums.mp3", b"drums", "audio/mpeg")
+    foreign = StemEntry("drums", f"{song_key}-other/drums.mp3", 5, "audio/mpeg")
+    stem_store.finish(manifest_of(job, foreign))
+    stem_store.finish(manifest_of(job, drums))
+    assert stems.read(foreign.key) == b"drums"
+
+
+def test_a_failure_replaces_the_results_of_an_earlier_job(
+    stem_store: StemStore, job: Job, drums: StemEntry, stored: ReadBytes
+) -> None:
+    stem_store.finish(manifest_of(job, drums))
+    stem_store.fail(failure_of(job))
+    assert set(stored()) == {"failure.json"}
+    assert stem_store.read_own_failure() == failure_of(job)
+
+
+def test_a_failure_from_before_the_song_was_put_again_does_not_count(
+    stem_store: StemStore, job: Job, stems: Bucket
+) -> None:
+    stem_store.fail(failure_of(job))
+    put_again = replace(job, song=replace(job.song, time="2026-11-23T00:00:06Z"))
+    assert StemStore(stems, put_again).read_own_failure() is None
+
+
+def test_stems_of_another_song_are_copied_with_new_keys(
+    stems: Bucket, job: Job, drums: StemEntry
+) -> None:
+    other = replace(job, song=replace(job.song, key=f"{job.song.key}-other"))
+    [copy] = StemStore(stems, other).copy([drums])
+    assert copy == StemEntry("drums", f"{job.song.key}-other/drums.mp3", 5, "audio/mpeg")
+    assert stems.read(copy.key) == b"drums"
+
+
+def test_a_stem_that_is_gone_cannot_be_copied(stems: Bucket, job: Job, drums: StemEntry) -> None:
+    stems.remove(drums.key)
+    other = replace(job, song=replace(job.song, key=f"{job.song.key}-other"))
+    with pytest.raises(ObjectChanged):
+        StemStore(stems, other).copy([drums])

@@ -1,0 +1,209 @@
+"""Jobs that are interrupted: nothing half done stays, and no song is lost."""
+
+import errno
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from minio import Minio
+
+from functions.separate.context import Context
+from functions.separate.job_runner import run_job
+from functions.separate.progress import ProgressReporter
+from microdemucs import shutdown
+from microdemucs.bus import CANCELS, LEASES, Bus
+from microdemucs.jobs import song_digest
+from microdemucs.problems import RetryLater
+from tests.integration.separate import sounds
+from tests.integration.separate.jobs import (
+    PutSong,
+    ReadFailure,
+    ReadObjects,
+    ReadRecord,
+    at_phase,
+    put_again_later,
+)
+
+
+def stop(_: ProgressReporter) -> None:
+    """Do what SIGTERM does."""
+    shutdown.stopping.set()
+
+
+def test_a_job_that_is_cancelled_before_it_begins_fails(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    failure: ReadFailure,
+    record: ReadRecord,
+    bus: Bus,
+) -> None:
+    job = put(song)
+    bus.put(CANCELS, job.id, b"1")
+    run_job(job, context)
+    assert failure(job).is_cancelled
+    assert (record(job).state, list(objects(job))) == ("cancelled", ["failure.json"])
+
+
+def test_a_job_is_cancelled_between_two_windows(
+    put: PutSong,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(sounds.file(sounds.music(50)))
+    at_phase(monkeypatch, "separating", lambda progress: bus.put(CANCELS, job.id, b"1"))
+    run_job(job, context)
+    assert (record(job).state, list(objects(job))) == ("cancelled", ["failure.json"])
+    assert 0.04 <= record(job).progress < 0.98
+
+
+def test_a_cancelled_song_that_is_put_again_is_separated(
+    put: PutSong, song: bytes, context: Context, objects: ReadObjects, bus: Bus
+) -> None:
+    job = put(song)
+    bus.put(CANCELS, job.id, b"1")
+    run_job(job, context)
+    run_job(put_again_later(job), context)
+    assert {"manifest.json", "drums.mp3"} <= set(objects(job))
+    assert "failure.json" not in objects(job)
+
+
+@pytest.mark.parametrize("phase", ["downloading", "separating", "uploading"])
+def test_a_song_that_is_overwritten_while_it_is_separated_is_superseded(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+) -> None:
+    job = put(song)
+    other = sounds.file(sounds.music(0.5, seed=9))
+    at_phase(monkeypatch, phase, lambda progress: put(other))
+    run_job(job, context)
+    assert (record(job).state, objects(job)) == ("superseded", {})
+
+
+def test_a_song_that_is_overwritten_before_it_is_rejected_is_superseded(
+    put: PutSong,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    song: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(b"a text")
+    at_phase(monkeypatch, "decoding", lambda progress: put(song))
+    run_job(job, context)
+    assert (record(job).state, objects(job)) == ("superseded", {})
+
+
+def test_a_song_that_was_removed_is_superseded(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    root: Minio,
+    objects: ReadObjects,
+    record: ReadRecord,
+) -> None:
+    job = put(song)
+    root.remove_object("songs", job.song.key)
+    run_job(job, context)
+    assert (record(job).state, objects(job)) == ("superseded", {})
+
+
+def test_a_process_that_lost_the_lease_stops(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(song)
+    at_phase(monkeypatch, "separating", lambda progress: progress.lease.lost.set())
+    with pytest.raises(RetryLater, match="Another process"):
+        run_job(job, context)
+    assert (objects(job), record(job).state) == ({}, "waiting")
+
+
+def test_a_stop_hands_back_a_song_that_needs_longer_than_the_grace_period(
+    put: PutSong,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(sounds.file(sounds.music(50)))
+    at_phase(monkeypatch, "separating", stop)
+    with pytest.raises(RetryLater) as raised:
+        run_job(job, replace(context, grace_seconds=3.5))
+    assert (raised.value.kind, raised.value.after) == ("stopping", 1)
+    assert (objects(job), record(job).state, record(job).progress) == ({}, "waiting", 0)
+    assert not bus.get(LEASES, song_digest(job.song.key))
+
+
+def test_a_stop_lets_a_song_end_that_is_nearly_done(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(song)
+    at_phase(monkeypatch, "uploading", stop)
+    run_job(job, context)
+    assert "manifest.json" in objects(job)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(MemoryError(), "no-memory"), (OSError(errno.ENOSPC, "full"), "no-disk")],
+    ids=["memory", "disk"],
+)
+def test_a_job_without_enough_memory_or_disk_waits(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    kind: str,
+) -> None:
+    job = put(song)
+
+    def fail(_: ProgressReporter) -> None:
+        raise error
+
+    at_phase(monkeypatch, "separating", fail)
+    with pytest.raises(RetryLater) as raised:
+        run_job(job, context)
+    assert raised.value.kind == kind
+    assert (objects(job), record(job).state) == ({}, "waiting")
+
+
+def test_events_at_the_same_time_are_one_job(
+    put: PutSong, song: bytes, context: Context, objects: ReadObjects
+) -> None:
+    job = put(song)
+    results: list[str] = []
+
+    def run() -> None:
+        run_job(job, context)
+        results.append(json.dumps(objects(job)))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    assert len(set(results)) == 1

@@ -1,0 +1,149 @@
+"""The function as a process of its own, called over HTTP."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
+from minio import Minio
+
+from microdemucs import result_store
+from microdemucs.bucket import Bucket
+from microdemucs.bus import JOBS, LEASES, Bus
+from microdemucs.events import object_from_record
+from microdemucs.jobs import JobRecord, job_id, song_digest
+from microdemucs.paths import ROOT
+from testing.function_process import function_process
+from testing.waiting import wait_until
+from tests.integration.separate import sounds
+
+FRAMEWORK = [
+    *(str(Path(sys.executable).parent / "functions-framework"), "--target", "separate"),
+    *("--source", "functions/separate/main.py"),
+]
+SERVICE = [
+    *(sys.executable, "-m", "microdemucs.service", "separate"),
+    *("--preload", "functions.separate.preload"),
+]
+
+MakeEvent = Callable[[bytes], CloudEvent]
+
+
+def send(url: str, event: CloudEvent) -> urllib3.BaseHTTPResponse:
+    headers, body = to_binary(event)
+    return urllib3.request("POST", url, headers=headers, body=body, retries=False, timeout=90)
+
+
+def problem_kind(response: urllib3.BaseHTTPResponse) -> str:
+    kind: str = response.json()["type"].rpartition(":")[2]
+    return kind
+
+
+@pytest.fixture
+def put_event(root: Minio, request: pytest.FixtureRequest) -> MakeEvent:
+    """Puts a song under the test's own name, and returns the event that the bridge would send."""
+
+    def put(data: bytes) -> CloudEvent:
+        key = f"{request.node.originalname}/song.wav"
+        result = root.put_object("songs", key, io.BytesIO(data), len(data))
+        described = {"key": key, "size": len(data), "eTag": result.etag}
+        record = {
+            "eventTime": "2026-11-23T00:00:00Z",
+            "s3": {"bucket": {"name": "songs"}, "object": described},
+        }
+        attributes = {"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}
+        attributes |= {"subject": key, "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+        return CloudEvent(attributes, record)
+
+    return put
+
+
+def test_a_song_is_separated_under_plain_functions_framework(
+    settings: dict[str, str], put_event: MakeEvent, stems: Bucket, tmp_path: Path
+) -> None:
+    event = put_event(sounds.file(sounds.music(1)))
+    with function_process(FRAMEWORK, settings, tmp_path / "output") as function:
+        response = send(function.url, event)
+        assert (response.status, response.data) == (204, b""), (tmp_path / "output").read_text()
+    manifest = result_store.read_manifest(stems, event["subject"])
+    assert manifest
+    assert len(manifest.stems) == 4
+    assert manifest.trace == "a" * 32
+
+
+def test_an_event_without_a_song_is_answered_400(settings: dict[str, str], tmp_path: Path) -> None:
+    event = CloudEvent({"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}, {})
+    with function_process(SERVICE, settings, tmp_path / "output") as function:
+        response = send(function.url, event)
+    assert (response.status, problem_kind(response)) == (400, "no-song")
+
+
+def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(
+    settings: dict[str, str], put_event: MakeEvent, stems: Bucket, bus: Bus, tmp_path: Path
+) -> None:
+    event = put_event(sounds.file(sounds.music(200, channels=1)))
+    job = job_id(object_from_record(event.get_data()))
+    short_grace = settings | {"GRACE_SECONDS": "4"}
+
+    def is_separating() -> bool:
+        entry = bus.get(JOBS, job)
+        return bool(entry and entry.value and b'"separating"' in entry.value)
+
+    with (
+        function_process(SERVICE, short_grace, tmp_path / "output") as function,
+        ThreadPoolExecutor() as pool,
+    ):
+        first = pool.submit(send, function.url, event)
+        wait_until(is_separating, 60)
+        second = send(function.url, event)
+        assert (second.status, second.headers["Retry-After"]) == (429, "1")
+        assert problem_kind(second) == "busy"
+        assert urllib3.request("GET", f"{function.url}/healthz").status == 200
+
+        function.process.terminate()
+        response = first.result(30)
+        assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        assert problem_kind(response) == "stopping"
+        assert function.process.wait(20) == 0
+    entry = bus.get(JOBS, job)
+    assert entry
+    assert entry.value
+    assert JobRecord.read(entry.value).state == "waiting"
+    assert not bus.get(LEASES, song_digest(event["subject"]))
+    assert result_store.read_manifest(stems, event["subject"]) is None
+    lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
+    assert {line["trace"] for line in lines if line["event"] == "job started"} == {"a" * 32}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("PRECISION", "fp16", "one of auto, f32, bf16"),
+        ("MP3_QUALITY", "best", "a whole number from 0 to 9"),
+        ("ENGINE", "onnx", "one of auto, openvino, torch"),
+        ("MAX_SONG_BYTES", "0", "a whole number from 1"),
+    ],
+)
+def test_a_bad_setting_ends_the_process_at_its_start_with_one_line(
+    settings: dict[str, str], name: str, value: str, accepted: str
+) -> None:
+    ended = subprocess.run(
+        SERVICE,
+        cwd=ROOT,
+        env=os.environ | settings | {name: value, "PORT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    [line] = (ended.stdout + ended.stderr).splitlines()
+    assert line.startswith(f"separate: {name} is {value!r}: must be {accepted}")

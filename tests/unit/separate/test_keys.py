@@ -1,0 +1,19 @@
+import pytest
+
+from functions.separate.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits
+from microdemucs.manifest import failure_key, manifest_key
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("k" * LONGEST_KEY, True), ("k" * (LONGEST_KEY + 1), False), ("ä" * 512, True)],
+)
+def test_a_key_fits_if_s3_accepts_its_bytes(key: str, expected: bool) -> None:
+    assert fits(key) == expected
+
+
+def test_results_fit_beside_a_song_with_the_longest_key() -> None:
+    song = "k" * LONGEST_SONG_KEY
+    assert fits(manifest_key(song))
+    assert fits(failure_key(song))
+    assert fits(f"{song}/no_vocals.flac")
