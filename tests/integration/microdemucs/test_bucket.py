@@ -1,5 +1,5 @@
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,6 +98,27 @@ def test_a_presigned_url_needs_no_credentials(bucket: Bucket, prefix: str) -> No
     response = urllib3.request("GET", url)
     assert (response.status, response.data) == (200, b"bytes")
     assert response.headers["Content-Disposition"] == "attachment"
+
+
+def test_a_presigned_form_needs_no_credentials_and_limits_what_is_posted(
+    bucket: Bucket, prefix: str, separate_user: dict[str, str]
+) -> None:
+    expires = datetime.now(UTC) + timedelta(minutes=5)
+    fields = {"key": f"{prefix}a"}
+    signature = bucket.presigned_post(fields, {"Content-Type": "audio/"}, 3, expires)
+    url = f"{separate_user['STORE_URL']}/{bucket.name}"
+
+    def post(data: bytes, **changes: str) -> int:
+        form = fields | {"Content-Type": "audio/wav"} | signature | changes
+        return urllib3.request("POST", url, fields=form | {"file": ("a", data)}).status
+
+    assert post(b"abcd") == 400
+    assert post(b"") == 400
+    assert post(b"abc", key=f"{prefix}b") == 403
+    assert post(b"abc", **{"Content-Type": "text/html"}) == 403
+    assert bucket.list(prefix) == []
+    assert post(b"abc") == 204
+    assert bucket.read(f"{prefix}a") == b"abc"
 
 
 def test_what_the_user_may_not_do_is_a_temporary_error(bucket: Bucket) -> None:

@@ -52,7 +52,7 @@ def test_answers_match_their_schemas(
     job = client.get(f"/apiv1/jobs/{record.id}").json
     assert schema_errors(document, "Job", job) == []
     upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json
-    assert schema_errors(document, "Grant", upload) == []
+    assert schema_errors(document, "PresignedForm", upload) == []
     webhook = client.post("/apiv1/webhooks", json={"url": "https://example.com"})
     assert schema_errors(document, "WebhookWithSecret", webhook.json) == []
     path = webhook.headers["Location"]
