@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.binaries import MC, MINIO
-from local.ports import free_port, is_free
+from local.ports import free_port, is_free, reserve
 from microdemucs.paths import ROOT
 
 FOLDER = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
@@ -128,7 +128,7 @@ def _variables(folder: Path, ports: dict[str, int]) -> dict[str, str]:
 
 def _port(name: str, default: int) -> int:
     requested = int(os.environ.get(name, default))
-    if requested and is_free(requested):
+    if requested and is_free(requested) and reserve(requested):
         return requested
     port = free_port()
     if requested:

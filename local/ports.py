@@ -1,6 +1,13 @@
-"""Free ports on the loopback interface."""
+"""Free ports on the loopback interface, reserved so that two stacks never choose the same one."""
 
+import fcntl
+import os
 import socket
+import tempfile
+from pathlib import Path
+
+_reserved: list[int] = []
+"""Descriptors of the locks that this process holds: the system frees them when it ends."""
 
 
 def is_free(port: int) -> bool:
@@ -15,8 +22,28 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a port on which nobody listens, and which no other process has reserved."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+        if reserve(port):
+            return port
+
+
+def reserve(port: int) -> bool:
+    """Reserve `port` for as long as this process lives; False if another process has it.
+
+    A server begins to listen some time after its port was chosen. Only programs that reserve their
+    ports take part.
+    """
+    folder = Path(tempfile.gettempdir()) / f"micro-demucs-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(folder / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    _reserved.append(lock)
+    return True

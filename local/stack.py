@@ -4,6 +4,7 @@ python -m local.stack stops it (`make stop`).
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from microdemucs.paths import ROOT
 
 _READY_S = 120
 _STOP_S = 20
+_POLL_S = 0.1
+_ERROR = re.compile(r"(?i)\b(fatal|error|must be|refuse|failed)")
+_ENDED = re.compile(r"system +\| (\w+)\.1 stopped \(rc=(-?\d+)\)")
 
 
 class NotUp(SystemExit):
@@ -62,7 +66,7 @@ def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
         )
     (folder / "pid").write_text(str(honcho.pid))
     try:
-        provision(environment)
+        provision(environment, honcho)
         _wait_until_ready(environment, honcho)
         yield honcho
     finally:
@@ -70,20 +74,31 @@ def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
         (folder / "pid").unlink(missing_ok=True)
 
 
-def provision(environment: Environment) -> None:
-    """Create buckets, users, rules and streams, once store and bus answer. Raises NotUp."""
-    done = subprocess.run(
+def provision(environment: Environment, honcho: subprocess.Popen[bytes] | None = None) -> None:
+    """Create buckets, users, rules and streams, once store and bus answer.
+
+    Raises NotUp, at once if `honcho` has ended.
+    """
+    end = time.monotonic() + _READY_S
+    with subprocess.Popen(
         [sys.executable, "-m", "minio_events", "provision"],
         cwd=ROOT,
         env=os.environ | environment.for_component("provision"),
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=_READY_S,
-        check=False,
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:]
-        raise NotUp(f"provisioning failed: {reason}; see {environment.folder / 'stack.log'}")
+    ) as process:
+        while process.poll() is None:
+            if honcho and honcho.poll() is not None:
+                process.kill()
+                raise NotUp(_why_it_ended(environment.folder / "stack.log"))
+            if time.monotonic() > end:
+                process.kill()
+                raise NotUp(f"provisioning took too long: see {environment.folder / 'stack.log'}")
+            time.sleep(_POLL_S)
+        errors = process.stderr.read().strip().splitlines() if process.stderr else []
+    if process.returncode:
+        raise NotUp(f"provision failed: {errors[-1] if errors else 'it printed no reason'}")
 
 
 def answers(url: str) -> bool:
@@ -99,9 +114,26 @@ def _wait_until_ready(environment: Environment, honcho: subprocess.Popen[bytes])
     end = time.monotonic() + _READY_S
     for port in ("UPLOAD_PORT", "NOTIFY_PORT", "SEPARATE_PORT"):
         while not answers(f"http://127.0.0.1:{environment.variables[port]}/readyz"):
-            if honcho.poll() is not None or time.monotonic() > end:
-                raise NotUp(f"the stack did not start: see {environment.folder / 'stack.log'}")
-            time.sleep(0.1)
+            log = environment.folder / "stack.log"
+            if honcho.poll() is not None:
+                raise NotUp(_why_it_ended(log))
+            if time.monotonic() > end:
+                raise NotUp(f"the stack is not ready after {_READY_S} s: see {log}")
+            time.sleep(_POLL_S)
+
+
+def _why_it_ended(log: Path) -> str:
+    """Return one line: the first component that ended, its last line, and where the log is."""
+    lines = log.read_text(errors="replace").splitlines()
+    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
+    if not ended:
+        return f"the stack ended while it was starting: see {log}"
+    component = ended[1]
+    output = re.compile(rf"\S+ +{component}\.1 +\| (.*)")
+    printed = [found[1].strip() for line in lines if (found := output.match(line))]
+    errors = [line for line in printed if _ERROR.search(line)]
+    last = (errors or printed or ["it printed nothing"])[-1]
+    return f"{component} ended while the stack was starting: {last}; see {log}"
 
 
 def _stop(honcho: subprocess.Popen[bytes]) -> None:

@@ -25,18 +25,18 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Start local.run with a folder and ports of its own; nothing of it runs afterwards."""
     (tmp_path / "a song.mp3").write_bytes(mp3(2.0))
     environment = os.environ | dict.fromkeys(PORTS, "0")
-    environment |= {"MICRO_DEMUCS_STATE": str(tmp_path / "state"), "OMP_NUM_THREADS": "1"}
+    environment |= {"OMP_NUM_THREADS": "1"}
     started: list[subprocess.Popen[str]] = []
 
     # If the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    def start(*arguments: str, state: str = "state", **settings: str) -> "subprocess.Popen[str]":
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "local.run", *arguments, "--out", str(tmp_path / "out")],
                 cwd=ROOT,
-                env=environment | settings,
+                env=environment | {"MICRO_DEMUCS_STATE": str(tmp_path / state)} | settings,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -49,8 +49,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
     for process in started:
         process.kill()
         process.wait()
-    for pid in processes(tmp_path / "state"):
-        os.kill(pid, signal.SIGKILL)
+    for state in ("state", "other"):
+        for pid in processes(tmp_path / state):
+            os.kill(pid, signal.SIGKILL)
 
 
 def processes(folder: Path) -> list[int]:
@@ -118,3 +119,35 @@ def test_a_missing_file_is_one_clear_line(run: Run) -> None:
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output.strip() == "no/such.mp3 is not a file: make run SONG=path/to/song.mp3"
+
+
+def test_a_store_that_cannot_start_is_one_clear_line_at_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "store").write_text("a file where the store needs a folder")
+    process = run(str(tmp_path / "a song.mp3"), "--once")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("minio ended while the stack was starting: FATAL Unable to initialize")
+    assert last.endswith(f"see {tmp_path / 'state' / 'stack.log'}")
+    assert "Traceback" not in output
+    assert processes(tmp_path / "state") == []
+
+
+def test_a_setting_that_cannot_be_used_is_one_clear_line_at_once(run: Run, tmp_path: Path) -> None:
+    process = run(str(tmp_path / "a song.mp3"), "--once", PRECISION="fp99")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = output.strip().splitlines()[-1]
+    reason = "separate: PRECISION is 'fp99': must be one of auto, f32, bf16"
+    assert last.startswith(f"separate ended while the stack was starting: {reason}; see ")
+    assert processes(tmp_path / "state") == []
+
+
+def test_two_stacks_that_start_at_the_same_time_both_come_up(run: Run, tmp_path: Path) -> None:
+    song = str(tmp_path / "a song.mp3")
+    ports = {"UPLOAD_PORT": str(free_port()), "STORE_PORT": str(free_port())}
+    both = [run(song, "--once", state=state, **ports) for state in ("state", "other")]
+    for process in both:
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output

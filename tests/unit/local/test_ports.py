@@ -1,6 +1,6 @@
 import socket
 
-from local.ports import free_port, is_free
+from local.ports import free_port, is_free, reserve
 
 
 def test_a_free_port_is_free() -> None:
@@ -12,3 +12,12 @@ def test_a_port_on_which_a_server_listens_is_not_free() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert not is_free(listener.getsockname()[1])
+
+
+def test_free_ports_differ() -> None:
+    ports = [free_port() for _ in range(50)]
+    assert len(set(ports)) == 50
+
+
+def test_a_port_is_reserved_once() -> None:
+    assert not reserve(free_port())
