@@ -10,6 +10,7 @@ from local.ports import free_port
 from microdemucs.bus import OLD_REQUEUE_SUBJECT, RANGE_SUBJECT, REQUEUE_SUBJECT, STARTED_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id, song_digest
+from testing.http_receiver import Request, Response, in_turn
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
@@ -21,19 +22,13 @@ from tests.integration.minio_events.bridge_process import (
     publish,
     running_bridge,
 )
-from tests.integration.minio_events.function_server import (
-    Gate,
-    Request,
-    Response,
-    function_server,
-    in_turn,
-)
+from tests.integration.minio_events.function_server import FunctionServer, Gate
 from tests.unit.minio_events.messages import DELIVERY, RANGE, REQUEUE, STARTED
 
 
 def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack) -> None:
     song = new_song("dir/a ü.mp3")
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
         wait_until(lambda: separate.requests and bus_stack.is_idle(), what="both are acknowledged")
         [request] = separate.requests
@@ -43,7 +38,7 @@ def test_two_copies_of_a_notification_become_one_request(bus_stack: Stack) -> No
 
 def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
         wait_until(lambda: separate.requests and bus_stack.is_idle())
         [line] = wait_until(lambda: bus_stack.logged("delivered"))
@@ -51,7 +46,7 @@ def test_a_delivered_song_is_logged_once_with_its_job_and_trace(bus_stack: Stack
 
 
 def test_an_object_that_is_no_song_becomes_no_request(bus_stack: Stack) -> None:
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("cover.jpg"), new_song("folder/"), new_song("last.mp3"))
         wait_until(lambda: separate.requests and bus_stack.is_idle())
         assert separate.subjects() == ["last.mp3"]
@@ -59,7 +54,7 @@ def test_an_object_that_is_no_song_becomes_no_request(bus_stack: Stack) -> None:
 
 def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack) -> None:
     unavailable = in_turn((503, {"Retry-After": "2"}))
-    with function_server(unavailable) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(unavailable) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
         first, second = separate.requests
@@ -67,7 +62,7 @@ def test_a_retry_waits_as_long_as_the_function_asks(bus_stack: Stack) -> None:
 
 
 def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack) -> None:
-    with function_server(in_turn((503, {}))) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(in_turn((503, {}))) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: len(separate.requests) == 2 and bus_stack.is_idle())
         first, second = separate.requests
@@ -77,7 +72,7 @@ def test_a_retry_has_the_same_id_and_trace(bus_stack: Stack) -> None:
 
 def test_a_busy_function_uses_up_no_attempts(bus_stack: Stack) -> None:
     busy = in_turn((429, {}), (429, {"Retry-After": "1"}))
-    with function_server(busy) as separate, running_bridge(bus_stack, separate, MAX_DELIVER="1"):
+    with FunctionServer(busy) as separate, running_bridge(bus_stack, separate, MAX_DELIVER="1"):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: len(separate.requests) == 3 and bus_stack.is_idle())
         assert dead_letters_of(bus_stack) == []
@@ -91,14 +86,14 @@ def test_a_function_that_is_not_up_yet_uses_up_no_attempts(bus_stack: Stack) -> 
             lambda: len(bus_stack.logged("retry scheduled", reason="no connection")) >= 2,
             what="two retries",
         )
-        with function_server(port=port) as separate:
+        with FunctionServer(port=port) as separate:
             wait_until(lambda: separate.requests and bus_stack.is_idle())
     assert dead_letters_of(bus_stack) == []
 
 
 def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
-    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, request_id="r1")
         [letter] = wait_until(lambda: dead_letters_of(bus_stack))
         assert (letter.kind, letter.about) == ("songs", job_id(song))
@@ -108,7 +103,7 @@ def test_a_rejected_song_becomes_a_dead_letter(bus_stack: Stack) -> None:
 
 def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
-    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, request_id="r1")
         before = wait_until(lambda: dead_letters_of(bus_stack))
         notify(bus_stack, song, request_id="r1")  # the durable target's copy, up to 3 s later
@@ -119,7 +114,7 @@ def test_a_late_copy_of_a_dead_letter_is_dropped(bus_stack: Stack) -> None:
 
 def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
-    with function_server(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song)
         wait_until(lambda: dead_letters_of(bus_stack) and bus_stack.is_idle())
         assert job_record(bus_stack, song).state == "failed"
@@ -128,7 +123,7 @@ def test_the_job_of_a_dead_letter_has_failed(bus_stack: Stack) -> None:
 def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
     with (
-        function_server(lambda _: (500, {})) as separate,
+        FunctionServer(lambda _: (500, {})) as separate,
         running_bridge(bus_stack, separate, MAX_DELIVER="2"),
     ):
         notify(bus_stack, song)
@@ -141,8 +136,8 @@ def test_a_message_that_fails_too_often_becomes_a_dead_letter(bus_stack: Stack) 
 
 def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: Stack) -> None:
     with (
-        function_server() as separate,
-        function_server() as notify_function,
+        FunctionServer() as separate,
+        FunctionServer() as notify_function,
         running_bridge(bus_stack, separate, notify_function),
     ):
         publish(
@@ -171,7 +166,7 @@ def test_malformed_messages_become_dead_letters_and_delay_no_others(bus_stack: S
 
 def test_requeued_songs_of_both_subjects_reach_the_function(bus_stack: Stack) -> None:
     requeue = json.dumps(REQUEUE).encode()
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         publish(bus_stack, (REQUEUE_SUBJECT, requeue))
         wait_until(lambda: len(separate.requests) == 1 and bus_stack.is_idle())
         other = requeue.replace(b'"r1"', b'"r2"')
@@ -189,7 +184,7 @@ def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(
         return gate(request) if request.subject == "a.mp3" else (204, {})
 
     with (
-        function_server(respond) as separate,
+        FunctionServer(respond) as separate,
         running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
     ):
         versions = new_song("a.mp3", "e1"), new_song("a.mp3", "e2")
@@ -203,7 +198,7 @@ def test_two_versions_of_a_song_wait_for_each_other_and_other_songs_do_not(
 def test_no_more_songs_are_in_work_than_the_concurrency_allows(bus_stack: Stack) -> None:
     gate = Gate()
     with (
-        function_server(gate) as separate,
+        FunctionServer(gate) as separate,
         running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
     ):
         notify(bus_stack, *(new_song(f"{number}.mp3") for number in range(5)))
@@ -224,7 +219,7 @@ def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(
         return (204, {}) if request.subject == "b.mp3" else gate(request)
 
     with (
-        function_server(respond) as separate,
+        FunctionServer(respond) as separate,
         running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="3"),
     ):
         for number in range(5):
@@ -240,7 +235,7 @@ def test_at_most_at_once_ranges_of_a_song_are_in_work_and_delay_no_other_song(
 
 def test_a_stopped_bridge_nacks_its_messages_at_once(bus_stack: Stack) -> None:
     gate = Gate()
-    with function_server(gate) as separate:
+    with FunctionServer(gate) as separate:
         with running_bridge(bus_stack, separate):
             notify(bus_stack, new_song("a.mp3"))
             wait_until(lambda: separate.requests)
@@ -260,8 +255,8 @@ def test_results_and_started_jobs_go_to_the_sink_with_the_overrides(bus_stack: S
     manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
     overrides = '{"extensions": {"at": "home"}}'
     with (
-        function_server() as separate,
-        function_server() as sink,
+        FunctionServer() as separate,
+        FunctionServer() as sink,
         running_bridge(bus_stack, separate, K_SINK=sink.url, K_CE_OVERRIDES=overrides),
     ):
         publish(
@@ -285,7 +280,7 @@ def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stac
         bucket = await client.jetstream().key_value("notified")
         return (await bucket.get(song_digest("a.mp3"))).value
 
-    with function_server() as sink, running_bridge(bus_stack, sink, K_SINK=sink.url):
+    with FunctionServer() as sink, running_bridge(bus_stack, sink, K_SINK=sink.url):
         publish(bus_stack, ("minio.stems", notification(manifest, "r1")))
         wait_until(lambda: sink.requests and bus_stack.is_idle("STEMS", "results"))
         assert bus_stack.on_bus("events", notified) == b"m1"
@@ -294,7 +289,7 @@ def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stac
 def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_stack: Stack) -> None:
     overrides = '{"extensions": {"at": "home"}}'
     with (
-        function_server(in_turn((503, {"Retry-After": "1"}))) as notify_function,
+        FunctionServer(in_turn((503, {"Retry-After": "1"}))) as notify_function,
         running_bridge(bus_stack, notify_function, notify_function, K_CE_OVERRIDES=overrides),
     ):
         publish(bus_stack, ("deliveries.msg_1", json.dumps(DELIVERY).encode()))
@@ -318,7 +313,7 @@ def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack) -> None:
             lines.append((message.subject, json.loads(message.data)))
         publisher.join()
 
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         bus_stack.on_bus("logs", listen)
     subject, line = lines[-1]
     assert subject == "logs.minio-events.info"

@@ -13,6 +13,7 @@ from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id
 from minio_events import dead_letters
 from minio_events.dead_letters import dead_letter, is_dead_lettered, list_dead_letters, replay
+from testing.http_receiver import in_turn
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
@@ -24,7 +25,7 @@ from tests.integration.minio_events.bridge_process import (
     running_bridge,
 )
 from tests.integration.minio_events.connections import connected
-from tests.integration.minio_events.function_server import function_server, in_turn
+from tests.integration.minio_events.function_server import FunctionServer
 from tests.unit.minio_events.messages import DELIVERY, STARTED
 
 
@@ -112,7 +113,7 @@ def replay_all(stack: Stack) -> None:
 
 
 def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack) -> None:
-    with function_server(in_turn((422, {}))) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(in_turn((422, {}))) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         wait_until(lambda: dead_letters_of(bus_stack))
         replay_all(bus_stack)
@@ -125,7 +126,7 @@ def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack) -> None:
 
 def test_a_replayed_song_that_fails_again_is_a_dead_letter_again(bus_stack: Stack) -> None:
     responses = in_turn((422, {}), (404, {}))
-    with function_server(responses) as separate, running_bridge(bus_stack, separate):
+    with FunctionServer(responses) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, new_song("a.mp3"))
         [first] = wait_until(lambda: dead_letters_of(bus_stack))
         replay_all(bus_stack)
@@ -140,8 +141,8 @@ def test_a_replayed_song_that_fails_again_is_a_dead_letter_again(bus_stack: Stac
 def test_replayed_results_and_deliveries_reach_their_functions(bus_stack: Stack) -> None:
     manifest = ObjectCreated("stems", "a.mp3/manifest.json", 5, "m1", time=TIME)
     with (
-        function_server() as separate,
-        function_server(in_turn(*[(400, {})] * 3)) as notify_function,
+        FunctionServer() as separate,
+        FunctionServer(in_turn(*[(400, {})] * 3)) as notify_function,
         running_bridge(bus_stack, separate, notify_function),
     ):
         publish(

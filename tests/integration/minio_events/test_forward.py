@@ -14,7 +14,7 @@ from cloudevents.http import CloudEvent
 
 from local.ports import free_port
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
-from tests.integration.minio_events.function_server import function_server
+from tests.integration.minio_events.function_server import FunctionServer
 from tests.unit.minio_events.events import EVENT
 
 
@@ -28,7 +28,7 @@ def post_event(url: str, subject: str = "a.mp3", **timeouts: float) -> Verdict:
 
 
 def test_a_function_receives_the_event() -> None:
-    with function_server() as function:
+    with FunctionServer() as function:
         assert post_event(function.url, "dir/ü.mp3") == Accepted()
     [request] = function.requests
     assert request.subject == "dir/%C3%BC.mp3"
@@ -37,15 +37,15 @@ def test_a_function_receives_the_event() -> None:
 
 
 def test_retry_after_is_read_from_the_response() -> None:
-    with function_server(lambda _: (503, {"Retry-After": "7"})) as function:
+    with FunctionServer(lambda _: (503, {"Retry-After": "7"})) as function:
         assert post_event(function.url) == Retry("answer 503", 7.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
     with (
-        function_server() as other,
-        function_server(lambda _: (status, {"Location": other.url})) as function,
+        FunctionServer() as other,
+        FunctionServer(lambda _: (status, {"Location": other.url})) as function,
     ):
         assert post_event(function.url) == Undeliverable(f"answer {status}")
         assert other.requests == []

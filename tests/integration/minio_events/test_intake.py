@@ -12,7 +12,7 @@ from tests.integration.minio_events.bridge_process import (
     publish,
     running_bridge,
 )
-from tests.integration.minio_events.function_server import function_server
+from tests.integration.minio_events.function_server import FunctionServer
 
 
 def handled(stack: Stack) -> None:
@@ -32,7 +32,7 @@ def test_a_new_song_is_a_waiting_job(bus_stack: Stack) -> None:
 
 def test_the_record_has_the_trace_of_the_request(bus_stack: Stack) -> None:
     song = new_song("a.mp3")
-    with function_server() as separate, running_bridge(bus_stack, separate):
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, song, song, request_id="r1")
         wait_until(lambda: separate.requests and bus_stack.is_idle(consumer="intake"))
         assert job_record(bus_stack, song).trace == separate.requests[0].trace

@@ -11,7 +11,7 @@ from microdemucs.settings import BusSettings
 from minio_events import store_setup
 from minio_events.settings import ProvisionSettings
 from testing.stack import Stack
-from tests.integration.minio_events.function_server import function_server
+from tests.integration.minio_events.function_server import FunctionServer
 
 
 def test_every_component_has_a_policy() -> None:
@@ -33,7 +33,7 @@ def test_a_store_that_does_not_start_is_one_line(
 def test_an_admin_interface_that_is_not_up_yet_is_asked_again() -> None:
     """For a moment after MinIO's start everything else already answers."""
     probes = 0
-    with function_server() as not_ready:
+    with FunctionServer() as not_ready:
         admin = MinioAdmin(
             endpoint=not_ready.url.removeprefix("http://"),
             credentials=StaticProvider("root", "root-secret"),

@@ -45,12 +45,12 @@ def test_an_attempt_posts_the_body_with_the_headers_of_standard_webhooks(
     hook = receiver()
     put_webhook(registry, "w1", hook.url)
     assert attempt(notify).status_code == 204
-    ((path, headers, body),) = hook.requests
-    assert path == "/hook?key=in-the-query"
-    assert body == '{"ü": 1}'.encode()
-    assert headers["Content-Type"] == "application/json"
-    assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 60
-    assert Webhook(SECRET).verify(body, headers) == {"ü": 1}
+    [request] = hook.requests
+    assert request.path == "/hook?key=in-the-query"
+    assert request.body == '{"ü": 1}'.encode()
+    assert request.headers["content-type"] == "application/json"
+    assert abs(int(request.headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 60
+    assert Webhook(SECRET).verify(request.body, request.headers) == {"ü": 1}
 
 
 def test_every_attempt_has_the_same_webhook_id(
@@ -72,10 +72,10 @@ def test_an_attempt_is_signed_with_the_current_secret(
     changed = "whsec_" + "bmV3LXNlY3JldC1hZnRlci1hLXJvdGF0aW9uISE="
     put_webhook(registry, "w1", hook.url, secret=changed)
     attempt(notify, 2)
-    _, headers, body = hook.requests[1]
-    assert Webhook(changed).verify(body, headers) == {"ü": 1}
+    request = hook.requests[1]
+    assert Webhook(changed).verify(request.body, request.headers) == {"ü": 1}
     with pytest.raises(WebhookVerificationError):
-        Webhook(SECRET).verify(body, headers)
+        Webhook(SECRET).verify(request.body, request.headers)
 
 
 def test_a_callback_is_signed_with_the_callback_secret(
@@ -85,8 +85,8 @@ def test_a_callback_is_signed_with_the_callback_secret(
     record = {"url": hook.url, "data": 1, "created": "2026"}
     registry.put(WEBHOOKS, "callback.c1", json.dumps(record).encode())
     assert attempt(notify, target="callback.c1").status_code == 204
-    _, headers, body = hook.requests[0]
-    assert Webhook(CALLBACK_SECRET).verify(body, headers) == {"ü": 1}
+    [request] = hook.requests
+    assert Webhook(CALLBACK_SECRET).verify(request.body, request.headers) == {"ü": 1}
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
 from testing.function_process import function_process
+from testing.http_receiver import Request
 from tests.integration.notify.events import (
     CALLBACK_SECRET,
     SECRET,
@@ -22,7 +23,7 @@ from tests.integration.notify.events import (
     delivery_message,
     put_webhook,
 )
-from tests.integration.notify.webhook_receiver import ReceivedRequest, WebhookReceiver
+from tests.integration.notify.webhook_receiver import WebhookReceiver
 
 SERVICE = [sys.executable, "-m", "microdemucs.service", "notify"]
 FRAMEWORK = [
@@ -36,7 +37,7 @@ class Exchange(NamedTuple):
 
     responses: list[tuple[int, str | None]]
     """The function's status and Retry-After for each attempt."""
-    received: list[ReceivedRequest]
+    received: list[Request]
     receiver: str
     log: str
 
@@ -73,8 +74,8 @@ def test_the_failed_attempt_asks_for_a_retry(exchange: Exchange) -> None:
 
 
 def test_the_receiver_gets_the_signed_body(exchange: Exchange) -> None:
-    _, headers, body = exchange.received[1]
-    assert Webhook(SECRET).verify(body, headers) == {"ü": 1}
+    request = exchange.received[1]
+    assert Webhook(SECRET).verify(request.body, request.headers) == {"ü": 1}
 
 
 def test_both_attempts_are_logged(exchange: Exchange) -> None:

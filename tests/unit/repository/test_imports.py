@@ -55,3 +55,15 @@ def test_the_engine_package_does_not_know_jobs_store_or_bus() -> None:
     above = {"job", "job_runner", "range_runner", "context", "output", "ranges", "lease"}
     unwanted = {f"functions.separate.{name}" for name in above} | {"microdemucs.bus"}
     assert importing("functions/separate/engine", unwanted) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "unwanted"),
+    [
+        ("benchmarks", {"tests"}),
+        ("testing", {"tests", "benchmarks"}),
+        ("local", {"tests", "testing", "benchmarks"}),
+    ],
+)
+def test_only_tests_import_tests(folder: str, unwanted: set[str]) -> None:
+    assert importing(folder, unwanted) == []

@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import stack
+from local.environment import PORTS, Environment
+from local.ports import free_port
+from testing.http_receiver import HttpReceiver
+from testing.waiting import wait_until
+
+SLEEP = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def honcho(tmp_path: Path) -> Iterator[int]:
+    """A process that looks like the stack of `tmp_path`."""
+    process = subprocess.Popen([sys.executable, "-c", SLEEP, "honcho"])
+    wait_until(lambda: b"honcho" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), 10)
+    (tmp_path / "pid").write_text(str(process.pid))
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_a_running_stack_is_found_by_its_process(honcho: int, tmp_path: Path) -> None:
+    assert stack.running(tmp_path) == honcho
+
+
+def test_without_a_pid_file_no_stack_is_running(tmp_path: Path) -> None:
+    assert stack.running(tmp_path) is None
+
+
+def test_another_process_with_the_same_id_is_not_the_stack(tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text("1")
+    assert stack.running(tmp_path) is None
+
+
+def test_a_second_stack_in_the_same_folder_is_refused(honcho: int, tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path, ports=dict.fromkeys(PORTS, 0))
+    with (
+        pytest.raises(stack.NotUp, match=f"already up .process {honcho}.; `make stop` ends it"),
+        stack.stack(environment),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("status", "expected"), [(200, True), (204, False), (503, False)])
+def test_a_url_answers_if_its_status_is_200(status: int, expected: bool) -> None:
+    with HttpReceiver(lambda _: (status, {})) as server:
+        assert stack.answers(server.url) is expected
+
+
+def test_a_closed_port_does_not_answer() -> None:
+    assert not stack.answers(f"http://127.0.0.1:{free_port()}")
