@@ -16,8 +16,9 @@ from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.audio.download import ensure_unchanged, fetch
 from functions.separate.context import Context
 from functions.separate.engine import Floats, Model
+from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.overlap_add import Plan
-from functions.separate.engine.registry import ModelRegistry, Weights
+from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.keys import fits
 from functions.separate.lease import Lease
@@ -185,7 +186,7 @@ class JobRunner:
         reuse.remember(self.context.bus, sha256, options, finished)
         return manifest
 
-    def _start(self, weights: Weights) -> None:
+    def _start(self, weights: LocatedModel) -> None:
         """Record that the job runs; publish that too if it has not run before."""
         record = self.record
         is_first_run, record.started = not record.started, now()
@@ -205,7 +206,7 @@ class JobRunner:
             self.context.bus.publish(STARTED_SUBJECT, message.write(), f"{self.job.id}:started")
         log.info("job started", extra={"key": self.job.song.key, "options": record.options})
 
-    def _reuse(self, sha256: str, options: Options, weights: Weights) -> "_Stems | None":
+    def _reuse(self, sha256: str, options: Options, weights: LocatedModel) -> "_Stems | None":
         """Copy what another job made of the same audio with the same options and model, if any.
 
         Raises ObjectChanged if the song itself was removed or overwritten.
@@ -277,7 +278,7 @@ class JobRunner:
             return None
         return self.coordinator.join(ranges, plan, song.normalization)
 
-    def _manifest(self, sha256: str, stems: "_Stems", weights: Weights) -> Manifest:
+    def _manifest(self, sha256: str, stems: "_Stems", weights: LocatedModel) -> Manifest:
         song = structs.asdict(self.job.stored_song())
         return Manifest(
             job=self.job.id,
@@ -360,7 +361,7 @@ class _Stems:
     reused_from: str | UnsetType = UNSET
 
 
-def _load_in_background(models: ModelRegistry, weights: Weights) -> Future[Model]:
+def _load_in_background(models: ModelRegistry, weights: LocatedModel) -> Future[Model]:
     """Load a model while its song is downloaded and decoded."""
     thread = ThreadPoolExecutor(1)
     context = contextvars.copy_context()  # so that the thread's log lines name the job too

@@ -5,12 +5,12 @@ without Python's lock, and nothing here imports the clients of the store and the
 """
 
 import importlib
-import sys
 import threading
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from functions.separate.engine import process
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.settings import TORCH, ModelSettings
 
@@ -25,8 +25,7 @@ def start() -> None:
     """
     models = registry()
     if models.settings.engine != TORCH:
-        # its model converter is half of OpenVINO's import, and OpenVINO does without it
-        sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+        process.skip_openvino_converter()
         # here, and not in the thread: there it would share Python's lock with the other imports
         with suppress(ImportError):
             importlib.import_module("functions.separate.engine.openvino_backend.engine")

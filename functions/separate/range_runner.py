@@ -11,7 +11,7 @@ from contextlib import suppress
 from functions.separate.audio.decoder import decode_from
 from functions.separate.audio.download import fetch
 from functions.separate.context import Context
-from functions.separate.engine.overlap_add import Plan, separate
+from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.job import Job, UnreadableRange
 from functions.separate.lease import Lease
 from functions.separate.output.stem_store import StemStore
@@ -114,13 +114,13 @@ class RangeRunner:
             with progress.phase("downloading") as on_progress:
                 songs = context.songs(self.job.song.bucket)
                 fetch(songs, self.job.song, file, context.max_song_bytes, on_progress)
-            start = max(0, plan.windows[range_.first][0] - plan.history())
+            start = max(0, plan.windows[range_.first].start - plan.history())
             with (
                 progress.phase("separating") as on_progress,
                 decode_from(file, context.max_song_seconds, self.request.audio, start) as song,
             ):
                 mix = song.normalized(plan.history())
-                blocks = separate(plan, mix.read, on_progress, range_.windows)
+                blocks = separate_windows(plan, mix.read, on_progress, range_.windows)
                 self.coordinator.results.write(range_, blocks)
         log.info("range done", extra={"range": range_.number, "timings": progress.timings})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from functions.separate.audio.decoder import DecodedSong
 from functions.separate.engine import Floats, Model
-from functions.separate.engine.overlap_add import Plan, separate
+from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.on_progress import OnProgress
 from microdemucs.options import BadOption, Options
 
@@ -25,9 +25,9 @@ def choose_stems(model: Model, options: Options) -> list[Stem]:
     """
     names = model.sources
     accepted = ", ".join(names)
-    if options.segment > model.longest:
+    if options.segment > model.max_segment:
         raise BadOption(
-            "segment", f"{options.segment:g}", f"1 to {model.longest:g} with {model.name}"
+            "segment", f"{options.segment:g}", f"1 to {model.max_segment:g} with {model.name}"
         )
     if options.two_stems:
         if options.two_stems not in names:
@@ -61,5 +61,5 @@ def separate_song(song: DecodedSong, plan: Plan, on_progress: OnProgress) -> Ite
     """Yield [sources, 2, n] in order: the song's sources at its own level. Raises MemoryError."""
     mix = song.normalized(plan.history())
     normalization = song.normalization
-    for _, block in separate(plan, mix.read, on_progress):
-        yield normalization.denormalize(block)
+    for block in separate_windows(plan, mix.read, on_progress):
+        yield normalization.denormalize(block.samples)

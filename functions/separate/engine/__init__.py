@@ -1,66 +1,64 @@
-"""What separates one segment, whatever runs the network; a model is one or a bag of them.
+"""The engine interface: one network that separates one segment.
 
-The overlap-add (functions.separate.engine.overlap_add) and everything above it know engines by this only.
+A model is one engine or an ensemble ("bag") of them. The overlap-add and everything above it use
+only what is defined here.
 """
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-# before numpy, which reads it once: its threads would spin beside those of the network
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from functions.separate.engine import process
 
-import numpy as np
-import numpy.typing as npt
+process.use_one_openblas_thread()  # before numpy's import
+process.disable_openvino_telemetry()  # before OpenVINO's import
+
+import numpy as np  # noqa: E402 (see above)
+import numpy.typing as npt  # noqa: E402
 
 SAMPLE_RATE = 44_100
-"""Hz. Every model here hears and says stereo at this rate."""
-
-# OpenVINO's Python package tells Google Analytics of each import; without its reporter it does not.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+"""Hz. All models take and return stereo at this rate."""
 
 Floats = npt.NDArray[np.float32]
 Seconds = float | Fraction
 
 
 class UnusableWeights(ValueError):
-    """These weights make no model that can work here; the text says why."""
+    """No engine can run these weights. The text gives the reason."""
 
 
 class Engine(Protocol):
-    """One network, in as many threads at once as `parallel` says."""
+    """One network."""
 
     @property
-    def parallel(self) -> int:
-        """How many threads may be in `separate` at once."""
+    def concurrency(self) -> int:
+        """How many threads may call `separate` at once."""
 
     @property
     def segment(self) -> Seconds:
-        """How long a segment is where the options do not say."""
+        """The default length of a segment."""
 
     @property
-    def longest(self) -> float:
-        """The longest segment it takes, in s; inf where it takes any."""
+    def max_segment(self) -> float:
+        """The longest segment that the network accepts, in seconds; inf for no limit."""
 
-    def window(self, n: int, segment: Seconds) -> int:
-        """How many samples it wants to see to separate `n` of them.
+    def input_length(self, n: int, segment: Seconds) -> int:
+        """Return how many samples `separate` needs to separate `n` of them.
 
-        `segment` is the option's value, 0 where it is not given.
+        `segment` is the job's option, 0 for the default.
         """
 
     def separate(self, mix: Floats) -> Floats:
-        """[2, n] of the normalised mix → [sources, 2, n]. Raises MemoryError."""
+        """Separate a normalized mix [2, n] into [sources, 2, n]. Raises MemoryError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Engines whose estimates are averaged, each source with its own weights.
+    """One or more engines, whose estimates are averaged for each source.
 
-    `weights` has a row for each engine, a column for each source. `note` says what a listener
-    must know of the model's quality, or is "".
+    `weights` has one row per engine and one column per source. `note` is a warning about the
+    model's quality for users, or "".
     """
 
     name: str
@@ -70,6 +68,6 @@ class Model:
     note: str = ""
 
     @property
-    def longest(self) -> float:
-        """The longest segment that all engines take, in s."""
-        return min(engine.longest for engine in self.engines)
+    def max_segment(self) -> float:
+        """The longest segment that all engines accept, in seconds."""
+        return min(engine.max_segment for engine in self.engines)

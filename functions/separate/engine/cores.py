@@ -1,4 +1,4 @@
-"""How many cores there are for this process, in a container too."""
+"""The number of cores that this process may use, also in a container."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """How many threads get a core to themselves: more of them would wait for each other."""
+    """Return how many threads can run at once: CPU affinity and the control group limit it."""
     available = len(os.sched_getaffinity(0))
     quota = _quota(_CGROUPS)
     return available if quota is None else max(1, min(available, int(quota)))
 
 
 def _quota(cgroups: Path) -> float | None:
-    """The cores that a control group may use: cpu.max of version 2, or version 1's two files."""
+    """Return the control group's limit in cores, from cpu.max (version 2) or cpu.cfs_* (1)."""
     try:
         if (limit := cgroups / "cpu.max").exists():
             quota, period = limit.read_text().split()
@@ -22,5 +22,5 @@ def _quota(cgroups: Path) -> float | None:
             quota = (cgroups / "cpu/cpu.cfs_quota_us").read_text()
             period = (cgroups / "cpu/cpu.cfs_period_us").read_text()
         return int(quota) / int(period) if int(quota) > 0 else None
-    except (OSError, ValueError):  # no such limit, or "max"
+    except (OSError, ValueError):  # no limit, or "max"
         return None

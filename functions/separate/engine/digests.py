@@ -1,6 +1,6 @@
-"""SHA-256 of a model's files, remembered: a new process need not read 84 MB to know them again.
+"""SHA-256 digests of model files, cached so that a new process need not read 84 MB again.
 
-As git's index does, a file with the same path, size and time of change is taken to be the same.
+A file is taken to be unchanged if its path, size and modification time are, as in git's index.
 """
 
 import hashlib
@@ -12,31 +12,31 @@ from pathlib import Path
 
 
 def digest(files: Iterable[Path], cache: Path | None) -> str:
-    """SHA-256 in hex over the files' own digests, in their order; "" for no files.
+    """Return the SHA-256, in hex, of the files' digests in their order; "" for no files.
 
-    What was computed is kept in the folder `cache`, if that can be written to. Raises OSError.
+    The folder `cache` keeps the digests if it is writable. Raises OSError if a file cannot be read.
     """
-    each = [_remembered(file.resolve(), cache) if cache else _read(file) for file in files]
-    return hashlib.sha256(b"".join(each)).hexdigest() if each else ""
+    digests = [_cached(file.resolve(), cache) if cache else _compute(file) for file in files]
+    return hashlib.sha256(b"".join(digests)).hexdigest() if digests else ""
 
 
-def _remembered(file: Path, cache: Path) -> bytes:
-    now = file.stat()
-    state = [str(file), now.st_size, now.st_mtime_ns]
-    note = cache / "digests" / hashlib.sha256(str(file).encode()).hexdigest()[:32]
+def _cached(file: Path, cache: Path) -> bytes:
+    status = file.stat()
+    state = [str(file), status.st_size, status.st_mtime_ns]
+    entry = cache / "digests" / hashlib.sha256(str(file).encode()).hexdigest()[:32]
     with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(note.read_text())
-        if said["state"] == state:
-            return bytes.fromhex(said["sha256"])
-    found = _read(file)
+        document = json.loads(entry.read_text())
+        if document["state"] == state:
+            return bytes.fromhex(document["sha256"])
+    computed = _compute(file)
     with suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        coming = note.with_suffix(f".{os.getpid()}")
-        coming.write_text(json.dumps({"state": state, "sha256": found.hex()}))
-        coming.replace(note)
-    return found
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        temporary = entry.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({"state": state, "sha256": computed.hex()}))
+        temporary.replace(entry)
+    return computed
 
 
-def _read(file: Path) -> bytes:
+def _compute(file: Path) -> bytes:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").digest()

@@ -1,6 +1,6 @@
-"""Where demucs' own models come from: their names, the hub's cache on this machine, the hub.
+"""demucs' own models: their names, the hub's cache on this machine, and the hub itself.
 
-Works without demucs and the hub's client installed: then there are no such names.
+Works without demucs and huggingface_hub installed: then there are no such names.
 """
 
 import os
@@ -11,29 +11,32 @@ HUBS = ("https://huggingface.co", "https://dl.fbaipublicfiles.com")
 
 
 def names() -> set[str]:
-    """The names and signatures that demucs itself can download. Nothing is imported or asked."""
+    """Return the names and signatures that demucs can download. Imports and requests nothing."""
     package = find_spec("demucs")
     if not package or not package.origin:
         return set()
     remote = Path(package.origin).parent / "remote"
-    listed = (remote / "files.txt").read_text().splitlines()
-    signatures = {line.split("-")[0] for line in listed if line.endswith(".th")}
+    lines = (remote / "files.txt").read_text().splitlines()
+    signatures = {line.split("-")[0] for line in lines if line.endswith(".th")}
     return signatures | {path.stem for path in remote.glob("*.yaml")}
 
 
 def cached(name: str) -> Path | None:
-    """The folder in which the hub's own client keeps `name`, where it has been used before."""
+    """Return the folder of `name` in huggingface_hub's cache, or None if it is not complete."""
     if name not in names():
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository(name), f"{name}.yaml")
-    folder = Path(found).parent if isinstance(found, str) else None
+    bag = try_to_load_from_cache(repository(name), f"{name}.yaml")
+    folder = Path(bag).parent if isinstance(bag, str) else None
     return folder if folder and any(folder.glob("*.safetensors")) else None
 
 
 def fetch(name: str) -> Path:
-    """The same folder, downloaded now. Raises whatever the hub's client raises, and KeyError."""
+    """Download `name` into huggingface_hub's cache; return its folder.
+
+    Raises any error of huggingface_hub.
+    """
     import yaml
     from huggingface_hub import hf_hub_download
 
@@ -44,15 +47,15 @@ def fetch(name: str) -> Path:
 
 
 def repository(name: str) -> str:
-    """Where the hub has the model; as demucs.hf, which to import would start torch."""
+    """Return the model's repository on the hub, as demucs.hf does; importing that imports torch."""
     short = name.removeprefix("htdemucs").lstrip("_")
     if name.startswith("htdemucs"):
         return "adefossez/" + ("HTDemucs-" + short).rstrip("-")
     return f"adefossez/Demucs-{name}"
 
 
-def answers() -> bool:
-    """Whether any place can be reached: demucs' own attempts would take minutes to give up."""
+def is_reachable() -> bool:
+    """Return whether any hub answers within 3 s; demucs itself would try for minutes."""
     import urllib3
 
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")

@@ -1,8 +1,8 @@
-"""Where a model's weights and its exported form lie.
+"""Find a model's weights and its exported model.
 
-A name is looked for in the folder MODELS_DIR, under `<name>/` in the bucket of models, in the
-hub's cache on this machine, and last where demucs itself downloads from. Only a deployment's own
-setting MODEL may be a path: what users name never leaves these places.
+A name is looked up in the folder MODELS_DIR, under `<name>/` in the bucket of models, in the hub's
+cache on this machine, and last among the models that demucs downloads. Only the setting MODEL may
+be a path: a name from a user cannot leave these places.
 """
 
 import hashlib
@@ -23,150 +23,151 @@ if TYPE_CHECKING:
     from microdemucs.bucket import Bucket
 
 OpenBucket = Callable[[], "Bucket"]
-"""Returns the bucket of models. What it needs is imported when it is called."""
+"""Returns the bucket of models. It imports the store's client when it is called, not before."""
 
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
-LIMITED = (
+LIMITED_QUALITY = (
     "limited quality: this is the small model that comes with the program; "
     "`make models MODEL=htdemucs` gets the full one"
 )
-_WEIGHTS = (".safetensors", ".th")
-_SIGNATURE = re.compile(r"[0-9a-f]{8}").fullmatch
+WEIGHT_SUFFIXES = (".safetensors", ".th")
+_is_signature = re.compile(r"[0-9a-f]{8}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """A model that is not loaded yet.
+class LocatedModel:
+    """A model that was found and is not loaded yet.
 
-    `path` is a file of weights or a folder of them, None where there are none; `home` is the
-    folder where the exported form may lie, None where there can be none. With neither, demucs
-    is to download it.
+    `weights` is a file of weights or a folder of them, None if there are none. `export_folder` is
+    where an exported model may lie, None if there can be none. If both are None, demucs must
+    download the weights.
     """
 
     name: str
-    path: Path | None
-    home: Path | None = None
+    weights: Path | None
+    export_folder: Path | None = None
 
     @property
     def note(self) -> str:
-        """What a listener must know of its quality, or ""."""
-        return LIMITED if self.name == BUNDLED else ""
+        """A warning about the model's quality for users, or ""."""
+        return LIMITED_QUALITY if self.name == BUNDLED else ""
 
     def digest(self, cache: Path | None = None) -> str:
-        """SHA-256 over the files it is made of, whatever they are called; "" for no files.
+        """Return the SHA-256 of the weights, whatever their files' names; "" for no files.
 
-        The folder `cache` remembers them. Raises OSError.
+        The folder `cache` keeps it. Raises OSError.
         """
-        return digest(files_of(self.path, self.name) if self.path else [], cache)
+        return digest(files_of(self.weights, self.name) if self.weights else [], cache)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLocator:
-    """The folder, the bucket and the cache that a process looks in."""
+    """The folder of models, the bucket of models, and the cache of what was downloaded from it."""
 
     open_bucket: OpenBucket | None
     folder: Path
     cache: Path
 
-    def at_hand(self, name: str) -> Weights | None:
-        """`name` from wherever no network but our own is needed. Raises RetryLater."""
+    def find(self, name: str) -> LocatedModel | None:
+        """Return the model if it is on disk or in the bucket. Raises RetryLater."""
         for folder in (self.folder, MODELS):
-            found = inside(folder, name)
+            found = find_in_folder(folder, name)
             if found:
                 return found
-        here = self._from_bucket(name)
-        if here:
-            return Weights(name, here if _holds_weights(here) else None, here)
-        here = hub.cached(name)
-        return Weights(name, here) if here else None
+        downloaded = self._download(name)
+        if downloaded:
+            weights = downloaded if _has_weights(downloaded) else None
+            return LocatedModel(name, weights, downloaded)
+        cached = hub.cached(name)
+        return LocatedModel(name, cached) if cached else None
 
     def names(self) -> set[str]:
-        """What a person may be told of: no signatures."""
-        paths = [
-            path
+        """Return the names of all models outside the bucket, without demucs' signatures."""
+        files = {
+            file.stem
             for folder in (self.folder, MODELS)
             for pattern in ("*.safetensors", "*.yaml", "*/*.yaml")
-            for path in folder.glob(pattern)
-        ]
-        folders = {
-            path.name
-            for folder in (self.folder, MODELS)
-            for path in folder.glob("*/")
-            if _holds_weights(path) or (path / exported_model.NAME).exists()
+            for file in folder.glob(pattern)
         }
-        known = {name for name in hub.names() if not _SIGNATURE(name)}
-        return {path.stem for path in paths} | folders | known
+        folders = {
+            subfolder.name
+            for folder in (self.folder, MODELS)
+            for subfolder in folder.glob("*/")
+            if _has_weights(subfolder) or (subfolder / exported_model.NAME).exists()
+        }
+        return files | folders | {name for name in hub.names() if not _is_signature(name)}
 
-    def _from_bucket(self, name: str) -> Path | None:
-        """The folder where the bucket's `<name>/` is, downloaded once for each of its states."""
+    def _download(self, name: str) -> Path | None:
+        """Return a local copy of `<name>/` in the bucket; downloaded again only if it changed."""
         if not self.open_bucket:
             return None
         bucket = self.open_bucket()
-        # here: a process that has its model on disk loads it before it imports this
+        # imported here: a process that has its model on disk loads it without the store's client
         from microdemucs.store import ObjectChanged
 
         try:
             objects = bucket.list(f"{name}/", recursive=False)
-        except ObjectChanged:  # there is no such bucket
+        except ObjectChanged:  # no such bucket
             return None
-        files = {str(o.object_name): str(o.etag) for o in objects if not o.is_dir and o.size}
-        if not files:
+        etags = {str(o.object_name): str(o.etag) for o in objects if not o.is_dir and o.size}
+        if not etags:
             return None
-        state = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
+        state = hashlib.sha256(repr(sorted(etags.items())).encode()).hexdigest()[:16]
         folder = self.cache / f"{name}-{state}"
         if not folder.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            coming = Path(tempfile.mkdtemp(dir=self.cache))
+            temporary = Path(tempfile.mkdtemp(dir=self.cache))
             try:
-                for key in files:
-                    bucket.download_file(key, str(coming / Path(key).name))
+                for key in etags:
+                    bucket.download_file(key, str(temporary / Path(key).name))
                 if not folder.exists():
-                    coming.rename(folder)
+                    temporary.rename(folder)
             finally:
-                shutil.rmtree(coming, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
 
-def at(path: Path) -> Weights:
-    """The model in a file or folder that the deployment names."""
+def find_at_path(path: Path) -> LocatedModel:
+    """Return the model in a file of weights, or in a model's own folder."""
     if path.is_dir():
-        return Weights(path.name, path if _holds_weights(path) else None, path)
-    return Weights(path.stem, path, path.with_suffix(""))
+        return LocatedModel(path.name, path if _has_weights(path) else None, path)
+    return LocatedModel(path.stem, path, path.with_suffix(""))
 
 
-def bag_in(folder: Path, name: str) -> Path | None:
-    """The list of the bag that a folder of weights makes, if it has one."""
-    lists = [folder / f"{name}.yaml", *sorted(folder.glob("*.yaml"))]
-    return next((one for one in lists if one.exists()), None)
-
-
-def inside(folder: Path, name: str) -> Weights | None:
-    """The model `name` in a folder of models."""
+def find_in_folder(folder: Path, name: str) -> LocatedModel | None:
+    """Return the model `name` in a folder of models, or None."""
     own = folder / name
-    if own.is_dir() and _holds_weights(own):
-        return Weights(name, own, own)
+    if own.is_dir() and _has_weights(own):
+        return LocatedModel(name, own, own)
     if (folder / f"{name}.yaml").exists():
-        return Weights(name, folder, own)
+        return LocatedModel(name, folder, own)
     for pattern in (f"{name}.safetensors", f"{name}.th", f"{name}-*.th"):
-        for path in folder.glob(pattern):
-            return Weights(name, path, own)
-    return Weights(name, None, own) if (own / exported_model.NAME).exists() else None
+        for file in folder.glob(pattern):
+            return LocatedModel(name, file, own)
+    return LocatedModel(name, None, own) if (own / exported_model.NAME).exists() else None
 
 
-def _holds_weights(folder: Path) -> bool:
-    return any(path.suffix in _WEIGHTS for path in folder.iterdir())
+def find_bag(folder: Path, name: str) -> Path | None:
+    """Return the .yaml file in `folder` that lists an ensemble's networks, or None."""
+    candidates = [folder / f"{name}.yaml", *sorted(folder.glob("*.yaml"))]
+    return next((file for file in candidates if file.exists()), None)
 
 
-def files_of(path: Path, name: str) -> list[Path]:
-    """What the model `name` is made of: a file; or a bag's list and its weights; or all weights.
+def files_of(weights: Path, name: str) -> list[Path]:
+    """Return the files of the model `name`: a single file, an ensemble's, or all in the folder.
 
-    No YAML is read for it: a file belongs to a bag whose list has its name as a word.
+    The ensemble's .yaml file is not parsed, since yaml may not be installed: a file of weights
+    belongs to it if its name occurs as a word.
     """
-    if not path.is_dir():
-        return [path]
-    weights = sorted(one for one in path.iterdir() if one.suffix in _WEIGHTS)
-    bag = bag_in(path, name)
+    if not weights.is_dir():
+        return [weights]
+    files = sorted(file for file in weights.iterdir() if file.suffix in WEIGHT_SUFFIXES)
+    bag = find_bag(weights, name)
     if not bag:
-        return weights
+        return files
     words = set(re.findall(r"[\w.-]+", bag.read_text()))
-    return [bag, *(one for one in weights if {one.stem, one.stem.split("-")[0]} & words)]
+    return [bag, *(file for file in files if {file.stem, file.stem.split("-")[0]} & words)]
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(file.suffix in WEIGHT_SUFFIXES for file in folder.iterdir())

@@ -1,11 +1,12 @@
-"""A song of any length through networks that hear a few seconds: the streaming overlap-add.
+"""Streaming overlap-add: separate a song of any length with networks that take a few seconds.
 
-It gives what demucs.apply.apply_model gives (demucs 4.1; split, transition_power 1): the same
-windows, triangular weights, real context around a short last piece, random shifts and bags. As
-the sum of the weights at a sample is known beforehand, each estimate is added already divided by
-it, to one accumulator that all shifts and all models of a bag share. So memory depends neither on
-the song's length nor on how many passes there are, and what ranges of windows give each for
-itself, added in their order where they meet, is bit for bit what all windows give together.
+The result equals that of demucs.apply.apply_model (demucs 4.1; split, transition_power 1): same
+windows, triangular weights, real context around a short last window, random shifts and ensembles.
+
+The sum of all weights at a sample is known beforehand. So each estimate is divided by it before it
+is added, and all shifts and engines share one accumulator. Memory depends neither on the song's
+length nor on the number of passes. Ranges of windows can be separated independently: joined in
+order, they equal the whole song bit for bit.
 """
 
 import heapq
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,17 +24,35 @@ from functions.separate.engine import SAMPLE_RATE, Floats, Model, Seconds
 
 MAX_SHIFT = SAMPLE_RATE // 2
 
-Window = tuple[int, int, int, int, int]
-"""Where it starts (before the song where it is shifted), which engine hears it, how many windows
-of its pass came before it, its length and the pass's stride; in samples."""
+Read = Callable[[int, int], Floats]
+"""`read(start, stop)` returns [2, stop - start] of the normalized mix, zeros outside the song."""
 
-Block = tuple[int, Floats]
-"""Where it starts, in samples, and [sources, 2, n]."""
+
+class Window(NamedTuple):
+    """The samples that an engine separates at once. All lengths are in samples.
+
+    A pass is one walk of one engine over the song. `start` is negative at the beginning of a
+    shifted pass. `engine` is an index of the model's engines. `position` is the number of windows
+    that precede this one in its pass, `stride` the distance between their starts.
+    """
+
+    start: int
+    engine: int
+    position: int
+    size: int
+    stride: int
+
+
+class Block(NamedTuple):
+    """Consecutive separated samples, [sources, 2, n], of which the first is number `start`."""
+
+    start: int
+    samples: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All windows of one separation, by where they start."""
+    """All windows of one separation, ordered by `start`. `length` is in samples."""
 
     model: Model
     length: int
@@ -50,150 +70,155 @@ class Plan:
         shifts: int = 0,
         seed: str = "",
     ) -> "Plan":
-        """A plan for `length` samples, with the options as microdemucs.options has them.
+        """Plan the separation of `length` samples; the options are those of microdemucs.options.
 
-        `seed` draws the shifts: the same seed, the same shifts.
+        The same `seed` gives the same random shifts.
         """
         drawn = random.Random(seed)  # noqa: S311 (nothing secret)
         passes = []
-        for engine, network in enumerate(model.engines):
-            size = int(SAMPLE_RATE * (segment or network.segment))
+        for index, engine in enumerate(model.engines):
+            size = int(SAMPLE_RATE * (segment or engine.segment))
             stride = int((1 - overlap) * size)
             for _ in range(max(1, shifts)):
                 first = drawn.randint(0, MAX_SHIFT) - MAX_SHIFT if shifts else 0
                 starts = range(first, length, stride)
-                passes.append([(at, engine, k, size, stride) for k, at in enumerate(starts)])
+                passes.append([Window(at, index, k, size, stride) for k, at in enumerate(starts)])
         return Plan(model, length, segment, shifts, list(heapq.merge(*passes)))
 
-    def reach(self, first: int) -> int:
-        """Where the furthest of the windows before number `first` ends, in samples; 0 for none."""
-        ends = (start + size for start, _, _, size, _ in self.windows[:first])
+    def reach(self, count: int) -> int:
+        """Return the sample at which the furthest of the first `count` windows ends; 0 for none."""
+        ends = (window.start + window.size for window in self.windows[:count])
         return min(self.length, max(ends, default=0))
 
     def history(self) -> int:
-        """How far a window may reach back behind an earlier one, in samples."""
-        sizes = {(engine, size) for _, engine, _, size, _ in self.windows}
+        """Return how many samples before its predecessor's start a window may need to read."""
+        sizes = {(window.engine, window.size) for window in self.windows}
         engines = self.model.engines
-        return MAX_SHIFT + max(engines[one].window(size, self.segment) for one, size in sizes)
+        return MAX_SHIFT + max(
+            engines[index].input_length(size, self.segment) for index, size in sizes
+        )
 
 
-def separate(
+def separate_windows(
     plan: Plan,
-    read: Callable[[int, int], Floats],
-    check: Callable[[float], None],
-    part: slice = slice(None),
+    read: Read,
+    on_progress: Callable[[float], None],
+    windows: slice = slice(None),
 ) -> Iterator[Block]:
-    """Yield the estimates, ordered by where they start: of all windows, one block ends where the
-    next begins.
+    """Yield the separated blocks of these windows of the plan, by default of all.
 
-    `part` chooses a range of the plan's windows. Where it does not begin with the first one, what
-    each window adds to the reach of earlier ones is a block of its own, since the order in which
-    numbers are added decides their last bit: `joined` adds them in that of the whole.
+    For all windows, each block begins where the previous one ends. If the first of `windows` is
+    not the first of the plan, earlier windows overlap some of its samples. Those samples come as
+    one block per window, because rounding depends on the order of additions: `join_ranges` adds
+    them in the order of the whole song.
 
-    `read(start, stop)` gives [2, stop - start] of the normalised mix, 0 outside of it.
-    `check(share)` is called before each window with the share that is done; what it raises ends
-    the work. Up to `parallel` windows are with an engine at once; `read` and `check` are called by
-    the caller's thread only.
+    `on_progress(share)` is called before each window with the share that is done, 0 to 1. An
+    exception from it ends the work. Up to `Engine.concurrency` windows are in the engines at once;
+    `read` and `on_progress` are called in the caller's thread only.
     """
-    model, length, windows = plan.model, plan.length, plan.windows[part]
+    model, length, chosen = plan.model, plan.length, plan.windows[windows]
     totals = np.sum(model.weights, axis=0) * max(1, plan.shifts)
     shares = [np.divide(row, totals).astype(np.float32)[:, None, None] for row in model.weights]
-    longest = max(size for _, _, _, size, _ in windows)
+    longest = max(window.size for window in chosen)
     sums = np.zeros((len(model.sources), 2, longest), np.float32)
-    at = reach = plan.reach(part.start or 0)  # where the accumulator begins
-    end = at  # what was added to it reaches here
-    estimates = _estimates(plan, windows, read, check)
-    for done, (start, engine, before, size, stride) in enumerate(windows):
-        n = min(size, length - start)
+    sums_start = reach = plan.reach(windows.start or 0)
+    sums_end = sums_start  # no window was added beyond this sample
+    estimates = _estimates(plan, chosen, read, on_progress)
+    for number, window in enumerate(chosen):
+        start = window.start
+        stop = min(start + window.size, length)
         estimate = next(estimates)
-        estimate *= shares[engine] * _weights(size, stride, min(before, (size - 1) // stride))[:n]
-        first = max(start, 0)  # shifted windows begin before the song: that part is dropped
+        estimate *= shares[window.engine] * _weights_of(window)[: stop - start]
+        first = max(start, 0)  # the samples of a shifted window before the song are dropped
         if first < reach:
-            yield first, estimate[..., first - start : reach - start].copy()
-        begin = max(first, at)
-        if begin < start + n:
-            sums[..., begin - at : start + n - at] += estimate[..., begin - start :]
-            end = max(end, start + n)
-        last = done + 1 == len(windows)
-        final = end if last else min(max(0, windows[done + 1][0]), end)
-        if final > at:
-            yield at, sums[..., : final - at].copy()
-            rest = sums[..., final - at :].copy()
+            yield Block(first, estimate[..., first - start : reach - start].copy())
+        begin = max(first, sums_start)
+        if begin < stop:
+            sums[..., begin - sums_start : stop - sums_start] += estimate[..., begin - start :]
+            sums_end = max(sums_end, stop)
+        is_last = number + 1 == len(chosen)
+        final = sums_end if is_last else min(max(0, chosen[number + 1].start), sums_end)
+        if final > sums_start:
+            yield Block(sums_start, sums[..., : final - sums_start].copy())
+            rest = sums[..., final - sums_start :].copy()
             sums[..., : rest.shape[-1]] = rest
             sums[..., rest.shape[-1] :] = 0
-            at = final
+            sums_start = final
 
 
-def joined(
-    plan: Plan, parts: Sequence[slice], results: Iterable[Iterable[Block]]
+def join_ranges(
+    plan: Plan, ranges: Sequence[slice], results: Iterable[Iterable[Block]]
 ) -> Iterator[Floats]:
-    """Yield [sources, 2, n] from 0 on without a gap: what all ranges gave, added in their order.
+    """Yield [sources, 2, n] of the whole song without gaps, from the blocks of all its ranges.
 
-    `results` are those of `parts`, which together are all windows.
+    `ranges` are consecutive and cover all windows of the plan; `results` has the blocks of each.
     """
-    at, held = 0, np.zeros((len(plan.model.sources), 2, 0), np.float32)
-    followed_by = [max(0, plan.windows[part.start][0]) for part in parts[1:]] + [plan.length]
-    for blocks, next_begins in zip(results, followed_by, strict=True):
-        for start, block in blocks:
-            final = min(start, next_begins)  # nothing that is yet to come begins before
-            if final > at:
-                yield held[..., : final - at]
-                held, at = held[..., final - at :], final
-            stop = start - at + block.shape[-1]
-            wider = np.zeros((*held.shape[:-1], max(stop, held.shape[-1])), np.float32)
-            wider[..., : held.shape[-1]] = held
-            wider[..., start - at : stop] += block
-            held = wider
-        if next_begins > at:
-            yield held[..., : next_begins - at]
-            held, at = held[..., next_begins - at :], next_begins
+    start, sums = 0, np.zeros((len(plan.model.sources), 2, 0), np.float32)
+    next_starts = [max(0, plan.windows[following.start].start) for following in ranges[1:]]
+    for blocks, next_start in zip(results, [*next_starts, plan.length], strict=True):
+        for block in blocks:
+            final = min(block.start, next_start)  # no later block begins before this sample
+            if final > start:
+                yield sums[..., : final - start]
+                sums, start = sums[..., final - start :], final
+            stop = block.start - start + block.samples.shape[-1]
+            wider = np.zeros((*sums.shape[:-1], max(stop, sums.shape[-1])), np.float32)
+            wider[..., : sums.shape[-1]] = sums
+            wider[..., block.start - start : stop] += block.samples
+            sums = wider
+        if next_start > start:
+            yield sums[..., : next_start - start]
+            sums, start = sums[..., next_start - start :], next_start
 
 
 def _estimates(
     plan: Plan,
     windows: Sequence[Window],
-    read: Callable[[int, int], Floats],
-    check: Callable[[float], None],
+    read: Read,
+    on_progress: Callable[[float], None],
 ) -> Iterator[Floats]:
-    """What the engine of each window hears in it, in order."""
-    ahead = min(engine.parallel for engine in plan.model.engines)
-    waiting: deque[Future[Floats]] = deque()
-    with ThreadPoolExecutor(ahead) as pool:
+    """Yield [sources, 2, n] of each window, in order, while engines work on the next ones."""
+    concurrency = min(engine.concurrency for engine in plan.model.engines)
+    pending: deque[Future[Floats]] = deque()
+    with ThreadPoolExecutor(concurrency) as pool:
         try:
             for begun, window in enumerate(windows):
-                while len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-                check((begun - len(waiting)) / len(windows))
-                waiting.append(pool.submit(_question(plan, window, read)))
-            while waiting:
-                yield waiting.popleft().result()
+                while len(pending) >= concurrency:
+                    yield pending.popleft().result()
+                on_progress((begun - len(pending)) / len(windows))
+                pending.append(pool.submit(_separation(plan, window, read)))
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _question(
-    plan: Plan, window: Window, read: Callable[[int, int], Floats]
-) -> Callable[[], Floats]:
-    """What to have a window's engine do: its samples, with the song itself around them."""
-    start, engine, _, size, _ = window
-    n = min(size, plan.length - start)
-    network = plan.model.engines[engine]
-    seen = network.window(n, plan.segment)
-    left = (seen - n) // 2
-    mix = read(start - left, start - left + seen)
-    return lambda: network.separate(mix)[..., left : left + n]
+def _separation(plan: Plan, window: Window, read: Read) -> Callable[[], Floats]:
+    """Read a window's samples, with the song around them as context; return its separation."""
+    n = min(window.size, plan.length - window.start)
+    engine = plan.model.engines[window.engine]
+    length = engine.input_length(n, plan.segment)
+    left = (length - n) // 2
+    mix = read(window.start - left, window.start - left + length)
+    return lambda: engine.separate(mix)[..., left : left + n]
+
+
+def _weights_of(window: Window) -> Floats:
+    furthest = (window.size - 1) // window.stride  # windows further back do not overlap it
+    return _weights(window.size, window.stride, min(window.position, furthest))
 
 
 @lru_cache(maxsize=32)
-def _weights(size: int, stride: int, before: int) -> Floats:
-    """A window's triangle, divided by the sum of all triangles where it stands.
+def _weights(size: int, stride: int, preceding: int) -> Floats:
+    """Return a window's triangular weights, divided by the sum of all weights at each sample.
 
-    `before` is how many windows stand before it, as far as they can reach into it.
+    `preceding` is the number of earlier windows of the pass that overlap it.
     """
     rising = np.arange(1, size // 2 + 1)
     triangle = np.concatenate([rising, np.arange(size - size // 2, 0, -1)], dtype=np.float64)
     sums = np.zeros(size)
-    for away in range(-before, (size - 1) // stride + 1):
-        from_, to = max(0, away * stride), min(size, away * stride + size)
-        sums[from_:to] += triangle[from_ - away * stride : to - away * stride]
+    for number in range(-preceding, (size - 1) // stride + 1):
+        offset = number * stride
+        first, stop = max(0, offset), min(size, offset + size)
+        sums[first:stop] += triangle[first - offset : stop - offset]
     return (triangle / sums).astype(np.float32)

@@ -1,28 +1,26 @@
-"""Which model a job gets, and the few that stay loaded."""
+"""The models of a process: which one a job gets, and the few that stay loaded."""
 
 import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from functions.separate.engine import Model, UnusableWeights, hub, selection
+from functions.separate.engine import Model, UnusableWeights, hub
 from functions.separate.engine.locate import (
     BUNDLED,
     FULL,
-    LIMITED,
+    LocatedModel,
     ModelLocator,
     OpenBucket,
-    Weights,
-    at,
+    find_at_path,
 )
+from functions.separate.engine.selection import ModelLoader
 from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
 
-__all__ = ["BUNDLED", "LIMITED", "ModelRegistry", "Weights"]
-
 log = logging.getLogger(__name__)
 
-_KEPT = 2  # loaded models; htdemucs takes some 200 MB
+_MAX_LOADED = 2  # htdemucs takes about 200 MB
 
 
 class ModelRegistry:
@@ -36,59 +34,60 @@ class ModelRegistry:
         self.settings = settings
         self._everywhere = ModelLocator(open_bucket, settings.folder, settings.cache)
         self._on_disk = ModelLocator(None, settings.folder, settings.cache)
-        self._loaded: OrderedDict[Weights, Model] = OrderedDict()
+        self._loader = ModelLoader(settings.engine, settings.precision, settings.cache)
+        self._loaded: OrderedDict[LocatedModel, Model] = OrderedDict()
         self._lock = threading.Lock()
 
-    def choose(self, name: str) -> Weights:
-        """The weights for the option `model`; "" is the deployment's default.
+    def choose(self, name: str) -> LocatedModel:
+        """Return the model for the option `model`; "" is the deployment's default.
 
         Raises BadOption, RetryLater.
         """
         return self._named(name, self._everywhere) if name else self._default(self._everywhere)
 
-    def choose_default_on_disk(self) -> Weights:
-        """The weights of the deployment's default, if no bucket is asked. Raises BadOption."""
+    def choose_default_on_disk(self) -> LocatedModel:
+        """Return the deployment's default model, without the bucket of models. Raises BadOption."""
         return self._default(self._on_disk)
 
-    def load(self, weights: Weights) -> Model:
-        """The model, loaded now or before. Raises BadOption, MemoryError."""
+    def load(self, located: LocatedModel) -> Model:
+        """Return the model, loaded now or before. Raises BadOption, MemoryError."""
         with self._lock:
-            if weights not in self._loaded:
-                while len(self._loaded) >= _KEPT:
+            if located not in self._loaded:
+                while len(self._loaded) >= _MAX_LOADED:
                     self._loaded.popitem(last=False)
-                self._loaded[weights] = self._load(weights)
-            self._loaded.move_to_end(weights)
-            return self._loaded[weights]
+                self._loaded[located] = self._load(located)
+            self._loaded.move_to_end(located)
+            return self._loaded[located]
 
-    def _load(self, weights: Weights) -> Model:
-        settings = self.settings
+    def _load(self, located: LocatedModel) -> Model:
         try:
-            return selection.load(weights, settings.engine, settings.cache, settings.precision)
+            return self._loader.load(located)
         except UnusableWeights as error:
-            raise self._unusable(weights.name, str(error)) from error
+            reason = str(error)
+            log.warning("model cannot be used", extra={"model": located.name, "reason": reason})
+            raise self._bad_option(located.name, reason) from error
 
-    def _default(self, locator: ModelLocator) -> Weights:
+    def _default(self, locator: ModelLocator) -> LocatedModel:
         default = self.settings.default
         if "/" in default:
-            return at(Path(default))
+            return find_at_path(Path(default))
         if default:
             return self._named(default, locator)
-        return locator.at_hand(FULL) or self._named(BUNDLED, locator)
+        return locator.find(FULL) or self._named(BUNDLED, locator)
 
-    def _named(self, name: str, locator: ModelLocator) -> Weights:
-        found = locator.at_hand(name)
+    def _named(self, name: str, locator: ModelLocator) -> LocatedModel:
+        found = locator.find(name)
         if found:
             return found
         if name in hub.names():
-            return Weights(name, None)
-        raise self._unusable(name)
+            return LocatedModel(name, None)
+        raise self._bad_option(name)
 
-    def _unusable(self, name: str, why: str = "") -> BadOption:
-        if why:
-            log.warning("model cannot be used", extra={"model": name, "why": why})
-        accepted = ", ".join(sorted(self._on_disk.names()))
-        reason = f"a model that can be loaded ({why}); known are " if why else "one of "
-        reason += accepted + ", or a name in the bucket of models"
+    def _bad_option(self, name: str, reason: str = "") -> BadOption:
+        names = ", ".join(sorted(self._on_disk.names()))
+        accepts = f"one of {names}, or a name in the bucket of models"
         if not hub.names():
-            reason += "; `make models MODEL=…` adds one of demucs' own"
-        return BadOption("model", name, reason)
+            accepts += "; `make models MODEL=…` adds one of demucs' own"
+        if reason:
+            accepts += f"; this one cannot be loaded: {reason}"
+        return BadOption("model", name, accepts)

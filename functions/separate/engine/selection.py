@@ -1,124 +1,128 @@
-"""Which engine serves a model: OpenVINO on a CPU, torch where only torch can or a GPU is there."""
+"""Choose the engine that runs a model: OpenVINO on a CPU; torch on a GPU, or if only torch can."""
 
 import logging
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 
 from functions.separate.engine import Model, UnusableWeights, hub
-from functions.separate.engine.export import export_once
-from functions.separate.engine.locate import Weights
+from functions.separate.engine.export.export_once import CannotExport, ExportCache
+from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.exported_model import ExportedModel
 from functions.separate.settings import AUTO, OPENVINO, TORCH
 
 log = logging.getLogger(__name__)
 
-# OpenVINO sets the process's locale while it reads a model; two at once would leave it as "C".
-_reading = threading.Lock()
-_NVIDIA = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
+_NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 
 
-def load(weights: Weights, engine: str, cache: Path, precision: str = "auto") -> Model:
-    """The model on the fastest engine that `engine` allows, exported first where that is needed.
+class ModelLoader:
+    """Loads models on the fastest engine that the settings ENGINE and PRECISION allow.
 
-    Raises UnusableWeights, which says what to do; MemoryError.
+    The folder `cache` keeps digests, and models that are exported on first use or compiled.
     """
-    if engine == TORCH:
-        return _on_torch(weights, "the setting ENGINE")
-    if engine == AUTO and _has_cuda() and not _is_exported_only(weights):
-        return _on_torch(weights, "a CUDA device is here")
-    weights = _here(weights)
-    try:
-        digest = weights.digest(cache)
-    except OSError as error:
-        raise UnusableWeights(str(error)) from error
-    form = _beside(weights, digest) or (
-        digest and exported_model.find(export_once.folder_of(digest, cache))
-    )
-    if form:
-        return _on_openvino(weights, form, cache, precision, "its exported form is at hand")
-    if not _has_torch():
-        raise UnusableWeights(
-            "it is not exported for OpenVINO, and torch is not installed here: "
-            f"`make models MODEL={weights.name}` exports it"
-        )
-    try:
-        if not digest:
-            raise export_once.CannotExport("only demucs itself can fetch it")
-        form = export_once.export(weights, digest, cache)
-    except export_once.CannotExport as error:
-        if engine == OPENVINO:
-            raise UnusableWeights(f"it cannot be exported for OpenVINO: {error}") from error
-        return _on_torch(weights, f"it cannot be exported: {error}")
-    return _on_openvino(weights, form, cache, precision, "it was exported for this first use")
 
+    def __init__(self, engine: str, precision: str, cache: Path) -> None:
+        self._engine = engine
+        self._precision = precision
+        self._cache = cache
+        self._exports = ExportCache(cache)
 
-def _on_openvino(
-    weights: Weights, form: ExportedModel, cache: Path, precision: str, why: str
-) -> Model:
-    try:
-        with _reading:
-            model = exported_model.load(
-                weights.name, form, weights.note, cache / "compiled", precision
+    def load(self, model: LocatedModel) -> Model:
+        """Load the model; export it to OpenVINO first if necessary.
+
+        Raises UnusableWeights with what to do, MemoryError.
+        """
+        if self._engine == TORCH:
+            return _load_on_torch(model, "the setting ENGINE")
+        if self._engine == AUTO and _has_cuda() and not _is_export_only(model):
+            return _load_on_torch(model, "this machine has a CUDA device")
+        model = _fetch_if_missing(model)
+        try:
+            digest = model.digest(self._cache)
+        except OSError as error:
+            raise UnusableWeights(str(error)) from error
+        exported = _matching_export(model, digest) or (digest and self._exports.find(digest))
+        if exported:
+            return self._load_on_openvino(model, exported, "the model is exported")
+        if not _has_torch():
+            raise UnusableWeights(
+                "it is not exported for OpenVINO, and torch, which could do that, is not "
+                f"installed; `make models MODEL={model.name}` exports it"
             )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UnusableWeights(f"its exported form cannot be read: {error}") from error
-    _tell(weights, OPENVINO, why)
-    return model
+        try:
+            if not digest:
+                raise CannotExport("only demucs itself can download it")
+            exported = self._exports.export(model, digest)
+        except CannotExport as error:
+            if self._engine == OPENVINO:
+                raise UnusableWeights(f"it cannot be exported for OpenVINO: {error}") from error
+            return _load_on_torch(model, f"it cannot be exported: {error}")
+        return self._load_on_openvino(model, exported, "the model was exported on first use")
+
+    def _load_on_openvino(
+        self, located: LocatedModel, exported: ExportedModel, reason: str
+    ) -> Model:
+        try:
+            model = exported_model.load(
+                located.name, exported, located.note, self._cache / "compiled", self._precision
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UnusableWeights(f"its exported model cannot be read: {error}") from error
+        _log_loaded(located, OPENVINO, reason)
+        return model
 
 
-def _on_torch(weights: Weights, why: str) -> Model:
+def _load_on_torch(located: LocatedModel, reason: str) -> Model:
     if not _has_torch():
-        raise UnusableWeights("torch is not installed here: `python3 -m local.setup torch`")
-    if _is_exported_only(weights):
-        raise UnusableWeights("there is its exported form only, which torch cannot run")
-    # here, since torch takes seconds to import and must not start before a server forks
+        raise UnusableWeights("torch is not installed; `python3 -m local.setup torch` installs it")
+    if _is_export_only(located):
+        raise UnusableWeights("it is present as an exported model only, which torch cannot run")
+    # imported here: torch takes seconds to import, and must not be imported before a server forks
     from functions.separate.engine import torch_engine
 
-    _ask_hub(weights)
-    model = torch_engine.load(weights.name, weights.path, weights.note)
-    _tell(weights, TORCH, why)
+    _require_source(located)
+    model = torch_engine.load(located.name, located.weights, located.note)
+    _log_loaded(located, TORCH, reason)
     return model
 
 
-def _tell(weights: Weights, engine: str, why: str) -> None:
-    where = str(weights.path or weights.home or "hub")
-    log.info(
-        "model loaded",
-        extra={"model": weights.name, "engine": engine, "why": why, "path": where},
-    )
+def _log_loaded(located: LocatedModel, engine: str, reason: str) -> None:
+    path = str(located.weights or located.export_folder or "hub")
+    fields = {"model": located.name, "engine": engine, "reason": reason, "path": path}
+    log.info("model loaded", extra=fields)
 
 
-def _beside(weights: Weights, digest: str) -> ExportedModel | None:
-    """The exported form in the model's own folder, unless it was made from other weights."""
-    form = exported_model.find(weights.home) if weights.home else None
-    if form and digest and form.weights != digest:
-        said = {"model": weights.name, "path": str(weights.home)}
-        log.warning("exported form ignored: it was made from other weights", extra=said)
+def _matching_export(model: LocatedModel, digest: str) -> ExportedModel | None:
+    """Return the exported model in the model's own folder, unless it is of other weights."""
+    exported = exported_model.find(model.export_folder) if model.export_folder else None
+    if exported and digest and exported.weights_digest != digest:
+        fields = {"model": model.name, "path": str(model.export_folder)}
+        log.warning("exported model ignored: made from other weights", extra=fields)
         return None
-    return form
+    return exported
 
 
-def _here(weights: Weights) -> Weights:
-    """With the weights in the hub's cache, where they are nowhere yet and the hub has them."""
-    if weights.path or weights.home:
-        return weights
-    _ask_hub(weights)
+def _fetch_if_missing(model: LocatedModel) -> LocatedModel:
+    """Download the weights from the hub if they are nowhere yet and the hub has them."""
+    if model.weights or model.export_folder:
+        return model
+    _require_source(model)
     try:
-        return Weights(weights.name, hub.fetch(weights.name))
-    except Exception as error:  # noqa: BLE001 (the client has many; demucs knows another place)
-        log.info("not on the hub", extra={"model": weights.name, "why": repr(error)})
-        return weights
+        return LocatedModel(model.name, hub.fetch(model.name))
+    except Exception as error:  # noqa: BLE001 (huggingface_hub raises many; demucs has another hub)
+        fields = {"model": model.name, "reason": repr(error)}
+        log.info("model is not on the hub", extra=fields)
+        return model
 
 
-def _ask_hub(weights: Weights) -> None:
-    if not (weights.path or weights.home or hub.answers()):
-        raise UnusableWeights("its weights are not here, and no hub can be reached")
+def _require_source(model: LocatedModel) -> None:
+    if not (model.weights or model.export_folder or hub.is_reachable()):
+        raise UnusableWeights("its weights are not on this machine, and no hub can be reached")
 
 
-def _is_exported_only(weights: Weights) -> bool:
-    return bool(weights.home and not weights.path)
+def _is_export_only(model: LocatedModel) -> bool:
+    return bool(model.export_folder and not model.weights)
 
 
 def _has_torch() -> bool:
@@ -126,11 +130,13 @@ def _has_torch() -> bool:
 
 
 def _has_cuda() -> bool:
-    """Whether torch can work on a GPU. Where there is no such device, torch is not imported."""
-    if not any(Path(path).exists() for path in _NVIDIA):
+    """Return whether torch can use a GPU; does not import torch on a machine without one."""
+    if not any(Path(path).exists() for path in _NVIDIA_DEVICES):
         return False
     if not _has_torch():
-        log.warning("an NVIDIA device is here, but not torch: `python3 -m local.setup torch`")
+        log.warning(
+            "NVIDIA device found, but torch is not installed; `python3 -m local.setup torch`"
+        )
         return False
     import torch
 

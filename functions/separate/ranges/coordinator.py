@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from functions.separate.audio.normalization import Normalization
 from functions.separate.engine import Floats
-from functions.separate.engine.overlap_add import Plan, joined
+from functions.separate.engine.overlap_add import Plan, join_ranges
 from functions.separate.job import Job
 from functions.separate.ranges.partition import Range, divide
 from functions.separate.ranges.store import RangeStore
@@ -64,7 +64,7 @@ class RangeCoordinator:
         Raises RetryLater also if a result is gone: the song then comes again and requests it.
         """
         results = (self.results.read(range_, len(plan.model.sources)) for range_ in ranges)
-        blocks = joined(plan, [range_.windows for range_ in ranges], results)
+        blocks = join_ranges(plan, [range_.windows for range_ in ranges], results)
         return map(normalization.denormalize, blocks)
 
     def requeue_song(self) -> None:

@@ -49,7 +49,7 @@ def divide(plan: Plan, seconds: float, at_once: int) -> list[Range]:
     limit). Up to `at_once` ranges are made for parallelism, none shorter than 20 s.
     """
     stride_share = 1 - Options().overlap
-    work = sum(size for _, _, _, size, _ in plan.windows) * stride_share / SAMPLE_RATE
+    work = sum(window.size for window in plan.windows) * stride_share / SAMPLE_RATE
     needed = math.ceil(work / seconds) if seconds else 1
     shared = min(at_once, int(work / _SHORTEST_S))
     count = min(max(1, needed, shared), len(plan.windows))

@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from functions.separate.engine import Floats
 from functions.separate.engine.overlap_add import Block
 from functions.separate.output.multipart import Upload
 from functions.separate.ranges.partition import Range, result_key, result_prefix
@@ -40,8 +39,8 @@ class RangeStore:
         with tempfile.TemporaryFile() as file:
             upload = Upload(self._stems, result_key(self._job_id, range_), _CONTENT_TYPE, file)
             try:
-                for start, samples in blocks:
-                    _append(file, start, samples)
+                for block in blocks:
+                    _append(file, block)
                     upload.grown(file.tell())
                 upload.finish()
             finally:
@@ -62,9 +61,9 @@ class RangeStore:
         self._stems.remove_prefix(result_prefix(self._job_id))
 
 
-def _append(file: BinaryIO, start: int, samples: Floats) -> None:
-    file.write(_HEADER.pack(start, samples.shape[-1]))
-    file.write(np.ascontiguousarray(samples, "<f4").data)
+def _append(file: BinaryIO, block: Block) -> None:
+    file.write(_HEADER.pack(block.start, block.samples.shape[-1]))
+    file.write(np.ascontiguousarray(block.samples, "<f4").data)
     file.flush()
 
 
@@ -73,7 +72,7 @@ def _read_blocks(download: Download, sources: int) -> Iterator[Block]:
         start, n = _HEADER.unpack(header)
         data = _read_exactly(download, sources * 2 * n * 4)
         # frombuffer returns a read-only array, and the level is restored in place
-        yield start, np.frombuffer(data, "<f4").reshape(sources, 2, n).copy()
+        yield Block(start, np.frombuffer(data, "<f4").reshape(sources, 2, n).copy())
 
 
 def _read_exactly(download: Download, size: int) -> bytes:

@@ -96,7 +96,7 @@ def test_the_stems_are_those_of_demucs_itself(
     network: Any = load_safetensors_model(TINY)
     arguments, named = network._init_args_kwargs
     package: dict[str, Any] = {"klass": type(network), "args": arguments, "kwargs": named}
-    state = get_state(network, None)  # type: ignore[no-untyped-call]
+    state = get_state(network, None)
     torch.save(package | {"state": state}, tmp_path / "tiny.th")
     data = sounds.file(sounds.music(9.3), subtype="FLOAT")
     (tmp_path / "song.wav").write_bytes(data)

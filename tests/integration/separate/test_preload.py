@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.separate import preload
-from functions.separate.engine.registry import BUNDLED
+from functions.separate.engine.locate import BUNDLED
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 

@@ -7,7 +7,8 @@ import pytest
 
 from functions.separate.audio.decoder import DecodedSong
 from functions.separate.engine import Model
-from functions.separate.engine.registry import BUNDLED, ModelRegistry
+from functions.separate.engine.locate import BUNDLED
+from functions.separate.engine.registry import ModelRegistry
 from functions.separate.stems import Stem, choose_stems, make_plan, separate_song
 from microdemucs.audio_facts import AudioFacts
 from microdemucs.options import BadOption, Options

@@ -1,1 +1,1 @@
-"""Export of a torch network for OpenVINO."""
+"""Export of HTDemucs models from torch to OpenVINO."""

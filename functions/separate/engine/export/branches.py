@@ -1,7 +1,7 @@
-"""The convolutions of HTDemucs' two branches as products of matrices, channels last.
+"""The convolutions of HTDemucs' two branches as matrix products, with the channels last.
 
-Said for [1, frames, bins, channels] (the spectrogram's branch) and [1, samples, channels] (the
-wave's): frames or samples are axis 1, and strides go along the last axis but one.
+The spectrogram's branch has tensors [1, frames, bins, channels], the wave's branch
+[1, samples, channels]. Frames or samples are axis 1; strides go along the last axis but one.
 """
 
 from typing import Any
@@ -12,13 +12,46 @@ from torch.nn import functional
 
 
 class NotExportable(ValueError):
-    """This network cannot be said this way; the text says why."""
+    """This network cannot be exported. The text gives the reason."""
 
 
-class _Strided(nn.Module):
+class Encoder(nn.Module):
+    """demucs.hdemucs.HEncLayer without norms: [1, …, n, in] → [1, …, ⌈n / stride⌉, out]."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.strided = _StridedConvolution(layer.conv)
+        self.residual = _residuals(layer)
+        self.gated = _gated(layer.rewrite)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.gated(self.residual(functional.gelu(self.strided(x))))
+        return y
+
+
+class Decoder(nn.Module):
+    """demucs.hdemucs.HDecLayer without norms: [1, …, n, in] → [1, …, length, out].
+
+    `skip` is the output of the encoder at the same depth, `length` the number of bins or samples
+    that its input had.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.gated = _gated(layer.rewrite)
+        self.residual = _residuals(layer)
+        self.transposed = _TransposedConvolution(layer.conv_tr)
+        self.last = layer.last
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        y: Tensor = self.transposed(self.residual(self.gated(x + skip)), length)
+        return y if self.last else functional.gelu(y)
+
+
+class _StridedConvolution(nn.Module):
     """A convolution with kernel 2 s and stride s along the last axis but one.
 
-    Blocks of s samples are rows; each output sees a block and the next.
+    Rows are blocks of s samples. Each output is the product of a block and its successor.
     """
 
     def __init__(self, convolution: Any) -> None:
@@ -37,15 +70,15 @@ class _Strided(nn.Module):
         return functional.linear(pairs, self.weight, self.bias)
 
 
-class _Transposed(nn.Module):
-    """The transposed convolution with kernel 2 s and stride s, cut to the length of its input."""
+class _TransposedConvolution(nn.Module):
+    """A transposed convolution with kernel 2 s and stride s, trimmed to `length` outputs."""
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
         weight = convolution.weight.data.flatten(2).permute(2, 1, 0)  # [kernel, out, in]
         self.stride, self.out = weight.shape[0] // 2, weight.shape[1]
-        new, last = weight.reshape(2, self.stride * self.out, -1)
-        self.weight = nn.Parameter(torch.cat([last, new], -1).contiguous())
+        first, second = weight.reshape(2, self.stride * self.out, -1)
+        self.weight = nn.Parameter(torch.cat([second, first], -1).contiguous())
         self.bias = nn.Parameter(convolution.bias.data.repeat(self.stride))
 
     def forward(self, x: Tensor, length: int) -> Tensor:
@@ -56,8 +89,8 @@ class _Transposed(nn.Module):
         return samples[..., self.stride // 2 : self.stride // 2 + length, :]
 
 
-class _Gated(nn.Module):
-    """A convolution of width 1 and its GLU, with a product for the value and one for the gate."""
+class _GatedPointwise(nn.Module):
+    """A convolution of width 1 and its GLU, with one product for the value, one for the gate."""
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
@@ -69,39 +102,32 @@ class _Gated(nn.Module):
         return value * torch.sigmoid(self.gate(x))
 
 
-class _GatedWide(nn.Module):
-    """The same for a convolution that sees neighbours, in time and frequency or in time.
+class _GatedConvolution(nn.Module):
+    """A wider convolution and its GLU, along time and frequency or along time.
 
-    One along time alone is said as one along both, with a single bin: for a convolution along one
-    axis OpenVINO would put the channels first, and last again.
+    A convolution along time becomes one along both, with a single bin. For a convolution along
+    one axis OpenVINO would put the channels first, and last again.
     """
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
         weight, bias = convolution.weight.data, convolution.bias.data
-        flat = isinstance(convolution, nn.Conv2d)
-        weight = weight.transpose(2, 3) if flat else weight[..., None]  # frames before bins
+        is_2d = isinstance(convolution, nn.Conv2d)
+        weight = weight.transpose(2, 3) if is_2d else weight[..., None]  # frames before bins
         self.value, self.gate = (_convolution(*half) for half in _halves(weight, bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        first = x.reshape(1, x.shape[1], -1, x.shape[-1]).permute(0, 3, 1, 2)
-        y: Tensor = self.value(first) * torch.sigmoid(self.gate(first))
+        channels_first = x.reshape(1, x.shape[1], -1, x.shape[-1]).permute(0, 3, 1, 2)
+        y: Tensor = self.value(channels_first) * torch.sigmoid(self.gate(channels_first))
         return y.permute(0, 2, 3, 1).reshape(x.shape)
 
 
-def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    size = (weight.shape[2], weight.shape[3])
-    made = nn.Conv2d(weight.shape[1], len(weight), size, padding=(size[0] // 2, size[1] // 2))
-    made.weight.data, made.bias.data = weight.clone(), bias.clone()  # type: ignore[union-attr]
-    return made
+class _ResidualLayer(nn.Module):
+    """One residual layer of demucs.demucs.DConv, along axis 1.
 
-
-class _Residual(nn.Module):
-    """One residual layer of demucs.demucs.DConv, along the frames (axis 1).
-
-    Its second group norm is over the 2 C channels of W h + b, where h has C / 8. Mean and square
-    of these follow from h alone: w̄·h̄ + b̄, and the mean of hᵀ G h + 2 hᵀ Wᵀ b / 2C + b² with
-    G = Wᵀ W / 2C; so the large product is not read again for its norm.
+    The second group norm is over the 2 C channels of W h + b, where h has C / 8. Its mean and mean
+    square follow from h alone: w̄·h̄ + b̄, and the mean of hᵀ G h + 2 hᵀ Wᵀ b / 2C + b² with
+    G = Wᵀ W / 2C. So the large product need not be read again for its norm.
     """
 
     square: Tensor
@@ -122,7 +148,7 @@ class _Residual(nn.Module):
         self.bias = first.bias
         self.norm, self.eps = norm, norm2.eps
         w, b = second.weight.data[:, :, 0].double(), second.bias.data.double()
-        # a mean over h's channels follows, where G needs their sum
+        # times `hidden`: forward takes the mean over h's channels, and G needs their sum
         self.register_buffer("square", (w.T @ w / len(w) * self.hidden).float())
         self.register_buffer("linear", torch.stack([w.mean(0), 2 * w.T @ b / len(w)]).float())
         self.register_buffer("constant", torch.stack([b.mean(), (b**2).mean()]).float())
@@ -136,7 +162,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames, axes = x.shape[1], (1, x.dim() - 1)
-        h = functional.gelu(self._normal(self._convolved(x, frames), axes))
+        h = functional.gelu(self._group_norm(self._dilated_convolution(x, frames), axes))
         sums = functional.linear(h.mean(1, keepdim=True), self.linear, self.constant)
         mean, rest = sums[..., :1], sums[..., 1:]
         square = (functional.linear(h, self.square) * h).mean(axes, keepdim=True) + rest
@@ -146,69 +172,53 @@ class _Residual(nn.Module):
         y: Tensor = x + self.scale * value * torch.sigmoid(gate)
         return y
 
-    def _convolved(self, x: Tensor, frames: int) -> Tensor:
+    def _dilated_convolution(self, x: Tensor, frames: int) -> Tensor:
+        """One product for all taps, and their shifted sum."""
         reach = self.taps // 2 * self.step
         y = functional.linear(x, self.weight)
         y = functional.pad(y, (0, 0) * (x.dim() - 2) + (reach, reach))
         total: Tensor = self.bias
         for tap in range(self.taps):
-            begin, part = tap * self.step, slice(tap * self.hidden, (tap + 1) * self.hidden)
-            total = y[:, begin : begin + frames, ..., part] + total
+            begin = tap * self.step
+            channels = slice(tap * self.hidden, (tap + 1) * self.hidden)
+            total = y[:, begin : begin + frames, ..., channels] + total
         return total
 
-    def _normal(self, h: Tensor, axes: tuple[int, int]) -> Tensor:
+    def _group_norm(self, h: Tensor, axes: tuple[int, int]) -> Tensor:
         mean, square = h.mean(axes, keepdim=True), (h * h).mean(axes, keepdim=True)
         r = torch.rsqrt(square - mean * mean + self.norm.eps)
         y: Tensor = (h - mean) * r * self.norm.weight + self.norm.bias
         return y
 
 
-class Encoder(nn.Module):
-    """demucs.hdemucs.HEncLayer without norms."""
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.strided = _Strided(layer.conv)
-        self.residual = _residuals(layer)
-        kernel = layer.rewrite.weight[0, 0].numel()
-        self.gated = _Gated(layer.rewrite) if kernel == 1 else _GatedWide(layer.rewrite)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.gated(self.residual(functional.gelu(self.strided(x))))
-        return y
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return the layer x → weight x + bias, with `weight` [out, in]."""
+    layer = nn.Linear(weight.shape[1], len(weight))
+    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+    return layer
 
 
-class Decoder(nn.Module):
-    """demucs.hdemucs.HDecLayer without norms: gate, residuals, and back to a finer grid."""
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    size = (weight.shape[2], weight.shape[3])
+    layer = nn.Conv2d(weight.shape[1], len(weight), size, padding=(size[0] // 2, size[1] // 2))
+    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()  # type: ignore[union-attr]
+    return layer
 
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        kernel = layer.rewrite.weight[0, 0].numel()
-        self.gated = _Gated(layer.rewrite) if kernel == 1 else _GatedWide(layer.rewrite)
-        self.residual = _residuals(layer)
-        self.transposed = _Transposed(layer.conv_tr)
-        self.last = layer.last
 
-    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        y: Tensor = self.transposed(self.residual(self.gated(x + skip)), length)
-        return y if self.last else functional.gelu(y)
+def _gated(convolution: Any) -> nn.Module:
+    is_pointwise = convolution.weight[0, 0].numel() == 1
+    return _GatedPointwise(convolution) if is_pointwise else _GatedConvolution(convolution)
 
 
 def _residuals(layer: Any) -> nn.Module:
     if not layer.dconv:
         return nn.Identity()
-    if any(len(one) != 7 or isinstance(one[1], nn.Identity) for one in layer.dconv.layers):
+    layers = layer.dconv.layers
+    if any(len(residual) != 7 or isinstance(residual[1], nn.Identity) for residual in layers):
         raise NotExportable("its residual branches are not those of htdemucs")
-    return nn.Sequential(*(_Residual(one) for one in layer.dconv.layers))
+    return nn.Sequential(*(_ResidualLayer(residual) for residual in layers))
 
 
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A product with `weight` [out, in], and a sum with `bias`."""
-    made = nn.Linear(weight.shape[1], len(weight))
-    made.weight.data, made.bias.data = weight.clone(), bias.clone()
-    return made
-
-
-def _halves(*of: Tensor) -> list[tuple[Tensor, ...]]:
-    """The value's part of each tensor, then the gate's."""
-    return list(zip(*(one.chunk(2) for one in of), strict=True))
+def _halves(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Split each tensor as a GLU does: all first halves (values), all second halves (gates)."""
+    return list(zip(*(tensor.chunk(2) for tensor in tensors), strict=True))

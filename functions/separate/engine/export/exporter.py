@@ -1,7 +1,7 @@
-"""From demucs' own network to one that OpenVINO runs: made once, and checked before it is trusted.
+"""Export demucs' own network to OpenVINO, and measure the result before it is used.
 
-torch traces the network as functions.separate.engine.export.network says it, OpenVINO converts the trace,
-and the result is heard beside torch's own on a real song. Needs torch and demucs.
+torch traces the network as rewritten in network.py, OpenVINO converts the trace, and both separate
+a clip of real music. Needs torch and demucs.
 """
 
 import shutil
@@ -30,43 +30,49 @@ from functions.separate.engine.openvino_backend.engine import (
     has_bf16,
     precisions,
 )
-from functions.separate.engine.openvino_backend.exported_model import FAITHFUL, ExportedModel
+from functions.separate.engine.openvino_backend.exported_model import (
+    MAX_DIFFERENCE_DB,
+    ExportedModel,
+    ExportedNetwork,
+)
 from functions.separate.engine.torch_engine import TorchEngine
 from microdemucs.paths import ROOT
 
 __all__ = ["NotExportable", "export"]
 
 CLIP = ROOT / "samples" / "black_mountain.mp3"
-_CLIP_BEGINS = 10  # s: everyone plays there
+_CLIP_START_S = 10  # all instruments play here
 _CLIP_SEGMENTS = 2.5
+_LARGE = 1024  # values of a constant
 
 
-def export(model: Any, weights: str, into: Path) -> ExportedModel:
-    """Write the exported form of `model` (a network or a bag of them) into the folder `into`.
+def export(network: Any, weights_digest: str, folder: Path) -> ExportedModel:
+    """Write the exported model of `network` (demucs' network or BagOfModels) into `folder`.
 
-    `weights` is the digest of the weights it has. Other files in the folder stay. Raises
-    NotExportable, also where the result differs more from torch than exported_model.FAITHFUL allows.
+    `weights_digest` identifies its weights. Other files in the folder stay. Raises NotExportable,
+    also if the result differs from torch by more than exported_model.MAX_DIFFERENCE_DB.
     """
-    bag = model if isinstance(model, BagOfModels) else BagOfModels([model])
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".exporting") as name:
-        folder = Path(name)
+    bag = network if isinstance(network, BagOfModels) else BagOfModels([network])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".exporting") as name:
+        temporary = Path(name)
         networks = tuple(
-            _network(one, folder / f"network-{index}.xml") for index, one in enumerate(bag.models)
+            _export_network(original, temporary / f"network-{index}.xml")
+            for index, original in enumerate(bag.models)
         )
         mixing = [[float(weight) for weight in row] for row in bag.weights]
-        form = ExportedModel(folder, weights, tuple(bag.sources), networks, mixing)
-        form.write(openvino.__version__)
-        into.mkdir(exist_ok=True)
-        (into / exported_model.NAME).unlink(missing_ok=True)
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == exported_model.NAME):
-            shutil.copyfile(file, into / file.name)
-    found = exported_model.find(into)
+        exported = ExportedModel(temporary, weights_digest, tuple(bag.sources), networks, mixing)
+        exported.write(openvino.__version__)
+        folder.mkdir(exist_ok=True)
+        (folder / exported_model.NAME).unlink(missing_ok=True)
+        for file in sorted(temporary.iterdir(), key=lambda file: file.name == exported_model.NAME):
+            shutil.copyfile(file, folder / file.name)
+    found = exported_model.find(folder)
     assert found
     return found
 
 
-def _network(original: Any, file: Path) -> exported_model.ExportedNetwork:
+def _export_network(original: Any, file: Path) -> ExportedNetwork:
     if not isinstance(original, HTDemucs):
         raise NotExportable(f"{type(original).__name__} is not HTDemucs")
     original = original.cpu().eval().requires_grad_(False)
@@ -74,126 +80,128 @@ def _network(original: Any, file: Path) -> exported_model.ExportedNetwork:
         network = Network(original)
     except (AttributeError, KeyError, RuntimeError, IndexError) as error:
         raise NotExportable(f"it is built otherwise than htdemucs: {error}") from error
-    parts = [file.with_stem(f"{file.stem}-{name}") for name in ("encoding", "decoding")]
-    traced = _written(network, parts)
+    files = [file.with_stem(f"{file.stem}-{stage}") for stage in ("encoding", "decoding")]
+    traces = _write_stages(network, files)
     clip = _clip(int(_CLIP_SEGMENTS * original.segment * SAMPLE_RATE))
-    right = _heard(TorchEngine(original), original.sources, clip)
-    for part in parts:
-        _keep_precise(part, set())
-    form = _checked(original, parts, clip, right)
-    if form.checked.get(BF16, 0.0) > FAITHFUL[BF16] and has_bf16():
-        for part, trace in zip(parts, traced, strict=True):
-            _keep_precise(part, {node.name for node in trace.graph.nodes if _is_delicate(node)})
-        form = _checked(original, parts, clip, right)
-    return form
+    expected = _separate(TorchEngine(original), original.sources, clip)
+    for stage in files:
+        _keep_f32(stage, set())
+    exported = _measure(original, files, clip, expected)
+    if exported.differences.get(BF16, 0.0) > MAX_DIFFERENCE_DB[BF16] and has_bf16():
+        for stage, trace in zip(files, traces, strict=True):
+            _keep_f32(stage, {node.name for node in trace.graph.nodes if _is_delicate(node)})
+        exported = _measure(original, files, clip, expected)
+    return exported
 
 
-def _written(network: Network, parts: list[Path]) -> list[Any]:
-    """Convert the network's parts into these files; their traces."""
+def _write_stages(network: Network, files: list[Path]) -> list[Any]:
+    """Convert the network's stages into these files; return their traces."""
     with torch.no_grad():
-        between = network.encoding(*network.like)
-        first = torch.export.export(network.encoding, network.like, strict=False)
-        second = torch.export.export(network.decoding, between, strict=False)
-    for trace, inputs, file in zip((first, second), (network.like, between), parts, strict=True):
+        between = network.encoding(*network.example_inputs)
+        encoding = torch.export.export(network.encoding, network.example_inputs, strict=False)
+        decoding = torch.export.export(network.decoding, between, strict=False)
+    stages = [(encoding, network.example_inputs), (decoding, between)]
+    for (trace, examples), file in zip(stages, files, strict=True):
         converted = openvino.convert_model(trace)
-        shapes = {port: list(one.shape) for port, one in zip(converted.inputs, inputs, strict=True)}
-        converted.reshape(shapes)  # the conversion itself forgets some of them
-        _halve(converted)
+        shapes = [list(example.shape) for example in examples]
+        converted.reshape(dict(zip(converted.inputs, shapes, strict=True)))  # it loses some
+        _store_as_fp16(converted)
         ports = PrePostProcessor(converted)
-        # What goes from part to part is bf16, as it would be within one network. The other way
-        # round, from f32 to bf16 when it is loaded, would take a sixth of a start's time.
-        given = [ports.output(index) for index in range(len(converted.outputs))]
-        taken = [ports.input(index) for index in range(len(converted.inputs))]
-        for port in given if trace is first else taken:
+        # Tensors between the stages are bf16, as they would be within one network. f32 in the file
+        # and bf16 when it is loaded would take a sixth of a start's time.
+        outputs = [ports.output(index) for index in range(len(converted.outputs))]
+        inputs = [ports.input(index) for index in range(len(converted.inputs))]
+        for port in outputs if trace is encoding else inputs:
             port.tensor().set_element_type(openvino.Type.bf16)
         openvino.save_model(ports.build(), file, compress_to_fp16=False)
-    return [first, second]
+    return [encoding, decoding]
 
 
-def _halve(model: Any) -> None:
-    """Store constants as fp16 where that loses nothing: demucs' weights are kept so."""
+def _store_as_fp16(model: Any) -> None:
+    """Store large constants as fp16 if that loses nothing: demucs publishes its weights so."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant" or node.get_element_type() != openvino.Type.f32:
             continue
         values = node.data
-        if values.size > 1024 and np.array_equal(half := values.astype(np.float16), values):
+        if values.size > _LARGE and np.array_equal(half := values.astype(np.float16), values):
             small = opset8.convert(opset8.constant(half), openvino.Type.f32)
             node.output(0).replace(small.output(0))
 
 
-def _keep_precise(file: Path, names: set[str]) -> None:
-    """Have what was traced under these names computed in f32 whatever the precision.
+def _keep_f32(file: Path, names: set[str]) -> None:
+    """Mark the layers traced under these names, and all means, to be computed in f32.
 
-    And all means, of which OpenVINO's f32 ones are twice as fast.
+    OpenVINO's means are twice as fast in f32.
     """
     tree = ET.parse(file)  # noqa: S314 (OpenVINO has just written it)
     for layer in tree.iter("layer"):
-        made_from, kind = layer.get("name", "").split("/")[0], layer.get("type")
-        if kind == "ReduceMean" or (made_from in names and kind not in ("Const", "Convert")):
-            notes = layer.find("rt_info")
-            if notes is None:
-                notes = ET.Element("rt_info")
-                layer.insert(1, notes)
-            if not any(note.get("name") == "precise" for note in notes):
-                ET.SubElement(notes, "attribute", name="precise", version="0")
+        name, kind = layer.get("name", "").split("/")[0], layer.get("type")
+        if kind == "ReduceMean" or (name in names and kind not in ("Const", "Convert")):
+            attributes = layer.find("rt_info")
+            if attributes is None:
+                attributes = ET.Element("rt_info")
+                layer.insert(1, attributes)
+            if not any(attribute.get("name") == "precise" for attribute in attributes):
+                ET.SubElement(attributes, "attribute", name="precise", version="0")
     tree.write(file)
 
 
 def _is_delicate(node: Any) -> bool:
-    """Whether bf16 loses most there, for a tenth of the time.
+    """Return whether bf16 loses most at this node; together they take a tenth of the time.
 
-    The wave's encoders and the first of the spectrogram's, since all the rest hears their errors,
-    and the sums that run through the transformer's layers.
+    These are all encoders of the wave and the first of the spectrogram, whose errors reach
+    everything else, and the sums that run through the transformer's layers.
     """
-    within = [path.split(".") for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-    innermost = within[-1] if within else [""]
+    modules = [path.split(".") for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+    innermost = modules[-1] if modules else [""]
     if innermost[0] in ("encoders", "wave_encoders"):
         return innermost[0] == "wave_encoders" or innermost[1] == "0"
     is_layer = innermost[0] == "transformer" and len(innermost) == 3
     return is_layer and node.name.startswith(("add", "mul"))
 
 
-def _checked(
-    original: HTDemucs, parts: list[Path], clip: Floats, right: Floats
-) -> exported_model.ExportedNetwork:
+def _measure(
+    original: HTDemucs, files: list[Path], clip: Floats, expected: Floats
+) -> ExportedNetwork:
+    """Separate the clip in each precision. Raises NotExportable if f32 differs too much."""
     segment, nfft = original.segment, original.nfft
-    differs = {}
+    differences = {}
     for precision in precisions():
-        engine = OpenVinoEngine(parts, segment, nfft, precision)
-        found = _heard(engine, original.sources, clip)
-        differs[precision] = round(_decibels(found, right), 1)
-    if differs[F32] > FAITHFUL[F32]:
-        raise NotExportable(f"the exported network differs by {differs[F32]} dB from torch's")
-    return exported_model.ExportedNetwork(
-        tuple(part.name for part in parts), segment, nfft, differs
-    )
+        engine = OpenVinoEngine(files, segment, nfft, precision)
+        estimate = _separate(engine, original.sources, clip)
+        differences[precision] = round(_decibels(estimate, expected), 1)
+    if differences[F32] > MAX_DIFFERENCE_DB[F32]:
+        raise NotExportable(f"the exported network differs by {differences[F32]} dB from torch's")
+    return ExportedNetwork(tuple(stage.name for stage in files), segment, nfft, differences)
 
 
-def _heard(engine: Engine, sources: list[str], clip: Floats) -> Floats:
-    """[sources, 2, samples] of the clip, separated as a song is."""
+def _separate(engine: Engine, sources: list[str], clip: Floats) -> Floats:
+    """Separate the clip [2, n] into [sources, 2, n], as a song."""
 
     def read(start: int, stop: int) -> Floats:
         outside = (max(0, -start), max(0, stop - clip.shape[1]))
         return np.pad(clip[:, max(0, start) : stop], ((0, 0), outside))
 
-    model = Model("checked", tuple(sources), (engine,), [[1.0] * len(sources)])
+    model = Model("measured", tuple(sources), (engine,), [[1.0] * len(sources)])
     plan = overlap_add.Plan.of(model, clip.shape[1])
-    blocks = overlap_add.separate(plan, read, lambda share: None)
-    return np.concatenate([block for _, block in blocks], -1)
+    blocks = overlap_add.separate_windows(plan, read, lambda share: None)
+    return np.concatenate([block.samples for block in blocks], -1)
 
 
 def _clip(samples: int) -> Floats:
-    """[2, samples] of a real song, normalised as demucs does."""
-    start = _CLIP_BEGINS * SAMPLE_RATE
-    read, rate = soundfile.read(CLIP, samples, start, dtype="float32", always_2d=True)
+    """Return [2, samples] of a real song, normalized as demucs does."""
+    start = _CLIP_START_S * SAMPLE_RATE
+    audio, rate = soundfile.read(CLIP, samples, start, dtype="float32", always_2d=True)
     assert rate == SAMPLE_RATE
-    assert len(read) == samples
-    mono = read.mean(1)
-    clip: Floats = np.ascontiguousarray((read.T - mono.mean()) / mono.std(ddof=1))
+    assert len(audio) == samples
+    mono = audio.mean(1)
+    clip: Floats = np.ascontiguousarray((audio.T - mono.mean()) / mono.std(ddof=1))
     return clip
 
 
-def _decibels(found: Floats, right: Floats) -> float:
-    """The energy of the difference, relative to the signal's."""
-    apart = float(np.sum((found - right).astype(np.float64) ** 2))
-    return 10 * float(np.log10(apart / float(np.sum(right.astype(np.float64) ** 2)) + 1e-30))
+def _decibels(estimate: Floats, expected: Floats) -> float:
+    """Return the energy of the difference, relative to the expected signal's."""
+    difference = float(np.sum((estimate - expected).astype(np.float64) ** 2))
+    return 10 * float(
+        np.log10(difference / float(np.sum(expected.astype(np.float64) ** 2)) + 1e-30)
+    )

@@ -1,10 +1,10 @@
-"""HTDemucs' network as a compiler for processors wants it: real numbers, channels last.
+"""HTDemucs' network, rewritten for a compiler: real numbers, channels last.
 
-The same sums as demucs.htdemucs.HTDemucs (4.1) between its two transforms, said otherwise: nearly
-all of it becomes products of matrices, without a copy from one memory layout to another. Strided
-and transposed convolutions are products over blocks of samples; gates have their own product; a
-group norm after a product is computed from what goes into the product (branches._Residual). It
-is for inference and for export only.
+It computes the same sums as demucs.htdemucs.HTDemucs.forward (demucs 4.1) between the two
+transforms, nearly all of them as matrix products, without copies from one memory layout to
+another. Strided and transposed convolutions are products over blocks of samples, gates have their
+own product, and a group norm after a product is computed from the product's input
+(branches._ResidualLayer). It serves for export and inference only, not for training.
 """
 
 import copy
@@ -23,91 +23,96 @@ from functions.separate.engine.export.transformer import Transformer, is_cross
 
 
 class Network:
-    """The network in two parts, which are compiled side by side, so that a start waits less.
+    """The network in two stages, which are compiled at the same time, so that a start is shorter.
 
-    `encoding` reaches through the transformer, `decoding` takes all that it gives.
+    `encoding` ends with the transformer. `decoding` takes all outputs of `encoding`.
     """
 
     def __init__(self, original: HTDemucs) -> None:
         """Raises NotExportable."""
-        _refuse_others(original)
+        _require_htdemucs(original)
         model: Any = copy.deepcopy(original)
         self.encoding = Encoding(model).eval().requires_grad_(False)
         self.decoding = Decoding(model).eval().requires_grad_(False)
         frames, samples = self.encoding.frames, self.encoding.samples
-        self.like = (
+        self.example_inputs = (
             torch.zeros(model.audio_channels, frames, model.nfft // 2, 2),
             torch.zeros(1, samples, model.audio_channels),
         )
-        """Inputs of the right shapes."""
 
 
 class Encoding(nn.Module):
-    """Spectrogram [channels, frames, bins, 2] and mix [1, samples, channels], both normalised →
-    what the decoders start from, [1, frames, bins', channels'] and [1, samples', channels'], and
-    what each pair of encoders gave, the first pair's first.
+    """The encoders and the transformer.
+
+    Inputs, both normalized: spectrogram [channels, frames, bins, 2], mix [1, samples, channels].
+    Outputs: the decoders' inputs [1, frames, bins', channels'] and [1, samples', channels'], then
+    the outputs of each pair of encoders (spectrogram, wave), the first pair first.
     """
 
-    rows: Tensor
+    frequency_embedding: Tensor
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.samples = int(model.segment * SAMPLE_RATE)
         self.frames = math.ceil(self.samples / model.hop_length)
-        self.encoders = nn.ModuleList(Encoder(one) for one in model.encoder)
-        self.wave_encoders = nn.ModuleList(Encoder(one) for one in model.tencoder)
-        rows, steps = (lengths[-1] for lengths in _lengths(model))
-        self.transformer = Transformer(model, self.frames, rows, steps)
-        self.register_buffer("rows", _rows(model))
+        # exporter.py finds delicate layers by the names encoders, wave_encoders and transformer
+        self.encoders = nn.ModuleList(Encoder(layer) for layer in model.encoder)
+        self.wave_encoders = nn.ModuleList(Encoder(layer) for layer in model.tencoder)
+        bins, samples = (lengths[-1] for lengths in _lengths(model))
+        self.transformer = Transformer(model, self.frames, bins, samples)
+        self.register_buffer("frequency_embedding", _frequency_embedding(model))
 
     def forward(self, spectrum: Tensor, mix: Tensor) -> tuple[Tensor, ...]:
         """Shapes: see the class."""
         channels, frames, bins, _ = spectrum.shape
         x = spectrum.permute(1, 2, 0, 3).reshape(1, frames, bins, 2 * channels)
         wave = mix
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for index, (encode, encode_wave) in enumerate(
             zip(self.encoders, self.wave_encoders, strict=True)
         ):
             x, wave = encode(x), encode_wave(wave)
             if index == 0:
-                x = x + self.rows
-            kept += [x, wave]
-        return (*self.transformer(x, wave), *kept)
+                x = x + self.frequency_embedding
+            skips += [x, wave]
+        return (*self.transformer(x, wave), *skips)
 
 
 class Decoding(nn.Module):
-    """What Encoding gives →
-    spectrograms [sources * channels, frames, bins, 2], waves [sources * channels, samples].
+    """The decoders.
+
+    Inputs: the outputs of Encoding. Outputs: spectrograms [sources * channels, frames, bins, 2]
+    and waves [sources * channels, samples].
     """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.decoders = nn.ModuleList(Decoder(one) for one in model.decoder)
-        self.wave_decoders = nn.ModuleList(Decoder(one) for one in model.tdecoder)
+        self.decoders = nn.ModuleList(Decoder(layer) for layer in model.decoder)
+        self.wave_decoders = nn.ModuleList(Decoder(layer) for layer in model.tdecoder)
         self.bins, self.samples = _lengths(model)
 
-    def forward(self, x: Tensor, wave: Tensor, *kept: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, wave: Tensor, *skips: Tensor) -> tuple[Tensor, Tensor]:
         """Shapes: see the class."""
-        frames, skips = x.shape[1], list(kept)
-        finer = zip(self.bins[-2::-1], self.samples[-2::-1], strict=True)
+        frames, unused = x.shape[1], list(skips)
+        lengths = zip(self.bins[-2::-1], self.samples[-2::-1], strict=True)
         for decode, decode_wave in zip(self.decoders, self.wave_decoders, strict=True):
-            (bins, samples), wave_skip, skip = next(finer), skips.pop(), skips.pop()
+            (bins, samples), wave_skip, skip = next(lengths), unused.pop(), unused.pop()
             x, wave = decode(x, skip, bins), decode_wave(wave, wave_skip, samples)
         spectra = x.reshape(frames, self.bins[0], -1, 2).permute(2, 0, 1, 3)
         return spectra, wave[0].transpose(0, 1)
 
 
 def _lengths(model: Any) -> tuple[list[int], list[int]]:
-    """How many bins and samples there are before the first encoders and after each pair."""
+    """Return the numbers of bins and of samples before the first and after each encoder."""
     bins, samples = [model.nfft // 2], [int(model.segment * SAMPLE_RATE)]
-    for one, wave in zip(model.encoder, model.tencoder, strict=True):
-        bins.append(bins[-1] // one.stride)
-        samples.append(math.ceil(samples[-1] / wave.stride))
+    for encoder, wave_encoder in zip(model.encoder, model.tencoder, strict=True):
+        bins.append(bins[-1] // encoder.stride)
+        samples.append(math.ceil(samples[-1] / wave_encoder.stride))
     return bins, samples
 
 
-def _refuse_others(model: Any) -> None:
+def _require_htdemucs(model: Any) -> None:
+    """Raise NotExportable unless the network is built as htdemucs."""
     if not model.cac or model.audio_channels != 2 or model.freq_emb is None:
         raise NotExportable("its spectrogram is not that of htdemucs")
     transformer = model.crosstransformer
@@ -115,22 +120,23 @@ def _refuse_others(model: Any) -> None:
         raise NotExportable("it has no transformer with sinusoidal positions")
     if len(model.encoder) != len(model.tencoder):
         raise NotExportable("its branches meet before the transformer")
-    for one in [*model.encoder, *model.tencoder, *model.decoder, *model.tdecoder]:
-        plain = getattr(one, "rewrite", None) is not None and one.pad == one.stride // 2
-        norms = [getattr(one, name, None) for name in ("norm1", "norm2")]
-        if not plain or not all(isinstance(norm, nn.Identity) for norm in norms):
+    for layer in [*model.encoder, *model.tencoder, *model.decoder, *model.tdecoder]:
+        is_plain = getattr(layer, "rewrite", None) is not None and layer.pad == layer.stride // 2
+        norms = [getattr(layer, name, None) for name in ("norm1", "norm2")]
+        if not is_plain or not all(isinstance(norm, nn.Identity) for norm in norms):
             raise NotExportable("its convolutions are not those of htdemucs")
-    for one in [*transformer.layers, *transformer.layers_t]:
-        attention = one.cross_attn if is_cross(one) else one.self_attn
-        kind = isinstance(one, MyTransformerEncoderLayer | CrossTransformerEncoderLayer)
-        if not kind or not one.norm_first or not isinstance(attention, nn.MultiheadAttention):
+    for layer in [*transformer.layers, *transformer.layers_t]:
+        attention = layer.cross_attn if is_cross(layer) else layer.self_attn
+        is_known = isinstance(layer, MyTransformerEncoderLayer | CrossTransformerEncoderLayer)
+        is_dense = isinstance(attention, nn.MultiheadAttention)
+        if not is_known or not layer.norm_first or not is_dense:
             raise NotExportable("its attention is sparse, or its norms come last")
-        if one.activation is not functional.gelu:
+        if layer.activation is not functional.gelu:
             raise NotExportable("its transformer does not use GELU")
 
 
-def _rows(model: Any) -> Tensor:
-    """What is added to each row of frequencies after the first encoder: [1, 1, rows, channels]."""
-    rows = torch.arange(model.freq_emb.embedding.num_embeddings)
-    added: Tensor = model.freq_emb_scale * model.freq_emb(rows)
-    return added[None, None].detach().contiguous()
+def _frequency_embedding(model: Any) -> Tensor:
+    """Return what demucs adds after the first encoder: [1, 1, bins, channels]."""
+    bins = torch.arange(model.freq_emb.embedding.num_embeddings)
+    embedding: Tensor = model.freq_emb_scale * model.freq_emb(bins)
+    return embedding[None, None].detach().contiguous()

@@ -1,5 +1,6 @@
-"""HTDemucs' transformer as a compiler for processors wants it: attention as one plain operation,
-positions as constants.
+"""HTDemucs' transformer, rewritten for a compiler: attention as one operation, constant positions.
+
+The original is demucs.transformer.CrossTransformerEncoder (demucs 4.1).
 """
 
 from typing import Any
@@ -18,66 +19,78 @@ from functions.separate.engine.export.branches import NotExportable, linear
 
 
 class Transformer(nn.Module):
-    """demucs.transformer.CrossTransformerEncoder between the changes of width around it."""
+    """The transformer, and the changes of width before and after it.
 
-    places: Tensor
-    wave_places: Tensor
+    Inputs and outputs: [1, frames, bins, channels] and [1, samples, channels].
+    """
 
-    def __init__(self, model: HTDemucs, frames: int, rows: int, steps: int) -> None:
+    positions: Tensor
+    wave_positions: Tensor
+
+    def __init__(self, model: HTDemucs, frames: int, bins: int, samples: int) -> None:
         super().__init__()
-        inner: Any = model.crosstransformer
+        original: Any = model.crosstransformer
         self.upsampler, self.downsampler, self.upsampler_t, self.downsampler_t = (
-            _width(getattr(model, f"channel_{name}", None))
+            _width_change(getattr(model, f"channel_{name}", None))
             for name in ("upsampler", "downsampler", "upsampler_t", "downsampler_t")
         )
-        self.norm, self.norm_wave = inner.norm_in, inner.norm_in_t
-        self.layers = nn.ModuleList(_Layer(one) for one in inner.layers)
-        self.wave_layers = nn.ModuleList(_Layer(one) for one in inner.layers_t)
-        width = inner.layers[0].linear1.in_features
-        period, weight = inner.max_period, inner.weight_pos_embed
-        flat = create_2d_sin_embedding(  # type: ignore[no-untyped-call]
-            width, rows, frames, "cpu", period
+        self.norm, self.norm_wave = original.norm_in, original.norm_in_t
+        self.layers = nn.ModuleList(_Layer(layer) for layer in original.layers)
+        self.wave_layers = nn.ModuleList(_Layer(layer) for layer in original.layers_t)
+        width = original.layers[0].linear1.in_features
+        period, weight = original.max_period, original.weight_pos_embed
+        planar = create_2d_sin_embedding(  # type: ignore[no-untyped-call]
+            width, bins, frames, "cpu", period
         )
-        places = flat.permute(0, 3, 2, 1).reshape(1, frames * rows, width)
-        self.register_buffer("places", weight * places)
-        line = create_sin_embedding(steps, width, max_period=period)
-        self.register_buffer("wave_places", weight * line.transpose(0, 1))
+        positions = planar.permute(0, 3, 2, 1).reshape(1, frames * bins, width)
+        self.register_buffer("positions", weight * positions)
+        linear_positions = create_sin_embedding(samples, width, max_period=period)
+        self.register_buffer("wave_positions", weight * linear_positions.transpose(0, 1))
 
     def forward(self, x: Tensor, wave: Tensor) -> tuple[Tensor, Tensor]:
+        """Shapes: see the class."""
         shape = x.shape
-        x = self.norm(self.upsampler(x.reshape(1, -1, shape[-1]))) + self.places
-        wave = self.norm_wave(self.upsampler_t(wave)) + self.wave_places
+        x = self.norm(self.upsampler(x.reshape(1, -1, shape[-1]))) + self.positions
+        wave = self.norm_wave(self.upsampler_t(wave)) + self.wave_positions
         for layer, wave_layer in zip(self.layers, self.wave_layers, strict=True):
             x, wave = layer(x, wave), wave_layer(wave, x)
         return self.downsampler(x).reshape(shape), self.downsampler_t(wave)
 
 
+def is_cross(layer: Any) -> bool:
+    """Return whether this layer attends to the other branch."""
+    return isinstance(layer, CrossTransformerEncoderLayer)
+
+
 class _Layer(nn.Module):
-    """One layer of the transformer; it attends to itself, or across to the other branch."""
+    """demucs.transformer.MyTransformerEncoderLayer or CrossTransformerEncoderLayer.
+
+    [1, n, width] of one branch and [1, m, width] of the other → [1, n, width].
+    """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.cross = is_cross(layer)
         self.attention = _Attention(layer.cross_attn if self.cross else layer.self_attn)
         self.norm, self.norm_other = layer.norm1, layer.norm2 if self.cross else None
-        self.norm_inner = layer.norm3 if self.cross else layer.norm2
+        self.norm_feedforward = layer.norm3 if self.cross else layer.norm2
         self.wide, self.narrow = layer.linear1, layer.linear2
         self.scales = nn.ParameterList(
-            getattr(one, "scale", torch.ones(1)) for one in (layer.gamma_1, layer.gamma_2)
+            getattr(gamma, "scale", torch.ones(1)) for gamma in (layer.gamma_1, layer.gamma_2)
         )
-        self.out = _WholeNorm(layer.norm_out) if layer.norm_out else nn.Identity()
+        self.out = _GroupNorm(layer.norm_out) if layer.norm_out else nn.Identity()
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        heard = self.norm(x)
-        seen = self.norm_other(other) if self.norm_other else heard
-        x = x + self.scales[0] * self.attention(heard, seen)
-        inner = self.narrow(functional.gelu(self.wide(self.norm_inner(x))))
-        y: Tensor = self.out(x + self.scales[1] * inner)
+        own = self.norm(x)
+        attended = self.norm_other(other) if self.norm_other else own
+        x = x + self.scales[0] * self.attention(own, attended)
+        feedforward = self.narrow(functional.gelu(self.wide(self.norm_feedforward(x))))
+        y: Tensor = self.out(x + self.scales[1] * feedforward)
         return y
 
 
-class _WholeNorm(nn.Module):
-    """demucs.transformer.MyGroupNorm with one group: over all, without putting channels first."""
+class _GroupNorm(nn.Module):
+    """demucs.transformer.MyGroupNorm with one group, without putting the channels first."""
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
@@ -90,36 +103,32 @@ class _WholeNorm(nn.Module):
         return y
 
 
-def is_cross(layer: Any) -> bool:
-    """Whether this layer attends to the other branch."""
-    return isinstance(layer, CrossTransformerEncoderLayer)
-
-
 class _Attention(nn.Module):
-    """torch.nn.MultiheadAttention with a product for each of query, key and value."""
+    """torch.nn.MultiheadAttention with separate products for query, key and value."""
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
         self.heads = attention.num_heads
         weights, biases = attention.in_proj_weight.data, attention.in_proj_bias.data
         self.query, self.key, self.value = (
-            linear(*one) for one in zip(weights.chunk(3), biases.chunk(3), strict=True)
+            linear(weight, bias)
+            for weight, bias in zip(weights.chunk(3), biases.chunk(3), strict=True)
         )
         self.out = attention.out_proj
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         query, key, value = self.query(x), self.key(other), self.value(other)
         heads = [
-            one.reshape(1, one.shape[1], self.heads, -1).transpose(1, 2)
-            for one in (query, key, value)
+            tensor.reshape(1, tensor.shape[1], self.heads, -1).transpose(1, 2)
+            for tensor in (query, key, value)
         ]
         y = functional.scaled_dot_product_attention(*heads)
         z: Tensor = self.out(y.transpose(1, 2).reshape(x.shape))
         return z
 
 
-def _width(convolution: Any) -> nn.Module:
-    """The change of width, or nothing where the transformer is as wide as what is around it."""
+def _width_change(convolution: Any) -> nn.Module:
+    """Return a convolution of width 1 as a product; nothing if the widths are equal."""
     if convolution is None:
         return nn.Identity()
     return linear(convolution.weight.data[:, :, 0], convolution.bias.data)

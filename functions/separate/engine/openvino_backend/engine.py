@@ -1,4 +1,4 @@
-"""An exported HTDemucs network on OpenVINO: CPUs, without torch."""
+"""The OpenVINO engine: runs an exported HTDemucs network on a CPU, without torch."""
 
 import threading
 from collections.abc import Sequence
@@ -12,34 +12,34 @@ import openvino
 
 from functions.separate.engine import SAMPLE_RATE, Floats, Seconds
 from functions.separate.engine.cores import cores
-from functions.separate.engine.openvino_backend.compile import compiled
+from functions.separate.engine.openvino_backend.compile import compile_stages
 from functions.separate.engine.openvino_backend.stft import Transform
 
 F32, BF16 = PRECISIONS = ("f32", "bf16")
-_FEW = 2  # cores
-_TINY = 1e-5  # as demucs.htdemucs adds it to what it divides by
+_FEW_CORES = 2
+_EPSILON = 1e-5  # demucs.htdemucs.HTDemucs.forward adds it to a standard deviation
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (AVX512_BF16, AMX)."""
+    """Return whether this processor multiplies bfloat16 in hardware (AVX512_BF16, AMX)."""
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def precisions() -> tuple[str, ...]:
-    """Those in which this processor multiplies."""
+    """Return the precisions in which this processor multiplies in hardware."""
     return PRECISIONS if has_bf16() else (F32,)
 
 
 class OpenVinoEngine:
-    """One network in `precision` (f32 or bf16), with `threads` threads (0: one for each core).
+    """One network in `precision` (f32 or bf16), with `threads` threads (0: one per core).
 
-    `parts` are its files, in order. `cache` is a folder in which what was compiled for this
-    processor is kept, or None.
+    `files` are its stages in order. The folder `cache` keeps them compiled for this processor.
+    Raises RuntimeError if a file cannot be read.
     """
 
     def __init__(
         self,
-        parts: Sequence[Path],
+        files: Sequence[Path],
         segment: Fraction,
         nfft: int,
         precision: str,
@@ -49,53 +49,55 @@ class OpenVinoEngine:
         self.precision = precision
         self._segment = segment
         self._transform = Transform(int(segment * SAMPLE_RATE), nfft)
-        self._parts = compiled(parts, precision, cache, threads or cores())
-        self._own = threading.local()
+        self._stages = compile_stages(files, precision, cache, threads or cores())
+        self._local = threading.local()
 
     @property
-    def parallel(self) -> int:
-        """Two, so that one transforms while the network hears the other.
+    def concurrency(self) -> int:
+        """How many threads may call `separate` at once.
 
-        With few cores the encoders have the network's gaps, and a second window is but memory.
+        Two: one transforms while the other runs the network. On one or two cores the encoders
+        already use the time between windows, and a second window only takes memory.
         """
-        return 2 if cores() > _FEW else 1
+        return 2 if cores() > _FEW_CORES else 1
 
     @property
     def segment(self) -> Seconds:
-        """How long a segment is where the options do not say."""
+        """The default length of a segment: the one that the network was trained on."""
         return self._segment
 
     @property
-    def longest(self) -> float:
-        """It takes what it was exported for, which is what it was trained on."""
+    def max_segment(self) -> float:
+        """The longest segment, in seconds: the one that the network was trained on."""
         return float(self._segment)
 
-    def window(self, n: int, segment: Seconds) -> int:
-        """As demucs.apply.apply_model has it for HTDemucs."""
+    def input_length(self, n: int, segment: Seconds) -> int:
+        """Return how many samples `separate` needs, as demucs.apply.apply_model does."""
         return int(segment * SAMPLE_RATE) if segment else self._transform.samples
 
     def separate(self, mix: Floats) -> Floats:
-        """[2, n] of the normalised mix → [sources, 2, n]. Raises MemoryError."""
+        """Separate a normalized mix [2, n] into [sources, 2, n]. Raises MemoryError."""
         n = mix.shape[1]
-        padded = np.zeros((2, self._transform.samples), np.float32)
-        padded[:, :n] = mix
-        spectrum = self._transform.forward(padded)
+        wave = np.zeros((2, self._transform.samples), np.float32)
+        wave[:, :n] = mix
+        spectrum = self._transform.forward(wave)
         bins = np.ascontiguousarray(spectrum).view(np.float32).reshape(*spectrum.shape, 2)
-        mean, deviation = _normalise(bins)
-        wave_mean, wave_deviation = _normalise(padded)
+        bins_mean, bins_deviation = _normalize(bins)
+        wave_mean, wave_deviation = _normalize(wave)
         requests = self._requests()
-        inputs = [bins, np.ascontiguousarray(padded.T)[None]]
+        inputs = [bins, np.ascontiguousarray(wave.T)[None]]
         try:
             requests[0].infer(inputs, share_inputs=True, share_outputs=True)
             for request in requests[1:]:
                 request.infer(share_outputs=True)
         except RuntimeError as error:
-            if "alloc" in str(error):  # of OpenVINO's own, which has no exception for it
+            if "alloc" in str(error):  # OpenVINO has no exception of its own for it
                 raise MemoryError(str(error)) from error
             raise
+        # Both outputs are changed in place, in the memory of this thread's requests.
         spectra, waves = (requests[-1].get_output_tensor(index).data for index in range(2))
-        spectra *= deviation
-        spectra += mean
+        spectra *= bins_deviation
+        spectra += bins_mean
         estimate = self._transform.inverse(spectra.view(np.complex64)[..., 0])
         waves *= wave_deviation
         waves += wave_mean
@@ -103,22 +105,22 @@ class OpenVinoEngine:
         return estimate.reshape(-1, 2, self._transform.samples)[..., :n]
 
     def _requests(self) -> list[Any]:
-        """This thread's own, each of which reads where the one before it wrote."""
-        if not hasattr(self._own, "requests"):
-            requests = [part.create_infer_request() for part in self._parts]
-            for before, after in pairwise(requests):
-                for index in range(len(after.model_inputs)):
-                    after.set_input_tensor(index, before.get_output_tensor(index))
-            self._own.requests = requests
-        return self._own.requests  # type: ignore[no-any-return]
+        """Return this thread's inference requests; each reads where the previous one wrote."""
+        if not hasattr(self._local, "requests"):
+            requests = [stage.create_infer_request() for stage in self._stages]
+            for previous, request in pairwise(requests):
+                for index in range(len(request.model_inputs)):
+                    request.set_input_tensor(index, previous.get_output_tensor(index))
+            self._local.requests = requests
+        return self._local.requests  # type: ignore[no-any-return]
 
 
-def _normalise(values: Floats) -> tuple[np.float32, np.float32]:
-    """Take mean and deviation out, in place; what `* deviation + mean` restores."""
+def _normalize(values: Floats) -> tuple[np.float32, np.float32]:
+    """Normalize in place, as HTDemucs.forward does; return mean and standard deviation."""
     mean = np.float32(values.mean(dtype=np.float64))
     values -= mean
     flat = values.reshape(-1)
-    # a sample's deviation, as torch.std: by n - 1
+    # divided by n - 1, as torch.std
     deviation = np.float32(np.sqrt(float(np.vdot(flat, flat)) / (flat.size - 1)))
-    values *= 1 / (np.float32(_TINY) + deviation)
+    values *= 1 / (np.float32(_EPSILON) + deviation)
     return mean, deviation

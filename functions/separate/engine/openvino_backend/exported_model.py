@@ -1,7 +1,8 @@
-"""A model's exported form: exported.json beside file pairs of OpenVINO, two for each network.
+"""A model exported for OpenVINO: exported.json, and for each network a pair of files per stage.
 
-exported.json says which weights it was made from, how the networks are mixed, and by how many
-decibels each differed from torch when it was exported, in each precision that was tried.
+exported.json names the weights from which the model was exported and how its networks are
+averaged. It also records the difference from torch in dB, for each precision that was measured.
+Format 2 calls a network's stages `parts`, and these differences `checked`.
 """
 
 import json
@@ -19,120 +20,134 @@ log = logging.getLogger(__name__)
 FORMAT = 2
 NAME = "exported.json"
 COMPILED = "compiled"
-"""The folder beside it in which functions.separate.engine.openvino_backend.precompile leaves what it makes."""
-FAITHFUL = {"f32": -80.0, "bf16": -40.0}
-"""dB, relative to the signal: what differs more from demucs' own is not used."""
+"""The folder beside exported.json that precompile.py fills."""
+MAX_DIFFERENCE_DB = {"f32": -80.0, "bf16": -40.0}
+"""Energy of the difference from demucs relative to the signal: more than this is not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedNetwork:
-    """One network: its `parts` (.xml) in the model's folder, in the order in which they hear a
-    segment; its segment in s, its transform's size, and dB by precision, of what differed when it
-    was checked.
+    """One network. `stages` are the names of its .xml files, in the order in which they run.
+
+    `segment` is in seconds, `nfft` the length of the transform's frames. `differences` has the
+    difference from torch in dB by precision, as measured after the export.
     """
 
-    parts: tuple[str, ...]
+    stages: tuple[str, ...]
     segment: Fraction
     nfft: int
-    checked: dict[str, float]
+    differences: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """A model that OpenVINO can run. `weights` is the digest of the weights it was made from."""
+    """A model in `folder` that OpenVINO can run.
+
+    `weights_digest` identifies the weights from which it was exported. `mixing` has one row per
+    network and one column per source, as engine.Model.weights.
+    """
 
     folder: Path
-    weights: str
+    weights_digest: str
     sources: tuple[str, ...]
     networks: tuple[ExportedNetwork, ...]
     mixing: list[list[float]]
 
     def files(self, network: ExportedNetwork) -> list[Path]:
-        """Where the parts of `network` are."""
-        return [self.folder / part for part in network.parts]
+        """Return the paths of the network's stages."""
+        return [self.folder / stage for stage in network.stages]
 
     def write(self, openvino: str) -> None:
-        """Write exported.json, last: it is the mark that the rest is there."""
-        said = {
+        """Write exported.json. Write the other files first: it marks the export as complete."""
+        document = {
             "format": FORMAT,
-            "weights": self.weights,
+            "weights": self.weights_digest,
             "openvino": openvino,
             "sources": list(self.sources),
             "networks": [
                 {
-                    "parts": list(one.parts),
-                    "segment": list(one.segment.as_integer_ratio()),
-                    "nfft": one.nfft,
-                    "checked": one.checked,
+                    "parts": list(network.stages),
+                    "segment": list(network.segment.as_integer_ratio()),
+                    "nfft": network.nfft,
+                    "checked": network.differences,
                 }
-                for one in self.networks
+                for network in self.networks
             ],
             "mixing": self.mixing,
         }
-        (self.folder / NAME).write_text(json.dumps(said, indent=2) + "\n")
+        (self.folder / NAME).write_text(json.dumps(document, indent=2) + "\n")
 
 
 def find(folder: Path) -> ExportedModel | None:
-    """The exported form in `folder`, or None where there is none that this version reads."""
+    """Return the exported model in `folder`; None if there is none, or of another format."""
     try:
-        said: dict[str, Any] = json.loads((folder / NAME).read_text())
+        document: dict[str, Any] = json.loads((folder / NAME).read_text())
     except (OSError, json.JSONDecodeError):
         return None
-    if said.get("format") != FORMAT:
-        log.warning("exported form ignored: it has another format", extra={"path": str(folder)})
+    if document.get("format") != FORMAT:
+        log.warning("exported model ignored: other format", extra={"path": str(folder)})
         return None
     networks = tuple(
-        ExportedNetwork(tuple(one["parts"]), Fraction(*one["segment"]), one["nfft"], one["checked"])
-        for one in said["networks"]
+        ExportedNetwork(
+            tuple(network["parts"]),
+            Fraction(*network["segment"]),
+            network["nfft"],
+            network["checked"],
+        )
+        for network in document["networks"]
     )
-    return ExportedModel(folder, said["weights"], tuple(said["sources"]), networks, said["mixing"])
+    return ExportedModel(
+        folder, document["weights"], tuple(document["sources"]), networks, document["mixing"]
+    )
 
 
 def load(
     name: str,
-    form: ExportedModel,
+    exported: ExportedModel,
     note: str = "",
     cache: Path | None = None,
     precision: str = "auto",
 ) -> Model:
-    """The model on OpenVINO, in the precision that PRECISION and this processor allow.
+    """Return the model on OpenVINO, in `precision` or in the best one for this processor.
 
-    `cache` keeps what is compiled. Raises ValueError, RuntimeError.
+    The folder `cache` keeps the compiled networks. Raises OSError, RuntimeError, ValueError.
     """
     from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 
-    precision = _precision(form, precision)
+    precision = _precision(exported, precision)
     if cache:
-        _lend(form.folder / COMPILED, cache)
+        _link_precompiled(exported.folder / COMPILED, cache)
     engines: tuple[Engine, ...] = tuple(
-        OpenVinoEngine(form.files(one), one.segment, one.nfft, precision, cache)
-        for one in form.networks
+        OpenVinoEngine(
+            exported.files(network), network.segment, network.nfft, precision, cache=cache
+        )
+        for network in exported.networks
     )
-    return Model(name, form.sources, engines, form.mixing, note)
+    return Model(name, exported.sources, engines, exported.mixing, note)
 
 
-def _lend(compiled: Path, cache: Path) -> None:
-    """Have `cache` hold what was compiled beforehand, in a folder that may be read-only."""
+def _link_precompiled(compiled: Path, cache: Path) -> None:
+    """Link the precompiled networks into `cache`; their own folder may be read-only."""
     if compiled == cache or not compiled.is_dir():
         return
-    with suppress(OSError):  # it is compiled again
+    with suppress(OSError):  # then they are compiled again
         cache.mkdir(parents=True, exist_ok=True)
         for file in compiled.iterdir():
             with suppress(FileExistsError):
                 (cache / file.name).symlink_to(file)
 
 
-def _precision(form: ExportedModel, asked: str) -> str:
+def _precision(exported: ExportedModel, setting: str) -> str:
     from functions.separate.engine.openvino_backend.engine import has_bf16
 
-    if asked != "auto":
-        return asked
+    if setting != "auto":
+        return setting
+    differences = (network.differences.get("bf16", 0.0) for network in exported.networks)
     if not has_bf16():
-        why = "this processor has no bf16"
-    elif any(one.checked.get("bf16", 0.0) > FAITHFUL["bf16"] for one in form.networks):
-        why = "bf16 was not faithful enough when it was exported"
+        precision, reason = "f32", "this processor has no bf16"
+    elif any(difference > MAX_DIFFERENCE_DB["bf16"] for difference in differences):
+        precision, reason = "f32", "bf16 differed too much from torch when it was exported"
     else:
-        log.info("precision chosen", extra={"precision": "bf16", "why": "this processor has it"})
-        return "bf16"
-    log.info("precision chosen", extra={"precision": "f32", "why": why})
-    return "f32"
+        precision, reason = "bf16", "this processor has it"
+    log.info("precision chosen", extra={"precision": precision, "reason": reason})
+    return precision

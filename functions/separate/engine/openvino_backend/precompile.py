@@ -1,9 +1,10 @@
-"""Compile an exported model for this kind of processor, once, beside itself: for images, volumes.
+"""Compile an exported model for this kind of processor, for images and volumes.
 
     python -m functions.separate.engine.openvino_backend.precompile FOLDER
 
-Another kind of processor compiles it again and keeps that in MODELS_CACHE. OpenVINO knows a
-compiled network by the exported file's path and time of change: a copy must keep both.
+The result lies in FOLDER/compiled. Another kind of processor compiles the model again, into
+MODELS_CACHE. OpenVINO identifies a compiled network by the path and modification time of the
+exported file, so a copy must keep both.
 """
 
 import argparse
@@ -14,19 +15,20 @@ from functions.separate.engine.openvino_backend import exported_model
 
 
 def main() -> None:
-    """Compile, or end with one line that says why not."""
+    """Compile the model and print the compiled files, or exit with one line that says why not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of a model, with its exported_model.json")
+    parser.add_argument("folder", type=Path, help="the folder of a model, with exported.json")
     folder = parser.parse_args().folder.resolve()
-    form = exported_model.find(folder)
-    if not form:
-        sys.exit(f"{folder} holds no exported model: `make models MODEL={folder.name}` makes one")
+    exported = exported_model.find(folder)
+    if not exported:
+        sys.exit(f"{folder} has no exported model; `make models MODEL={folder.name}` makes one")
+    compiled = folder / exported_model.COMPILED
     try:
-        exported_model.load(folder.name, form, cache=folder / exported_model.COMPILED)
+        exported_model.load(folder.name, exported, cache=compiled)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{folder} cannot be compiled: {error}")
-    for file in sorted((folder / exported_model.COMPILED).iterdir()):
-        file.chmod(0o644)  # OpenVINO makes it for its own user
+    for file in sorted(compiled.iterdir()):
+        file.chmod(0o644)  # OpenVINO writes it for its own user only
         print(file)
 
 

@@ -1,4 +1,4 @@
-"""Which engine serves a model, and that torch is not needed where OpenVINO does."""
+"""Which engine runs a model, and that OpenVINO needs neither torch nor demucs."""
 
 import json
 import logging
@@ -10,213 +10,278 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-from demucs.hdemucs import HDemucs
-from demucs.states import get_state
 from minio import Minio
 
 from functions.separate.engine import torch_engine
 from functions.separate.engine.export.exporter import export
-from functions.separate.engine.locate import OpenBucket, Weights
+from functions.separate.engine.locate import BUNDLED, LocatedModel, OpenBucket
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
-from functions.separate.engine.registry import BUNDLED, ModelRegistry
+from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.torch_engine import TorchEngine
 from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting
+from tests.integration.separate.engine.comparison import SEGMENT, WEIGHTS, save_hdemucs
 
-TINY = ROOT / "models" / BUNDLED / f"{BUNDLED}.safetensors"
-Of = Callable[..., ModelRegistry]
+MakeRegistry = Callable[..., ModelRegistry]
 
 
 @pytest.fixture(scope="module")
-def form(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the small model's exported form, without the weights."""
-    folder = tmp_path_factory.mktemp("form") / "form"
-    export(torch_engine.network(BUNDLED, TINY), Weights(BUNDLED, TINY).digest(), folder)
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the bundled model, exported, without its weights."""
+    folder = tmp_path_factory.mktemp("exported") / "exported"
+    network = torch_engine.load_network(BUNDLED, WEIGHTS)
+    export(network, LocatedModel(BUNDLED, WEIGHTS).digest(), folder)
     return folder
 
 
 @pytest.fixture
-def of(open_models_bucket: OpenBucket, tmp_path: Path) -> Of:
-    """A ModelRegistry of a folder and a cache of the test's own."""
-    (tmp_path / "models").mkdir()
+def folder(tmp_path: Path) -> Path:
+    """An empty folder of models."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
 
-    def of(engine: str = "auto") -> ModelRegistry:
-        folder, cache = tmp_path / "models", tmp_path / "cache"
-        settings = ModelSettings(default="", folder=folder, cache=cache, engine=engine)
+
+@pytest.fixture
+def make_registry(open_models_bucket: OpenBucket, folder: Path, tmp_path: Path) -> MakeRegistry:
+    """Make registries with that folder and one cache."""
+
+    def make_registry(engine: str = "auto") -> ModelRegistry:
+        settings = ModelSettings(default="", folder=folder, cache=tmp_path / "cache", engine=engine)
         return ModelRegistry(settings, open_models_bucket)
 
-    return of
+    return make_registry
 
 
-def older(folder: Path) -> None:
-    """A model of an older kind, as demucs' own .th files hold it."""
-    network = HDemucs(["drums", "bass", "other", "vocals"], channels=4)
-    arguments, named = network._init_args_kwargs
-    package = {"klass": HDemucs, "args": arguments, "kwargs": named}
-    folder.mkdir(exist_ok=True)
-    torch.save(package | {"state": get_state(network, None)}, folder / "older.th")
+@pytest.fixture
+def models(make_registry: MakeRegistry) -> ModelRegistry:
+    return make_registry()
 
 
-def engine(models: ModelRegistry, name: str) -> type:
+def engine_of(models: ModelRegistry, name: str) -> type:
     return type(models.load(models.choose(name)).engines[0])
 
 
-def test_the_exported_form_beside_the_weights_is_used_and_a_line_says_so(of, form, caplog):
-    models = of()
-    shutil.copytree(form, models.settings.folder / "mine")
-    shutil.copy(TINY, models.settings.folder / "mine")
+def logged(caplog: pytest.LogCaptureFixture, message: str) -> dict[str, Any]:
+    """Return the fields of the only line with this message."""
+    [record] = [record for record in caplog.records if record.message == message]
+    return record.__dict__
+
+
+def test_an_exported_model_beside_its_weights_runs_on_openvino(
+    models: ModelRegistry, folder: Path, exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    shutil.copy(WEIGHTS, folder / "mine")
     with caplog.at_level(logging.INFO):
-        assert engine(models, "mine") is OpenVinoEngine
-    loaded = next(line for line in caplog.records if line.message == "model loaded")
-    assert (loaded.engine, loaded.why) == ("openvino", "its exported form is at hand")
+        assert engine_of(models, "mine") is OpenVinoEngine
+    line = logged(caplog, "model loaded")
+    assert (line["engine"], line["reason"]) == ("openvino", "the model is exported")
 
 
-def test_an_exported_form_needs_no_weights(of, form, root: Minio):
-    models = of()
-    shutil.copytree(form, models.settings.folder / "mine")
-    for path in form.iterdir():
+def test_an_exported_model_needs_no_weights(
+    models: ModelRegistry, folder: Path, exported: Path
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    assert engine_of(models, "mine") is OpenVinoEngine
+
+
+def test_an_exported_model_in_the_bucket_needs_no_weights(
+    models: ModelRegistry, exported: Path, root: Minio
+) -> None:
+    for path in exported.iterdir():
         root.fput_object("models", f"exported-only/{path.name}", str(path))
-    assert engine(models, "mine") is OpenVinoEngine
-    assert engine(models, "exported-only") is OpenVinoEngine
-    with pytest.raises(BadOption, match="exported form only"):
-        engine(of("torch"), "mine")
+    assert engine_of(models, "exported-only") is OpenVinoEngine
 
 
-def test_what_is_not_exported_is_exported_once_by_those_who_use_it_first(of, caplog):
-    first, second = of(), of()
-    shutil.copy(TINY, first.settings.folder / "mine.safetensors")
-    with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as both:
-        served = list(both.map(lambda models: engine(models, "mine"), (first, second)))
-    assert served == [OpenVinoEngine] * 2
-    assert caplog.messages.count("exported") == 1
-    shutil.copy(TINY, first.settings.folder / "the-same-weights.safetensors")
-    assert engine(of(), "the-same-weights") is OpenVinoEngine
-    assert len(list((first.settings.cache / "exported").glob(f"*/{exported_model.NAME}"))) == 1
+def test_torch_cannot_run_an_exported_model(
+    make_registry: MakeRegistry, folder: Path, exported: Path
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    with pytest.raises(BadOption, match="exported model only"):
+        engine_of(make_registry("torch"), "mine")
 
 
-def test_torch_serves_what_cannot_be_exported_and_it_is_tried_once(of, caplog):
-    models = of()
-    older(models.settings.folder / "older")
+def test_a_model_is_exported_once_by_those_that_use_it_first(
+    make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = make_registry(), make_registry()
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as threads:
+        engines = list(threads.map(lambda models: engine_of(models, "mine"), (first, second)))
+    assert engines == [OpenVinoEngine] * 2
+    assert caplog.messages.count("export finished") == 1
+
+
+def test_the_same_weights_under_another_name_are_not_exported_again(
+    make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
-        assert engine(models, "older") is TorchEngine
-        assert engine(of(), "older") is TorchEngine
-    assert caplog.messages.count("exporting") == 1
-    loaded = next(line for line in caplog.records if line.message == "model loaded")
-    assert loaded.why == "it cannot be exported: HDemucs is not HTDemucs"
+        for name in ("one", "two"):
+            models = make_registry()
+            shutil.copy(WEIGHTS, folder / f"{name}.safetensors")
+            assert engine_of(models, name) is OpenVinoEngine
+    assert caplog.messages.count("export finished") == 1
+    cache = models.settings.cache / "exported"
+    assert len(list(cache.glob(f"*/{exported_model.NAME}"))) == 1
+
+
+def test_torch_runs_a_model_that_cannot_be_exported(
+    models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_hdemucs(folder / "older" / "older.th")
+    with caplog.at_level(logging.INFO):
+        assert engine_of(models, "older") is TorchEngine
+    assert logged(caplog, "model loaded")["reason"] == (
+        "it cannot be exported: HDemucs is not HTDemucs"
+    )
+
+
+def test_a_failed_export_is_not_tried_again(
+    models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for name in ("one", "two"):
+            save_hdemucs(folder / name / "older.th")
+            assert engine_of(models, name) is TorchEngine
+    assert caplog.messages.count("export started") == 1
+
+
+def test_a_model_that_cannot_be_exported_is_rejected_if_the_engine_must_be_openvino(
+    make_registry: MakeRegistry, folder: Path
+) -> None:
+    save_hdemucs(folder / "older" / "older.th")
     with pytest.raises(BadOption, match="cannot be exported for OpenVINO: HDemucs is not"):
-        engine(of("openvino"), "older")
+        engine_of(make_registry("openvino"), "older")
 
 
-def test_a_form_that_was_made_from_other_weights_is_ignored_and_a_line_says_so(of, form, caplog):
-    models = of()
-    shutil.copytree(form, models.settings.folder / "mine")
-    older(models.settings.folder / "mine")
-    assert engine(models, "mine") is TorchEngine
-    assert "exported form ignored: it was made from other weights" in caplog.messages
+def test_an_exported_model_of_other_weights_is_ignored(
+    models: ModelRegistry, folder: Path, exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    save_hdemucs(folder / "mine" / "older.th")
+    assert engine_of(models, "mine") is TorchEngine
+    assert "exported model ignored: made from other weights" in caplog.messages
 
 
-def test_an_exported_form_that_is_broken_is_the_options_fault_not_a_crash(of, form):
-    models = of()
-    shutil.copytree(form, models.settings.folder / "mine")
-    for path in (models.settings.folder / "mine").glob("*.xml"):
-        path.write_text("nothing of the kind")
-    with pytest.raises(BadOption, match="its exported form cannot be read"):
-        engine(models, "mine")
+def test_a_broken_exported_model_is_rejected_with_the_reason(
+    models: ModelRegistry, folder: Path, exported: Path
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    for path in (folder / "mine").glob("*.xml"):
+        path.write_text("not a network")
+    with pytest.raises(BadOption, match="its exported model cannot be read"):
+        engine_of(models, "mine")
 
 
-def test_the_engine_can_be_set(of, form, monkeypatch):
-    mine = of("torch")
-    shutil.copytree(form, mine.settings.folder / "mine")
-    shutil.copy(TINY, mine.settings.folder / "mine")
-    assert engine(mine, "mine") is TorchEngine
+def test_the_setting_engine_takes_precedence(
+    make_registry: MakeRegistry, folder: Path, exported: Path
+) -> None:
+    shutil.copytree(exported, folder / "mine")
+    shutil.copy(WEIGHTS, folder / "mine")
+    assert engine_of(make_registry("torch"), "mine") is TorchEngine
+
+
+def test_an_unknown_engine_is_a_bad_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "onnx")
     with pytest.raises(BadSetting, match="ENGINE is 'onnx': must be one of auto, openvino"):
         ModelSettings()
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of requirements/run.txt, and no others."""
+def run_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages of requirements/run.txt, and no others."""
     site = tmp_path_factory.mktemp("site")
     lock = (ROOT / "requirements" / "run.txt").read_text().splitlines()
     for name in (line.split("==")[0] for line in lock if "==" in line):
         package = distribution(name)
         for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
-            (site / top).symlink_to(package.locate_file(top))
+            (site / top).symlink_to(str(package.locate_file(top)))
     (site / "minio_events").symlink_to(ROOT / "minio-events")
     return site
 
 
-SERVE = """
+PROGRAM = """
 import json, sys
 import functions_framework, numpy
 functions_framework.create_app("separate", "functions/separate/main.py")
 from functions.separate import preload
 from microdemucs.options import BadOption
 models = preload.registry()
-def tried(name):
+def shape_or_reason(name):
     try:
         model = models.load(models.choose(name))
     except BadOption as error:
         return error.detail
-    mix = numpy.zeros((2, int(model.longest * 44100)), numpy.float32)
+    mix = numpy.zeros((2, int(model.max_segment * 44100)), numpy.float32)
     return model.engines[0].separate(mix).shape
-said = {name: tried(name) for name in sys.argv[1:]}
-said["imported"] = sorted({"torch", "demucs", "yaml", "huggingface_hub"} & set(sys.modules))
-print(json.dumps(said))
+report = {name: shape_or_reason(name) for name in sys.argv[1:]}
+report["imported"] = sorted({"torch", "demucs", "yaml", "huggingface_hub"} & set(sys.modules))
+print(json.dumps(report))
 """
+"""Loads models by their names; prints the shape of silence separated, or why it cannot load."""
+
+RunProgram = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def served(settings, form, tmp_path):
-    """What a process says that serves models by their names, with the packages of `site`."""
-    shutil.copytree(form, tmp_path / "models" / "mine")
-    shutil.copy(TINY, tmp_path / "models" / "mine")
-    shutil.copy(TINY, tmp_path / "models" / "weights-only.safetensors")
+def run_program(
+    settings: dict[str, str], folder: Path, exported: Path, tmp_path: Path
+) -> RunProgram:
+    """Run PROGRAM with a folder of models, and with the packages in `site` or all."""
+    shutil.copytree(exported, folder / "mine")
+    shutil.copy(WEIGHTS, folder / "mine")
+    shutil.copy(WEIGHTS, folder / "weights-only.safetensors")
     (tmp_path / "home").mkdir()
-    here = {
+    environment = {
         "HOME": str(tmp_path / "home"),
-        "MODELS_DIR": str(tmp_path / "models"),
+        "MODELS_DIR": str(folder),
         "MODELS_CACHE": str(tmp_path / "cache"),
     }
 
-    def served(names: list[str], site: Path | None = None) -> dict:
+    def run_program(names: list[str], site: Path | None = None) -> dict[str, Any]:
         path = f"{ROOT}:{site}" if site else str(ROOT)
-        done = subprocess.run(
-            [sys.executable, *(["-S"] if site else []), "-c", SERVE, *names],
+        result = subprocess.run(
+            [sys.executable, *(["-S"] if site else []), "-c", PROGRAM, *names],
             cwd=ROOT,
-            env=os.environ | settings | here | {"PYTHONPATH": path},
+            env=os.environ | settings | environment | {"PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        assert result.returncode == 0, result.stderr
+        report: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        return report
 
-    return served
-
-
-def test_an_exported_model_is_served_without_importing_torch(served, tmp_path):
-    samples = int(3.9 * 44100)
-    assert served(["mine"]) == {"mine": [4, 2, samples], "imported": []}
-    assert not list((tmp_path / "home").iterdir()), "OpenVINO's usage reports are on"
+    return run_program
 
 
-def test_torch_and_demucs_need_not_be_installed(served, packages):
-    said = served(["mine", "weights-only", "htdemucs_ft"], packages)
-    assert said["mine"] == [4, 2, int(3.9 * 44100)]
-    assert "`make models MODEL=weights-only` exports it" in said["weights-only"]
-    assert "`make models MODEL=…` adds one of demucs' own" in said["htdemucs_ft"]
+def test_an_exported_model_is_loaded_without_importing_torch(run_program: RunProgram) -> None:
+    assert run_program(["mine"]) == {"mine": [4, 2, SEGMENT], "imported": []}
 
 
-def test_the_bundled_model_is_exported_from_the_weights_beside_it(served, packages):
-    form = exported_model.find(ROOT / "models" / BUNDLED)
-    assert form
-    assert form.weights == Weights(BUNDLED, TINY).digest()
-    assert served([BUNDLED], packages)[BUNDLED] == [4, 2, int(3.9 * 44100)]
+def test_openvino_reports_no_usage(run_program: RunProgram, tmp_path: Path) -> None:
+    """Its reporter would leave a file in the home folder."""
+    run_program(["mine"])
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_torch_and_demucs_need_not_be_installed(
+    run_program: RunProgram, run_packages: Path
+) -> None:
+    report = run_program(["mine", "weights-only", "htdemucs_ft"], run_packages)
+    assert report["mine"] == [4, 2, SEGMENT]
+    assert "`make models MODEL=weights-only` exports it" in report["weights-only"]
+    assert "`make models MODEL=…` adds one of demucs' own" in report["htdemucs_ft"]
+
+
+def test_the_bundled_model_needs_neither_torch_nor_demucs(
+    run_program: RunProgram, run_packages: Path
+) -> None:
+    assert run_program([BUNDLED], run_packages)[BUNDLED] == [4, 2, SEGMENT]

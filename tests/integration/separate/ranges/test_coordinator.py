@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from functions.separate.audio.normalization import Normalization
-from functions.separate.engine.overlap_add import Plan, separate
+from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
 from functions.separate.ranges.coordinator import RangeCoordinator
@@ -117,10 +117,10 @@ def test_joined_ranges_are_the_whole_song_at_its_own_level(
 ) -> None:
     ranges = coordinator.divide(plan)
     for range_ in ranges:
-        blocks = separate(plan, read, lambda share: None, range_.windows)
+        blocks = separate_windows(plan, read, lambda share: None, range_.windows)
         coordinator.results.write(range_, blocks)
     joined = np.concatenate([*coordinator.join(ranges, plan, LEVEL)], axis=-1)
-    whole = [samples for _, samples in separate(plan, read, lambda share: None)]
+    whole = [block.samples for block in separate_windows(plan, read, lambda share: None)]
     assert np.array_equal(joined, LEVEL.denormalize(np.concatenate(whole, axis=-1)))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from minio import Minio
 
@@ -15,10 +14,10 @@ from microdemucs.problems import RetryLater
 
 FIRST, SECOND = (Range(number, 2, "a plan", number, number + 1) for number in range(2))
 RANDOM = np.random.default_rng(0)
-BLOCKS: list[tuple[int, npt.NDArray[np.float32]]] = [
-    (0, RANDOM.standard_normal((4, 2, 1000)).astype(np.float32)),
-    (1000, RANDOM.standard_normal((4, 2, 1)).astype(np.float32)),
-    (700, RANDOM.standard_normal((4, 2, 400_000)).astype(np.float32)),
+BLOCKS = [
+    Block(0, RANDOM.standard_normal((4, 2, 1000)).astype(np.float32)),
+    Block(1000, RANDOM.standard_normal((4, 2, 1)).astype(np.float32)),
+    Block(700, RANDOM.standard_normal((4, 2, 400_000)).astype(np.float32)),
 ]
 
 
@@ -35,10 +34,10 @@ def results(stems: Bucket, job_id: str) -> RangeStore:
 def test_blocks_are_read_as_they_were_written(results: RangeStore) -> None:
     results.write(FIRST, BLOCKS)
     read = [*results.read(FIRST, sources=4)]
-    assert [start for start, _ in read] == [0, 1000, 700]
-    for (_, expected), (_, samples) in zip(BLOCKS, read, strict=True):
-        assert np.array_equal(samples, expected)
-        assert samples.flags.writeable
+    assert [block.start for block in read] == [0, 1000, 700]
+    for written, block in zip(BLOCKS, read, strict=True):
+        assert np.array_equal(block.samples, written.samples)
+        assert block.samples.flags.writeable
 
 
 def test_the_ranges_with_a_result_are_listed(results: RangeStore) -> None:

@@ -1,28 +1,31 @@
-"""As many threads as a container may use cores."""
+"""The number of cores that this process may use."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from functions.separate.engine import cores
 
-HERE = len(os.sched_getaffinity(0))
+AFFINITY = len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({}, HERE),
-        ({"cpu.max": "max 100000\n"}, HERE),
+        ({}, AFFINITY),
+        ({"cpu.max": "max 100000\n"}, AFFINITY),
         ({"cpu.max": "100000 100000\n"}, 1),
         ({"cpu.max": "150000 100000\n"}, 1),
         ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "6400000 100000\n"}, HERE),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, HERE),
+        ({"cpu.max": "6400000 100000\n"}, AFFINITY),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, AFFINITY),
         ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
     ],
 )
-def test_a_control_group_of_either_version_limits_them(tmp_path, monkeypatch, files, expected):
+def test_control_groups_of_both_versions_limit_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
     (tmp_path / "cpu").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)

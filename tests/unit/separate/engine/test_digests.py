@@ -1,48 +1,85 @@
-"""Digests of weights are remembered for as long as the files stay as they are."""
+"""Digests of model files are cached until a file changes."""
 
 import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
 from functions.separate.engine.digests import digest
 
 
-def whole(*contents: bytes) -> str:
-    return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in contents)).hexdigest()
+def expected(*contents: bytes) -> str:
+    digests = [hashlib.sha256(content).digest() for content in contents]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def test_it_is_that_of_the_files_in_their_order(tmp_path: Path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(b"1")
-    two.write_bytes(b"2")
-    for _ in range(2):  # computed, then remembered
-        assert digest([one, two], tmp_path / "cache") == whole(b"1", b"2")
-    assert digest([two, one], tmp_path / "cache") == whole(b"2", b"1")
-    assert digest([one, two], None) == whole(b"1", b"2")
-    assert digest([], tmp_path / "cache") == ""
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
 
 
-def test_a_file_is_not_read_again_until_it_changes(tmp_path: Path):
-    file, cache = tmp_path / "weights", tmp_path / "cache"
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "weights"
     file.write_bytes(b"old")
-    assert digest([file], cache) == whole(b"old")
+    return file
+
+
+def test_the_digest_depends_on_the_contents_and_their_order(tmp_path: Path, cache: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    for _ in range(2):  # computed, then from the cache
+        assert digest([first, second], cache) == expected(b"1", b"2")
+    assert digest([second, first], cache) == expected(b"2", b"1")
+
+
+def test_the_digest_is_the_same_without_a_cache(file: Path, cache: Path) -> None:
+    assert digest([file], None) == digest([file], cache)
+
+
+def test_no_files_have_an_empty_digest(cache: Path) -> None:
+    assert digest([], cache) == ""
+
+
+def test_a_file_with_the_same_size_and_time_is_not_read_again(file: Path, cache: Path) -> None:
+    digest([file], cache)
     before = file.stat()
     file.write_bytes(b"new")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as if nothing had happened
-    assert digest([file], cache) == whole(b"old")
-    os.utime(file)
-    assert digest([file], cache) == whole(b"new")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert digest([file], cache) == expected(b"old")
+
+
+def test_a_file_with_another_time_is_read_again(file: Path, cache: Path) -> None:
+    digest([file], cache)
+    before = file.stat()
+    file.write_bytes(b"new")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert digest([file], cache) == expected(b"new")
+
+
+def test_a_file_of_another_size_is_read_again(file: Path, cache: Path) -> None:
+    digest([file], cache)
+    before = file.stat()
     file.write_bytes(b"longer")
-    assert digest([file], cache) == whole(b"longer")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert digest([file], cache) == expected(b"longer")
 
 
-def test_a_cache_that_cannot_be_used_costs_time_only(tmp_path: Path):
-    file, cache = tmp_path / "weights", tmp_path / "cache"
-    file.write_bytes(b"1")
-    cache.write_text("no folder")
-    assert digest([file], cache) == whole(b"1")
-    cache.unlink()
-    assert digest([file], cache) == whole(b"1")
-    [note] = (cache / "digests").iterdir()
-    note.write_text("{broken")
-    assert digest([file], cache) == whole(b"1")
+def test_a_cache_that_cannot_be_written_does_no_harm(file: Path, cache: Path) -> None:
+    cache.write_text("a file, not a folder")
+    assert digest([file], cache) == expected(b"old")
+
+
+def test_a_broken_cache_entry_is_replaced(file: Path, cache: Path) -> None:
+    digest([file], cache)
+    [entry] = (cache / "digests").iterdir()
+    entry.write_text("{broken")
+    assert digest([file], cache) == expected(b"old")
+    assert entry.read_text() != "{broken"
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        digest([tmp_path / "missing"], cache)

@@ -15,10 +15,10 @@ class Silent:
     """An engine that gives silence, with windows as long as the bundled model's."""
 
     segment: Seconds = 3.9
-    longest: float = 3.9
-    parallel: int = 1
+    max_segment: float = 3.9
+    concurrency: int = 1
 
-    def window(self, n: int, segment: Seconds) -> int:
+    def input_length(self, n: int, segment: Seconds) -> int:
         return n
 
     def separate(self, mix: Floats) -> Floats:

@@ -1,0 +1,86 @@
+"""Settings of the whole process."""
+
+import locale
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from functions.separate.engine import process
+
+
+@pytest.fixture
+def utf8_locale() -> Iterator[str]:
+    """A locale other than "C"."""
+    before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    yield "C.UTF-8"
+    locale.setlocale(locale.LC_ALL, before)
+
+
+def set_c_and_fail() -> None:
+    locale.setlocale(locale.LC_ALL, "C")
+    raise RuntimeError("cannot be read")
+
+
+def test_the_number_of_openblas_threads_in_the_environment_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    process.use_one_openblas_thread()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+
+
+def test_openblas_uses_one_thread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    process.use_one_openblas_thread()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("skip", "package"),
+    [
+        (process.disable_openvino_telemetry, "openvino_telemetry"),
+        (process.skip_openvino_converter, "openvino.tools.ovc"),
+    ],
+)
+def test_a_skipped_package_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, skip: Callable[[], None], package: str
+) -> None:
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    skip()
+    try:
+        assert sys.modules[package] is None
+    finally:
+        del sys.modules[package]
+
+
+def test_the_locale_is_restored(utf8_locale: str) -> None:
+    with process.preserve_locale():
+        locale.setlocale(locale.LC_ALL, "C")
+    assert locale.setlocale(locale.LC_ALL) == utf8_locale
+
+
+def test_the_locale_is_restored_after_an_error(utf8_locale: str) -> None:
+    with pytest.raises(RuntimeError, match="cannot be read"), process.preserve_locale():
+        set_c_and_fail()
+    assert locale.setlocale(locale.LC_ALL) == utf8_locale
+
+
+def test_a_second_thread_waits_for_the_locale(utf8_locale: str) -> None:
+    found: list[str] = []
+
+    def second() -> None:
+        with process.preserve_locale():
+            found.append(locale.setlocale(locale.LC_ALL))
+
+    with process.preserve_locale():
+        locale.setlocale(locale.LC_ALL, "C")
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.05)
+        assert not found
+    thread.join()
+    assert found == [utf8_locale]
