@@ -1,7 +1,9 @@
-"""`make models`: fetch a model unless it is there, and export it: python models/prepare.py htdemucs
+"""Download a model unless it is there, and export it to OpenVINO (`make models`).
 
-Without a name the bundled model is exported anew. What lies in models/<name>/ afterwards can be
-carried to a machine without torch or a network, or into the bucket of models.
+    python models/prepare.py htdemucs
+
+Without a name, the bundled model is exported again. Afterwards the folder models/<name>/ can be
+copied to a machine without torch and network, or into the bucket of models.
 """
 
 import argparse
@@ -13,46 +15,58 @@ from fetch import fetch
 
 from functions.separate.engine import UnusableWeights, torch_engine
 from functions.separate.engine.export.exporter import NotExportable, export
-from functions.separate.engine.locate import BUNDLED, Weights, inside
+from functions.separate.engine.locate import BUNDLED, LocatedModel, find_in_folder
 from functions.separate.engine.openvino_backend import exported_model
-from microdemucs.paths import ROOT
+from microdemucs.paths import MODELS
 
 
 def main() -> None:
-    """Prepare the named model, or end with one line that says what to do."""
+    """Prepare the model and print what was done, or exit with one line that says what to do."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", nargs="?", default="", help="any model of demucs, or one of yours")
+    parser.add_argument("name", nargs="?", default="", help="a model of demucs, or one of yours")
     parser.add_argument(
-        "--into", type=Path, default=os.environ.get("MODELS_DIR") or ROOT / "models"
+        "--into",
+        type=Path,
+        default=os.environ.get("MODELS_DIR") or MODELS,
+        help="the folder of models (default: MODELS_DIR, or models/)",
     )
-    asked = parser.parse_args()
-    name, folder = (asked.name, asked.into) if asked.name else (BUNDLED, ROOT / "models")
-    weights = inside(folder, name)
-    if not weights:
+    arguments = parser.parse_args()
+    if arguments.name:
+        prepare(arguments.name, arguments.into)
+    else:
+        prepare(BUNDLED, MODELS, again=True)
+
+
+def prepare(name: str, folder: Path, again: bool = False) -> None:
+    """Prepare the model in the folder of models. With `again`, export it even if it is exported."""
+    model = find_in_folder(folder, name)
+    if not model:
         fetch(name, folder / name)
-        weights = Weights(name, folder / name, folder / name)
-    if not weights.path:
-        print(f"{weights.home} holds the exported form without the weights: nothing is to be done")
+        model = LocatedModel(name, folder / name, folder / name)
+    export_folder = model.export_folder or folder / name
+    if not model.weights:
+        print(f"{export_folder} has an exported model without its weights: nothing to do")
         return
-    digest, home = weights.digest(), weights.home or folder / name
-    there = exported_model.find(home)
-    if asked.name and there and there.weights == digest:
-        print(f"{home} is complete")
+    digest = model.digest()
+    exported = exported_model.find(export_folder)
+    if exported and exported.weights_digest == digest and not again:
+        print(f"{export_folder} is complete")
         return
     try:
-        form = export(torch_engine.network(name, weights.path), digest, home)
+        network = torch_engine.load_network(name, model.weights)
+        exported = export(network, digest, export_folder)
     except UnusableWeights as error:
-        sys.exit(f"{weights.path} cannot be loaded: {error}")
+        sys.exit(f"{model.weights} cannot be loaded: {error}")
     except NotExportable as error:
-        print(f"{weights.path} is served by torch only, since it cannot be exported: {error}")
+        print(f"{model.weights} cannot be exported and runs on torch only: {error}")
         return
-    for one in form.networks:
-        print(f"{', '.join(one.parts)}: {_differences(one.checked)}")
-    print(home)
-
-
-def _differences(checked: dict[str, float]) -> str:
-    return ", ".join(f"{value:.1f} dB from torch in {name}" for name, value in checked.items())
+    for exported_network in exported.networks:
+        differences = ", ".join(
+            f"{difference:.1f} dB from torch in {precision}"
+            for precision, difference in exported_network.differences.items()
+        )
+        print(f"{', '.join(exported_network.stages)}: {differences}")
+    print(export_folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The small network: HTDemucs with a third of its channels and segments of 3.9 s."""
+"""The arguments of the small network: HTDemucs with a third of the channels, 3.9 s segments."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""ema.pt → htdemucs_tiny.safetensors, float16, as demucs.hf.load_safetensors_model reads it."""
+"""Convert ema.pt to htdemucs_tiny.safetensors: float16, for demucs.hf.load_safetensors_model."""
 
 import json
 
@@ -7,15 +7,15 @@ from demucs.hf import load_safetensors_model
 from network import ARGUMENTS, SEGMENT
 from safetensors.torch import save_file
 
-INTO = "htdemucs_tiny.safetensors"
+FILE = "htdemucs_tiny.safetensors"
 
 
 def main() -> None:
-    """Write the file, and load it once."""
+    """Write the file, and load it to check it."""
     state = torch.load("ema.pt")
-    halved = {
-        name: value.half().contiguous() if value.is_floating_point() else value
-        for name, value in state.items()
+    tensors = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
     }
     fraction = {"numerator": SEGMENT.numerator, "denominator": SEGMENT.denominator}
     arguments = ARGUMENTS | {"segment": {"_type": "fraction"} | fraction}
@@ -24,9 +24,9 @@ def main() -> None:
         "args": "[]",
         "kwargs": json.dumps(arguments),
     }
-    save_file(halved, INTO, metadata=metadata)
-    parameters = sum(one.numel() for one in load_safetensors_model(INTO).parameters())
-    print(INTO, parameters, "parameters")
+    save_file(tensors, FILE, metadata=metadata)
+    parameters = sum(tensor.numel() for tensor in load_safetensors_model(FILE).parameters())
+    print(FILE, parameters, "parameters")
 
 
 if __name__ == "__main__":

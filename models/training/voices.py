@@ -1,4 +1,4 @@
-"""Have flite's CMU voices read lines written for this, into voices/."""
+"""Have flite's CMU voices read lines that were written for this, into voices/."""
 
 import subprocess
 from pathlib import Path
@@ -25,14 +25,14 @@ why do we always run when the music is over""".splitlines()
 
 
 def main() -> None:
-    """One file for each voice and line, some of them slower."""
+    """Write one file per voice and line, at four speeds."""
     Path("voices").mkdir(exist_ok=True)
     for voice in VOICES:
         for number, line in enumerate(LINES):
             stretch = f"duration_stretch={1 + 0.15 * (number % 4)}"
-            into = f"voices/{voice}{number:02d}.wav"
+            file = f"voices/{voice}{number:02d}.wav"
             subprocess.run(
-                ["flite", "-voice", voice, "--setf", stretch, "-t", line, "-o", into], check=True
+                ["flite", "-voice", voice, "--setf", stretch, "-t", line, "-o", file], check=True
             )
 
 

@@ -82,7 +82,7 @@ def test_a_song_that_cannot_be_separated_is_rejected_with_the_reason(
 def test_the_stems_equal_those_of_demucs(stack: Stack) -> None:
     """Through all components, within the precision of bf16.
 
-    In f32 they are much closer: tests/integration/separate/engine/test_engines.py.
+    In f32 they are much closer: tests/integration/separate/engine/openvino_backend/test_engine.py.
     """
     import torch
     from demucs.apply import apply_model
