@@ -85,7 +85,7 @@ def notify(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEBHOOK_RETRY_SECONDS", "10,600")
-    app: flask.Flask = functions_framework.create_app(  # type: ignore[no-untyped-call]
+    app: flask.Flask = functions_framework.create_app(
         "notify", str(ROOT / "functions" / "notify" / "main.py")
     )
     yield app.test_client()
