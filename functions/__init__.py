@@ -1,0 +1,1 @@
+"""The functions: separate, upload and notify."""

@@ -58,12 +58,12 @@ class Bucket:
             return self.client.bucket_exists(self.name)
 
     def stat(self, key: str) -> Object:
-        """The object's size, eTag, version, time, type and metadata."""
+        """Return the object's size, eTag, version, time, type and metadata."""
         with map_store_errors():
             return self.client.stat_object(self.name, key)
 
     def read(self, key: str) -> bytes | None:
-        """A small object's bytes, or None if there is none."""
+        """Return a small object's bytes, or None if there is none."""
         try:
             with self.download(key) as download:
                 return b"".join(download.chunks())
@@ -92,7 +92,7 @@ class Bucket:
     def download(
         self, key: str, *, offset: int = 0, size: int = 0, etag: str = "", version: str = ""
     ) -> Iterator[Download]:
-        """The object's bytes from `offset` on, `size` of them (0: all), for as long as it is open.
+        """Open `size` bytes of the object (0: all) from `offset` on; the context closes them.
 
         With `version` or `etag` it is that very object, else ObjectChanged is raised.
         """
@@ -122,7 +122,7 @@ class Bucket:
             self.client.copy_object(self.name, to, CopySource(self.name, key))
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> list[Object]:
-        """The objects whose keys begin with `prefix`; a folder is one entry if not recursive."""
+        """List the objects whose keys begin with `prefix`; a folder is one unless `recursive`."""
         with map_store_errors():
             return [*self.client.list_objects(self.name, prefix, recursive=recursive)]
 
@@ -133,16 +133,19 @@ class Bucket:
 
     def remove_prefix(self, prefix: str) -> None:
         """Remove every object whose key begins with `prefix`."""
-        doomed = [DeleteObject(str(found.object_name)) for found in self.list(prefix)]
+        objects = [DeleteObject(str(found.object_name)) for found in self.list(prefix)]
         with map_store_errors():
-            errors = [*self.client.remove_objects(self.name, doomed)] if doomed else []
+            errors = [*self.client.remove_objects(self.name, objects)] if objects else []
         if errors:
             raise RetryLater(
                 "store-away", "The store cannot be used now", "it did not remove some objects"
             )
 
     def presigned_url(self, key: str, expires: timedelta, headers: Mapping[str, str]) -> str:
-        """A URL that reads the object without credentials; `headers` set those of the answer."""
+        """Return a URL that reads the object without credentials.
+
+        `headers` replace those of the response.
+        """
         return self.client.presigned_get_object(
             self.name,
             key,

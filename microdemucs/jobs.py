@@ -134,5 +134,5 @@ class JobRecord(Struct):
         return decode(text, JobRecord)
 
     def write(self) -> bytes:
-        """The record as JSON."""
+        """Return the record as JSON."""
         return msgspec.json.encode(self)

@@ -19,7 +19,7 @@ class Lazy(Generic[_T]):
         self._made: list[_T] = []
 
     def __call__(self) -> _T:
-        """The value. Raises whatever making it raises; then the next call tries again."""
+        """Return the value. Raises whatever making it raises; then the next call tries again."""
         with self._lock:
             if not self._made:
                 self._made.append(self._make())

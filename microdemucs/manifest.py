@@ -89,7 +89,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         return decode(text, Manifest)
 
     def write(self) -> bytes:
-        """The manifest as indented JSON."""
+        """Return the manifest as indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
@@ -119,7 +119,7 @@ class Failure(Struct, frozen=True, kw_only=True):
         return convert(about_the_job | {"problem": members}, Failure)
 
     def write(self) -> bytes:
-        """The failure as indented JSON, the problem's members first."""
+        """Return the failure as indented JSON, the problem's members first."""
         members = msgspec.to_builtins(self)
         flat = members.pop("problem") | members
         return msgspec.json.format(msgspec.json.encode(flat), indent=2)
@@ -129,12 +129,12 @@ _ABOUT_THE_JOB = tuple(name for name in Failure.__struct_fields__ if name != "pr
 
 
 def manifest_key(song_key: str) -> str:
-    """The key, in the output bucket, of the song's manifest."""
+    """Return the key, in the output bucket, of the song's manifest."""
     return f"{song_key}/{MANIFEST}"
 
 
 def failure_key(song_key: str) -> str:
-    """The key, in the output bucket, of the song's failure."""
+    """Return the key, in the output bucket, of the song's failure."""
     return f"{song_key}/{FAILURE}"
 
 
@@ -147,7 +147,7 @@ def decode(text: bytes, type_: type[_T]) -> _T:
 
 
 def convert(members: Any, type_: type[_T]) -> _T:
-    """Parsed JSON as this type. Raises BadDocument, which names the member that is wrong."""
+    """Parse JSON as this type. Raises BadDocument, which names the member that is wrong."""
     try:
         return msgspec.convert(members, type=type_)
     except (msgspec.MsgspecError, RecursionError) as error:

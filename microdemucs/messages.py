@@ -25,15 +25,15 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_data(cls, data: Any) -> Self:
-        """The same from parsed JSON, as a CloudEvent holds it. Raises BadDocument."""
+        """Read the message from the data of a CloudEvent: parsed JSON. Raises BadDocument."""
         return convert(data, cls)
 
     def write(self) -> bytes:
-        """The message as JSON."""
+        """Return the message as JSON."""
         return msgspec.json.encode(self)
 
     def data(self) -> dict[str, Any]:
-        """The message as the data of a CloudEvent."""
+        """Return the message as the data of a CloudEvent."""
         members: dict[str, Any] = msgspec.to_builtins(self)
         return members
 

@@ -28,7 +28,7 @@ class Problem(Exception):
         self.extensions = extensions
 
     def body(self) -> dict[str, Any]:
-        """The members of the problem document, in the RFC's order."""
+        """Return the members of the problem document, in the RFC's order."""
         document: dict[str, Any] = {
             "type": f"urn:micro-demucs:problem:{self.kind}",
             "title": self.title,

@@ -22,12 +22,12 @@ _T = TypeVar("_T", covariant=True)
 
 
 def read_manifest(stems: Bucket, song_key: str) -> Manifest | None:
-    """The song's manifest; None if there is none, or none that can be read. Raises RetryLater."""
+    """Return the song's manifest, or None if none is readable. Raises RetryLater."""
     return _read(stems, manifest_key(song_key), Manifest)
 
 
 def read_failure(stems: Bucket, song_key: str) -> Failure | None:
-    """The song's failure; None if there is none, or none that can be read. Raises RetryLater."""
+    """Return the song's failure, or None if none is readable. Raises RetryLater."""
     return _read(stems, failure_key(song_key), Failure)
 
 

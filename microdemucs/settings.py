@@ -42,7 +42,7 @@ class Declaration(NamedTuple):
 def setting(
     name: str, default: str, parse: Parse, meaning: str, *, fallback: str = "", secret: bool = False
 ) -> Any:
-    """A dataclass field that is read from the variable `name` when the object is made.
+    """Return a dataclass field that is read from the variable `name` when the object is made.
 
     A variable that is unset or empty counts as `default`, which is parsed like any other value.
     Making the object raises BadSetting. A secret is neither shown by repr nor in an error.
@@ -61,7 +61,7 @@ def setting(
 
 
 def declarations(settings: type) -> list[Declaration]:
-    """The settings that a dataclass declares, in order; nested dataclasses count."""
+    """Return the settings that a dataclass declares, in order; nested dataclasses count."""
     found = []
     for one in fields(settings):
         if "declaration" in one.metadata:
@@ -77,14 +77,14 @@ def text(value: str) -> str:
 
 
 def required(value: str) -> str:
-    """A text that is not empty."""
+    """Return the text. Raises ValueError if it is empty."""
     if not value:
         raise ValueError("set")
     return value
 
 
 def number(low: float = 0, high: float = float("inf")) -> Parse:
-    """A number from `low` to `high`."""
+    """Return a parser of numbers from `low` to `high`."""
 
     def parse(value: str) -> float:
         try:
@@ -99,7 +99,7 @@ def number(low: float = 0, high: float = float("inf")) -> Parse:
 
 
 def whole(low: int = 0, high: float = float("inf")) -> Parse:
-    """A whole number from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`."""
 
     def parse(value: str) -> int:
         try:
@@ -134,7 +134,7 @@ def flag(value: str) -> bool:
 
 
 def url_with_host(value: str) -> str:
-    """A URL with a host; a slash at its end is dropped."""
+    """Return a URL, which must have a host, without a slash at its end."""
     if not urlsplit(value).hostname:
         raise ValueError("a URL with a host, such as http://127.0.0.1:9000")
     return value.rstrip("/")

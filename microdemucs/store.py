@@ -64,7 +64,7 @@ def map_store_errors() -> Iterator[None]:
 
 
 def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
-    """The JSON object at `key`, or None where there is none. Raises RetryLater."""
+    """Return the JSON object at `key`, or None if there is none. Raises RetryLater."""
     try:
         with map_store_errors():
             answer = store.get_object(bucket, key)
@@ -89,8 +89,8 @@ def remove_all(store: Minio, bucket: str, prefix: str) -> None:
     """Remove every object whose key begins with `prefix`. Raises RetryLater."""
     with map_store_errors():
         there = store.list_objects(bucket, prefix, recursive=True)
-        doomed = [DeleteObject(str(one.object_name)) for one in there]
-        errors = list(store.remove_objects(bucket, doomed)) if doomed else []
+        objects = [DeleteObject(str(one.object_name)) for one in there]
+        errors = list(store.remove_objects(bucket, objects)) if objects else []
     if errors:
         raise RetryLater(
             "store-away", "The store cannot be used now", "it keeps what is to be removed"

@@ -39,7 +39,7 @@ class WebhookRecord(Struct, frozen=True, kw_only=True):
         return decode(text, WebhookRecord)
 
     def write(self) -> bytes:
-        """The record as JSON."""
+        """Return the record as JSON."""
         return msgspec.json.encode(self)
 
 
@@ -56,12 +56,12 @@ class CallbackRecord(Struct, frozen=True, kw_only=True):
         return decode(text, CallbackRecord)
 
     def write(self) -> bytes:
-        """The record as JSON."""
+        """Return the record as JSON."""
         return msgspec.json.encode(self)
 
 
 def callback_key(callback_id: str) -> str:
-    """The key of a callback's record, and the target of its deliveries."""
+    """Return the key of a callback's record, and the target of its deliveries."""
     return _CALLBACK_PREFIX + callback_id
 
 

@@ -1,6 +1,7 @@
-"""Background thread: publishes a job's progress every second, renews the lease, and watches for
-cancellation, a lost lease and shutdown.
+"""Publish a job's progress in a background thread, and watch for reasons to stop.
 
+The thread publishes every second, renews the lease, and watches for cancellation, a lost lease and
+shutdown.
 The job record is only a view, so a bus that is away does not stop the work.
 """
 

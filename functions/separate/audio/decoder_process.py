@@ -1,6 +1,6 @@
-"""The child process that decodes: strangers' files are parsed away from secrets and other songs.
+r"""The child process that decodes: strangers' files are parsed away from secrets and other songs.
 
-    python -m functions.separate.audio.decoder_process \\
+    python -m functions.separate.audio.decoder_process \
         MAX_SECONDS MAX_MEMORY_BYTES REPORT_FD < song > samples
 
 decodes standard input twice. The first pass only looks: it writes a report

@@ -18,8 +18,9 @@ _ONE = np.float32(1)
 
 
 class StemWriter:
-    """A stem of `length` samples. Methods raise RetryLater, MemoryError, and OSError if the disk
-    is full.
+    """A stem of `length` samples.
+
+    Methods raise RetryLater, MemoryError, and OSError if the disk is full.
 
     With clip_mode `rescale`, the stem's peak must be known before its first sample is final. So
     the stem is first encoded as it is, and its samples are kept on disk: 353 kB per second. If
