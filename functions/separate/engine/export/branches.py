@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class NotExportable(ValueError):
-    """This network cannot be exported. The text gives the reason."""
+    """A network cannot be exported. The text gives the reason."""
 
 
 class Encoder(nn.Module):

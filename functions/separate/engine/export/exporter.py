@@ -184,7 +184,7 @@ def _separate(engine: Engine, sources: list[str], clip: Floats) -> Floats:
 
     model = Model("measured", tuple(sources), (engine,), [[1.0] * len(sources)])
     plan = overlap_add.Plan.of(model, clip.shape[1])
-    blocks = overlap_add.separate_windows(plan, read, lambda share: None)
+    blocks = overlap_add.separate_windows(plan, read, lambda _: None)
     return np.concatenate([block.samples for block in blocks], -1)
 
 

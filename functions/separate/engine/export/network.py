@@ -29,7 +29,7 @@ class Network:
     """
 
     def __init__(self, original: HTDemucs) -> None:
-        """Raises NotExportable."""
+        """Copy the network. Raises NotExportable."""
         _require_htdemucs(original)
         model: Any = copy.deepcopy(original)
         self.encoding = Encoding(model).eval().requires_grad_(False)

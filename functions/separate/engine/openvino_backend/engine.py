@@ -71,7 +71,7 @@ class OpenVinoEngine:
         """The longest segment, in seconds: the one that the network was trained on."""
         return float(self._segment)
 
-    def input_length(self, n: int, segment: Seconds) -> int:
+    def input_length(self, n: int, segment: Seconds) -> int:  # noqa: ARG002 (of the interface)
         """Return how many samples `separate` needs, as demucs.apply.apply_model does."""
         return int(segment * SAMPLE_RATE) if segment else self._transform.samples
 
