@@ -187,7 +187,8 @@ class Bus:
         try:
             await self._client.drain()
         except (nats.errors.Error, OSError):  # away: nothing can be flushed
-            with suppress(OSError):  # not even what is pending
+            # Nor what is pending. And nats-py waits for a future that its cancelled tasks wait for.
+            with suppress(OSError, asyncio.CancelledError):
                 await self._client.close()
         # Repeated: a task inside wait_for may swallow its cancellation, or start another task.
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:

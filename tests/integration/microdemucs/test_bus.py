@@ -145,6 +145,7 @@ def test_a_watch_goes_on_after_the_server_was_restarted(
     bus.watch(JOBS, lambda entry: seen.append(entry.key), caught_up)
     assert caught_up.wait(10)
     stop(server)
+    wait_until(lambda: not bus.is_up, 30, "the bus notices that the server is gone")
     again = start(int(server.url.rsplit(":", 1)[1]), tmp_path)
     try:
         wait_until(lambda: bus.is_up, 30)
