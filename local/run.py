@@ -20,9 +20,10 @@ from local.progress_bar import ProgressBar
 from local.stack import stack
 from local.webhook_receiver import WebhookReceiver, pretty
 from microdemucs import store
+from microdemucs.bucket import Bucket
 from microdemucs.jobs import PHASES, JobState
-from microdemucs.manifest import manifest_key
 from microdemucs.paths import ROOT
+from microdemucs.result_store import read_manifest
 from microdemucs.settings import StoreSettings
 
 _SAMPLES = ROOT / "samples"
@@ -123,14 +124,13 @@ def _follow_job(api: Api, key: str, timings: dict[str, float]) -> dict[str, Any]
 
 
 def _fetch_stems(client: Minio, key: str, folder: Path, bar: ProgressBar) -> list[Path]:
-    manifest = store.read_json(client, "stems", manifest_key(key)) or {"stems": []}
-    paths = []
-    for number, stem in enumerate(manifest["stems"], 1):
-        path = folder / stem["key"].rsplit("/", 1)[1]
-        client.fget_object("stems", stem["key"], str(path))
-        paths.append(path)
-        bar.update(number / len(manifest["stems"]))
-    return paths
+    bucket = Bucket(client, "stems")
+    manifest = read_manifest(bucket, key)
+    stems = manifest.stems if manifest else []
+    for number, stem in enumerate(stems, 1):
+        bucket.download_file(stem.key, str(folder / stem.file))
+        bar.update(number / len(stems))
+    return [folder / stem.file for stem in stems]
 
 
 def _connect_as_root(environment: Environment) -> Minio:

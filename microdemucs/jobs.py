@@ -39,8 +39,8 @@ PHASES = {
 }
 """The phases of a job in order, each with the progress at which it begins and ends.
 
-The numbers fit a song of a few minutes. Stems are encoded and uploaded while the song is still being
-separated; the phase uploading is only the rest.
+The numbers fit a song of a few minutes. Stems are encoded and uploaded while the song is still
+being separated; the phase uploading is only the rest.
 """
 
 
@@ -59,7 +59,7 @@ def job_id(song: ObjectCreated) -> str:
 
 
 def options_hash(options: Options) -> str:
-    """Return 16 hex digits. With a song's SHA-256 they are the key of a result that can be reused."""
+    """Return 16 hex digits: with a song's SHA-256, the key of a result that can be reused."""
     changed = json.dumps(options.changed(), sort_keys=True).encode()
     return hashlib.sha256(changed).hexdigest()[:16]
 

@@ -3,16 +3,12 @@
 microdemucs.bucket has the operations.
 """
 
-import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from microdemucs.problems import RetryLater
@@ -61,37 +57,3 @@ def map_store_errors() -> Iterator[None]:
         ) from error
     except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError) as error:
         raise RetryLater("store-away", "The store cannot be reached", after=3) from error
-
-
-def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
-    """Return the JSON object at `key`, or None if there is none. Raises RetryLater."""
-    try:
-        with map_store_errors():
-            answer = store.get_object(bucket, key)
-            try:
-                document = json.loads(answer.read())
-            finally:
-                answer.close()
-                answer.release_conn()
-    except (ObjectChanged, json.JSONDecodeError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def write_json(store: Minio, bucket: str, key: str, document: dict[str, Any], type_: str) -> None:
-    """Put `document` at `key` with content type `type_`. Raises RetryLater."""
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    with map_store_errors():
-        store.put_object(bucket, key, io.BytesIO(body), len(body), content_type=type_)
-
-
-def remove_all(store: Minio, bucket: str, prefix: str) -> None:
-    """Remove every object whose key begins with `prefix`. Raises RetryLater."""
-    with map_store_errors():
-        there = store.list_objects(bucket, prefix, recursive=True)
-        objects = [DeleteObject(str(one.object_name)) for one in there]
-        errors = list(store.remove_objects(bucket, objects)) if objects else []
-    if errors:
-        raise RetryLater(
-            "store-away", "The store cannot be used now", "it keeps what is to be removed"
-        )

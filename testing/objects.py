@@ -1,10 +1,13 @@
-"""Put songs into a real store."""
+"""Objects of a real store: put songs, read JSON."""
 
 import io
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from minio import Minio
 
+from microdemucs.bucket import Bucket
 from microdemucs.events import ObjectCreated
 
 
@@ -35,3 +38,10 @@ def put_song(
         time=stat.last_modified.isoformat() if stat.last_modified else "",
         metadata=named,
     )
+
+
+def read_json(store: Minio, bucket: str, key: str) -> dict[str, Any] | None:
+    """Return the JSON object at `key` as it was written, or None. Raises RetryLater."""
+    text = Bucket(store, bucket).read(key)
+    document: dict[str, Any] | None = None if text is None else json.loads(text)
+    return document

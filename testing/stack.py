@@ -32,7 +32,7 @@ from microdemucs.paths import ROOT
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings, StoreSettings
 from testing.function_process import function_process
-from testing.objects import put_song
+from testing.objects import put_song, read_json
 from testing.waiting import wait_until
 
 COMPONENTS = ("bridge", "intake", "separate", "upload", "notify")
@@ -186,11 +186,11 @@ class Stack:
 
     def manifest(self, key: str) -> dict[str, Any] | None:
         """Return the manifest of the song `key`, if there is one."""
-        return store.read_json(self.store, "stems", manifest_key(key))
+        return read_json(self.store, "stems", manifest_key(key))
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """Return the failure of the song `key`, if there is one."""
-        return store.read_json(self.store, "stems", failure_key(key))
+        return read_json(self.store, "stems", failure_key(key))
 
     def wait_for_manifest(self, key: str, seconds: float = 90) -> dict[str, Any]:
         """Return the manifest of the song `key`. Raises AssertionError if the job fails."""

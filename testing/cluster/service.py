@@ -16,10 +16,9 @@ from standardwebhooks import Webhook
 from local.binaries import CACHE
 from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.problems import RetryLater
-from microdemucs.store import read_json
 from testing import long_songs
 from testing.cluster.kubectl import kubectl, pods
-from testing.objects import put_song
+from testing.objects import put_song, read_json
 from testing.songs import mp3
 from testing.waiting import wait_until
 
