@@ -1,8 +1,9 @@
-"""Measure the memory of the upload function for a song of 200 MB inside JSON.
+"""Measure the memory of the upload function for a song of 200 MB in each form of a body.
 
     python -m benchmarks.upload_memory [megabytes]
 
-It posts to the real function, as a process, with a real store and bus. It prints the process's
+The forms are base64 inside JSON, multipart/form-data, and the song's own bytes. It posts to the
+real function, as a process, with a real store and bus. For each form it prints the process's
 resident memory before, at its peak, and after; then the same for a body that is refused by its
 declared length, and for one without a length that turns out to be too long.
 """
@@ -16,6 +17,8 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,23 +31,56 @@ _BLOCK = 3 * 2**18  # bytes; a multiple of 3, so that each block can be encoded 
 
 
 def main() -> None:
-    """Post the three bodies, and print the memory."""
+    """Post three bodies of each form, and print the memory."""
     size = int(sys.argv[1] if len(sys.argv) > 1 else 200) * MB
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
         output = Path(folder) / "function"
         with stack.serve("upload", output, MAX_SONG_BYTES=str(size)) as address:
             worker = _worker()
-            report(
-                worker,
-                f"{size // MB} MB song",
-                lambda: post(address, song(size), body_length(size)),
-            )
-            report(
-                worker,
-                "413, by its length",
-                lambda: post(address, song(2 * size), body_length(2 * size)),
-            )
-            report(worker, "413, in chunks", lambda: post(address, song(2 * size), None))
+            for form in FORMS:
+                fits = partial(post, address, form, size)
+                report(worker, f"{form.name}, {size // MB} MB song", fits)
+                long = partial(post, address, form, 2 * size)
+                report(worker, f"{form.name}, 413, by its length", long)
+                in_chunks = partial(post, address, form, 2 * size, has_length=False)
+                report(worker, f"{form.name}, 413, in chunks", in_chunks)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of a request's body: the song is between `head` and `tail`."""
+
+    name: str
+    content_type: str
+    head: bytes
+    tail: bytes
+    is_base64: bool = False
+
+    def body(self, size: int) -> Iterator[bytes]:
+        """Yield the body of a song of `size` random bytes, which cannot be compressed."""
+        block = os.urandom(_BLOCK)
+        yield self.head
+        for start in range(0, size, _BLOCK):
+            data = block[: min(_BLOCK, size - start)]
+            yield b64encode(data) if self.is_base64 else data
+        yield self.tail
+
+    def length(self, size: int) -> int:
+        """Return the length of that body."""
+        song = -(-size // 3) * 4 if self.is_base64 else size
+        return len(self.head) + song + len(self.tail)
+
+
+FORMS = (
+    Form("JSON", "application/json", b'{"mp3": "', b'"}', is_base64=True),
+    Form(
+        "multipart",
+        "multipart/form-data; boundary=b",
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n',
+        b"\r\n--b--\r\n",
+    ),
+    Form("raw", "audio/mpeg", b"", b""),
+)
 
 
 def report(worker: psutil.Process, label: str, action: Callable[[], str]) -> None:
@@ -64,34 +100,22 @@ def report(worker: psutil.Process, label: str, action: Callable[[], str]) -> Non
     ended.set()
     sampling.join()
     print(
-        f"{label:24} {seconds:6.2f} s   before {before / MB:6.1f} MB   peak {peak[0] / MB:6.1f} MB"
+        f"{label:28} {seconds:6.2f} s   before {before / MB:6.1f} MB   peak {peak[0] / MB:6.1f} MB"
         f"   after {worker.memory_info().rss / MB:6.1f} MB   {result}",
         flush=True,
     )
 
 
-def song(size: int) -> Iterator[bytes]:
-    """Yield the JSON body of a song of `size` random bytes, which cannot be compressed."""
-    block = os.urandom(_BLOCK)
-    yield b'{"mp3": "'
-    for start in range(0, size, _BLOCK):
-        yield b64encode(block[: min(_BLOCK, size - start)])
-    yield b'"}'
-
-
-def body_length(size: int) -> int:
-    """Return the length of that body."""
-    return len(b'{"mp3": ""}') + -(-size // 3) * 4
-
-
-def post(address: str, body: Iterator[bytes], length: int | None) -> str:
-    """POST `body`, in chunks if it has no `length`; return the status and reason."""
+def post(address: str, form: Form, size: int, *, has_length: bool = True) -> str:
+    """POST a song of `size` bytes, in chunks if not `has_length`; return status and reason."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=300)
-    headers = {"Content-Type": "application/json"}
-    if length is not None:
-        headers["Content-Length"] = str(length)
+    headers = {"Content-Type": form.content_type}
+    if has_length:
+        headers["Content-Length"] = str(form.length(size))
     try:
-        connection.request("POST", "/apiv1/separate", body, headers, encode_chunked=length is None)
+        connection.request(
+            "POST", "/apiv1/separate", form.body(size), headers, encode_chunked=not has_length
+        )
         response = connection.getresponse()
         document = json.loads(response.read())
     finally:

@@ -31,8 +31,10 @@ STARTED_SUBJECT = "separation.started"
 RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.requeue"
 OLD_REQUEUE_SUBJECT = "separation.again"  # also routed, for one release
 # Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
-# SHA-256 and options → the job whose stems can be reused; webhooks and callbacks.
+# SHA-256 and options → the job whose stems can be reused; webhooks and callbacks; idempotency key
+# → the answer to its first request.
 JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results", "webhooks"
+IDEMPOTENCY = "idempotency"
 
 _TIMEOUT_S = 5.0
 _T = TypeVar("_T")

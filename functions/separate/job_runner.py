@@ -23,7 +23,7 @@ from functions.separate.job import Job
 from functions.separate.keys import fits
 from functions.separate.lease import Lease
 from functions.separate.on_progress import OnProgress
-from functions.separate.output.stem_store import StemStore
+from functions.separate.output.stem_store import StemStore, is_after
 from functions.separate.output.stems_writer import open_stems
 from functions.separate.progress import Cancelled, ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
@@ -278,6 +278,14 @@ class JobRunner:
             return None
         return self.coordinator.join(ranges, plan, song.normalization)
 
+    def _finish_time(self) -> str:
+        """Return the current time, or that of the song's event if the store's clock is ahead.
+
+        Then no copy of the event is later than the result, as a new request is.
+        """
+        time = now()
+        return self.job.song.time if is_after(self.job.song.time, time) else time
+
     def _manifest(self, sha256: str, stems: "_Stems", weights: LocatedModel) -> Manifest:
         song = structs.asdict(self.job.stored_song())
         return Manifest(
@@ -293,7 +301,7 @@ class JobRunner:
             model=ModelInfo(weights.name, weights.note or UNSET),
             warnings=self.record.warnings,
             timings=self.progress.timings,
-            finished=now(),
+            finished=self._finish_time(),
         )
 
     def _failure(self, problem: Rejected) -> Failure:
@@ -306,7 +314,7 @@ class JobRunner:
             callback=self.job.callback,
             created=self.record.created,
             started=self.record.started,
-            finished=now(),
+            finished=self._finish_time(),
         )
 
     def _record_done(self, manifest: Manifest) -> None:
@@ -321,8 +329,11 @@ class JobRunner:
 
     def _record_done_before(self, manifest: Manifest) -> None:
         callback = self.job.callback
-        if callback and callback != manifest.callback:  # the new callback must be called too
-            manifest = structs.replace(manifest, callback=callback, finished=now())
+        # Each request with a callback is answered by a call of its own. A request from before the
+        # job finished was answered then; an event from before is a copy.
+        is_new_request = is_after(self.job.song.time, manifest.finished)
+        if callback and (callback != manifest.callback or is_new_request):
+            manifest = structs.replace(manifest, callback=callback, finished=self._finish_time())
             self.stem_store.write_manifest(manifest)
         log.info("job was done before", extra={"key": self.job.song.key})
         self._record_done(manifest)

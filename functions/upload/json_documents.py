@@ -54,6 +54,17 @@ def parse_document(text: bytes, *allowed: str) -> dict[str, Any]:
     return members
 
 
+def parse_object(member: str, text: str) -> dict[str, Any]:
+    """Parse a form field or query parameter that holds a JSON object. Raises Problem (422)."""
+    try:
+        value = json.loads(text, parse_constant=_reject_constant)
+    except (ValueError, RecursionError) as error:
+        raise bad_hidden_value(member, "a JSON object", _why_malformed(error)) from None
+    if not isinstance(value, dict):
+        raise bad_hidden_value(member, "a JSON object")
+    return value
+
+
 def bad_value(member: str, value: Any, accepts: str) -> Problem:
     """Return the Problem (422) of a member or parameter that does not accept `value`."""
     return _bad_value(member, f"{member} is {describe(value)}; it must be {accepts}", accepts)

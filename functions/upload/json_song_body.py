@@ -7,11 +7,11 @@ parser.
 """
 
 import binascii
-import hashlib
 import re
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from functions.upload.json_documents import MAX_DOCUMENT_BYTES
+from functions.upload.song_file import SongFile
 from microdemucs.problems import Problem
 
 CHUNK_BYTES = 256 * 1024
@@ -30,20 +30,12 @@ class Body(Protocol):
 
 
 class SongDecoder:
-    """Decodes the base64 text of a song into `file`, counts its bytes and hashes them."""
+    """Decodes the base64 text of a song, and writes the bytes to `song`."""
 
-    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
-        self.size = 0
-        self._file = file
-        self._max_bytes = max_bytes
-        self._hash = hashlib.sha256()
+    def __init__(self, song: SongFile) -> None:
+        self._song = song
         self._undecoded = b""  # fewer than four characters
         self._is_padded = False
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the bytes so far, in hex."""
-        return self._hash.hexdigest()
 
     def feed(self, text: bytes) -> None:
         """Decode some more characters. Raises Problem (413, 422)."""
@@ -69,17 +61,7 @@ class SongDecoder:
                 "or a data: prefix, or wrong padding"
             ) from None
         self._is_padded = text.endswith(b"=")
-        self.size += len(data)
-        if self.size > self._max_bytes:
-            raise Problem(
-                413,
-                "too-large",
-                "The song is too large",
-                f"at most {self._max_bytes} bytes are accepted",
-                limit=self._max_bytes,
-            )
-        self._hash.update(data)
-        self._file.write(data)
+        self._song.write(data)
 
 
 def extract_song(body: Body, song: SongDecoder) -> bytes:

@@ -1,84 +1,77 @@
-"""POST /apiv1/separate: a song inside JSON becomes an object named after its SHA-256."""
+"""POST /apiv1/separate: a song becomes an object named after its SHA-256."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any
 
 import flask
 
-from functions.upload import json_song_body, webhook_urls
+from functions.upload import idempotency, tokens, webhook_urls
 from functions.upload.context import Context, context
-from functions.upload.json_documents import (
-    MAX_DOCUMENT_BYTES,
-    bad_hidden_value,
-    bad_value,
-    parse_document,
-    require_json,
-)
+from functions.upload.jobs_view import VersionedRecord
+from functions.upload.json_documents import bad_hidden_value
+from functions.upload.song_body import read_body
+from functions.upload.song_file import SongFile, open_song_file
 from microdemucs.bus import JOBS, WEBHOOKS, Entry, RevisionConflict
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import JobRecord
+from microdemucs.jobs import FINISHED, JobRecord, JobState
+from microdemucs.manifest import Manifest
 from microdemucs.options import Options
 from microdemucs.problems import RetryLater, now
 from microdemucs.result_store import read_manifest
 from microdemucs.webhooks import CallbackRecord, callback_key
 
 MAX_CALLBACK_BYTES = 64 * 1024
-_CONTENT_TYPE = "audio/mpeg"
 
 routes = flask.Blueprint("separations", __name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A checked request. `callback_id` is "" if there is no callback."""
+
+    song: SongFile
+    content_type: str
+    options: Options
+    callback_id: str
+    callback: CallbackRecord | None
+
+    @property
+    def key(self) -> str:
+        """The key of the song's object. The decoder looks at the bytes, not at the suffix."""
+        return f"{self.song.sha256}.mp3"
+
+    @property
+    def digest(self) -> str:
+        """The same for every request that asks for the same."""
+        return idempotency.digest(self.song.sha256, self.options.changed(), self.callback_id)
+
+
 @routes.post("/apiv1/separate")
-def separate_song() -> dict[str, str]:
+def separate_song() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Store the song; the bucket's notification then starts its separation."""
     ctx = context()
-    # Base64 takes 4/3 of the bytes, and some encoders write "+" as \\u002B and "/" as \\/
-    flask.request.max_content_length = ctx.settings.max_bytes * 8 // 5 + MAX_DOCUMENT_BYTES
-    require_json()
-    with _temporary_file() as file:
-        song = json_song_body.SongDecoder(file, ctx.settings.max_bytes)
-        rest = json_song_body.extract_song(flask.request.stream, song)
-        members = parse_document(rest, "mp3", "model", "options", "callback")
-        if members.get("mp3") != "" or not song.size:
-            raise bad_value("mp3", members.get("mp3"), "the bytes of a song in base64")
-        options = _read_options(members)
-        callback_id = _store_callback(ctx, members.get("callback"))
-        key = f"{song.sha256}.mp3"
-        if not callback_id and _is_separated(ctx, key, options):
-            return {"hash": song.sha256, "reason": "already separated"}
-        file.seek(0)
-        _store_song(ctx, key, file, song.size, options, callback_id)
-    return {"hash": song.sha256, "reason": "queued"}
+    key = idempotency.read_key()
+    with open_song_file(ctx.settings.max_bytes) as song:
+        body = read_body(song)
+        options = Options.of_request(body.options)
+        request = _Request(song, body.content_type, options, *_read_callback(ctx, body.callback))
+        if key:
+            caller_key = idempotency.digest(tokens.caller_token(), key)
+            answer = idempotency.answer_once(
+                ctx.bus, caller_key, request.digest, lambda: _separate(ctx, request)
+            )
+        else:
+            answer = _separate(ctx, request)
+    return answer, 200, {"Location": f"/apiv1/jobs/{answer['job']}"}
 
 
-@contextmanager
-def _temporary_file() -> Iterator[BinaryIO]:
-    try:
-        with tempfile.TemporaryFile(prefix="song-") as file:
-            yield file
-    except OSError as error:  # the disk is full or cannot be written
-        raise RetryLater(
-            "no-room", "There is no disk space for the song", "try again later", after=30
-        ) from error
-
-
-def _read_options(members: dict[str, Any]) -> Options:
-    options = members.get("options") or {}
-    if not isinstance(options, dict):
-        raise bad_value("options", options, "an object")
-    if members.get("model"):
-        options = options | {"model": members["model"]}
-    return Options.of_request(options)
-
-
-def _store_callback(ctx: Context, callback: Any) -> str:
-    """Write the callback to the bus and return its id; "" if there is none. Raises Problem."""
+def _read_callback(ctx: Context, callback: Any) -> tuple[str, CallbackRecord | None]:
+    """Return the callback's id and record; "" and None if there is none. Raises Problem."""
     if callback is None:
-        return ""
+        return "", None
     if not isinstance(callback, dict) or not set(callback) <= {"url", "data"}:
         raise bad_hidden_value("callback", "an object with the member url, and optionally data")
     url = webhook_urls.check_url(callback.get("url"), "callback.url", ctx.settings.allow_private)
@@ -86,37 +79,82 @@ def _store_callback(ctx: Context, callback: Any) -> str:
     if len(text) > MAX_CALLBACK_BYTES:
         raise bad_hidden_value("callback", f"at most {MAX_CALLBACK_BYTES} bytes of JSON")
     id_ = sha256(text.encode()).hexdigest()[:32]
-    record = CallbackRecord(url=url, data=callback.get("data"), created=now())
-    ctx.bus.put(WEBHOOKS, callback_key(id_), record.write())
-    return id_
+    return id_, CallbackRecord(url=url, data=callback.get("data"), created=now())
 
 
-def _is_separated(ctx: Context, key: str, options: Options) -> bool:
-    """Return whether all stems of the song with these options are in the output bucket."""
+def _separate(ctx: Context, request: _Request) -> idempotency.Answer:
+    """Store the song, unless its stems exist and nobody is to be called. Return the answer."""
+    manifest = _complete_manifest(ctx, request.key, request.options)
+    if manifest and not request.callback:
+        job, state, reason = manifest.job, JobState.DONE, "already separated"
+    else:
+        if request.callback:
+            target = callback_key(request.callback_id)
+            ctx.bus.put(WEBHOOKS, target, request.callback.write())
+        record = _store_song(ctx, request, has_stems=manifest is not None)
+        job, state, reason = record.id, record.state, "queued"
+    return {"hash": request.song.sha256, "reason": reason, "job": job, "state": state}
+
+
+def _complete_manifest(ctx: Context, key: str, options: Options) -> Manifest | None:
+    """Return the song's manifest if it has these options and all its stems exist, else None."""
     manifest = read_manifest(ctx.stems, key)
     if manifest is None or manifest.options != options.changed():
-        return False
+        return None
     stored = {item.object_name for item in ctx.stems.list(f"{key}/", recursive=False)}
-    return all(stem.key in stored for stem in manifest.stems)
+    return manifest if all(stem.key in stored for stem in manifest.stems) else None
 
 
-def _store_song(
-    ctx: Context, key: str, file: BinaryIO, size: int, options: Options, callback_id: str
-) -> None:
-    metadata = options.metadata() | ({"callback": callback_id} if callback_id else {})
-    written = ctx.songs.put(key, file, size, _CONTENT_TYPE, metadata)
-    song = ObjectCreated(
+def _store_song(ctx: Context, request: _Request, has_stems: bool) -> JobRecord:
+    """Put the song into the input bucket, and return the record of its job."""
+    metadata = request.options.metadata()
+    if request.callback:
+        metadata |= {"callback": request.callback_id}
+    earlier = ctx.jobs.find(request.song.sha256)
+    song = request.song
+    song.seek(0)
+    written = ctx.songs.put(request.key, song.file, song.size, request.content_type, metadata)
+    created = ObjectCreated(
         bucket=ctx.songs.name,
-        key=key,
-        size=size,
+        key=request.key,
+        size=song.size,
         etag=written.etag or "",
         version=written.version_id or "",
         time=now(),
-        content_type=_CONTENT_TYPE,
+        content_type=request.content_type,
         metadata=metadata,
     )
-    record = JobRecord.of(song)
-    # The queue then shows the job at once; otherwise the bridge creates the same record later.
-    with suppress(RevisionConflict, RetryLater):
-        revision = ctx.bus.create(JOBS, record.id, record.write())
-        ctx.jobs.apply_own_write(Entry(record.id, record.write(), revision))
+    return _record_job(ctx, JobRecord.of(created), earlier, has_stems)
+
+
+def _record_job(
+    ctx: Context, waiting: JobRecord, earlier: VersionedRecord | None, has_stems: bool
+) -> JobRecord:
+    """Write the record of a job whose song has just been stored, and return the present one.
+
+    The queue then shows the job at once; otherwise the intake creates the same record later.
+    `earlier` is the song's current job from before. If that is this job, and it ended without the
+    stems that are requested, it waits again: a client must not take its old state for the new one.
+    """
+    with suppress(RetryLater):
+        if revision := _create(ctx, waiting):
+            ctx.jobs.apply_own_write(Entry(waiting.id, waiting.write(), revision))
+            return waiting
+        is_over = earlier and earlier.record.id == waiting.id and earlier.record.state in FINISHED
+        is_done = has_stems and earlier and earlier.record.state == JobState.DONE
+        if earlier and is_over and not is_done:
+            with suppress(RevisionConflict):  # the job has been picked up meanwhile
+                ctx.bus.update(JOBS, waiting.id, waiting.write(), earlier.revision)
+                return waiting
+        entry = ctx.bus.get(JOBS, waiting.id)
+        if entry and entry.value:
+            return JobRecord.read(entry.value)
+    return waiting
+
+
+def _create(ctx: Context, record: JobRecord) -> int:
+    """Write the record and return its revision; 0 if the job has a record."""
+    try:
+        return ctx.bus.create(JOBS, record.id, record.write())
+    except RevisionConflict:
+        return 0

@@ -70,6 +70,13 @@ def is_valid_token(token: str, tokens: tuple[str, ...]) -> bool:
     return any(matches)
 
 
+def caller_token() -> str:
+    """Return the token of this request, which has been checked; "" if none is required."""
+    if not context().settings.tokens:
+        return ""
+    return flask.request.headers.get("Authorization", "").partition(" ")[2].strip()
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach `host`."""
     try:

@@ -87,6 +87,7 @@ def _buckets(replicas: int) -> list[KeyValueConfig]:
         bucket(bus.LEASES, 15),  # after this, the song of a killed function is free again
         bucket(bus.RESULTS),
         bucket(bus.WEBHOOKS),
+        bucket(bus.IDEMPOTENCY, _DAY),
         bucket(NOTIFIED, 30 * _DAY),
     ]
 

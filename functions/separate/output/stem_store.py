@@ -46,7 +46,7 @@ class StemStore:
         failure = result_store.read_failure(self._stems, self._song_key)
         if not failure or failure.job != self._job.id:
             return None
-        return None if _is_after(self._job.song.time, failure.finished) else failure
+        return None if is_after(self._job.song.time, failure.finished) else failure
 
     def stem_key(self, file_name: str) -> str:
         """Return the key of the stem with this file name."""
@@ -113,6 +113,6 @@ class StemStore:
             self._stems.remove(key)
 
 
-def _is_after(time: str, other: str) -> bool:
+def is_after(time: str, other: str) -> bool:
     """Whether the RFC 3339 `time` is later than `other`; an empty `time` is not."""
     return bool(time) and datetime.fromisoformat(time) > datetime.fromisoformat(other)

@@ -22,7 +22,7 @@ EVERYTHING = [
     *("consumer SONGS.separate", "consumer SONGS.intake"),
     *("consumer STEMS.results", "consumer DELIVERIES.deliveries"),
     *(f"bucket {name}" for name in ("jobs", "cancels", "leases", "results", "webhooks")),
-    "bucket notified",
+    *("bucket idempotency", "bucket notified"),
 ]
 
 

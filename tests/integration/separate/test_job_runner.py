@@ -260,6 +260,42 @@ def test_another_callback_for_a_finished_job_rewrites_the_manifest(
     assert second.stems == first.stems
 
 
+def test_a_finished_song_that_is_put_again_with_the_same_callback_calls_it_again_once(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
+) -> None:
+    job = put(song, callback="a" * 32)
+    run_job(job, context)
+    first, again = manifest(job), put_again_later(job)
+    run_job(again, context)
+    second = manifest(job)
+    assert second == structs.replace(first, finished=second.finished)
+    assert second.finished != first.finished
+    for copy_of_an_event in (again, job):
+        run_job(copy_of_an_event, context)
+        assert manifest(job) == second
+
+
+def test_a_song_that_was_put_again_before_its_job_finished_calls_the_callback_once(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
+) -> None:
+    callback = "a" * 32
+    job, again = put(song, callback=callback), put(song, callback=callback)
+    run_job(job, context)
+    first = manifest(job)
+    run_job(again, context)
+    assert manifest(again) == first
+
+
+def test_a_finished_song_that_is_put_again_without_a_callback_keeps_its_manifest(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
+) -> None:
+    run_job(put(song), context)
+    again = put(song)
+    first = manifest(again)
+    run_job(again, context)
+    assert manifest(again) == first
+
+
 def test_a_lost_record_is_restored(
     put: PutSong, song: bytes, context: Context, record: ReadRecord, bus: Bus
 ) -> None:

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from microdemucs.bus import WEBHOOKS
-from microdemucs.jobs import JobState
+from microdemucs.bus import JOBS, WEBHOOKS
+from microdemucs.jobs import JobRecord, JobState
 from testing.job_writer import JobWriter
+from testing.waiting import wait_until
 from testing.web_client import WebClient
 
 JSON = {"Content-Type": "application/json"}
@@ -36,13 +37,22 @@ def stored_metadata(job_writer: JobWriter, hash_: str) -> dict[str, str]:
     }
 
 
+def read_record(job_writer: JobWriter, path: str) -> JobRecord:
+    """Return the record of the job at the route `path`."""
+    entry = job_writer.bus.get(JOBS, path.rpartition("/")[2])
+    assert entry
+    assert entry.value
+    return JobRecord.read(entry.value)
+
+
 def test_the_song_is_stored_under_its_hash_with_its_options(
     client: WebClient, job_writer: JobWriter
 ) -> None:
     song = unique_song()
     response = post(client, song, model="htdemucs", options={"two_stems": "vocals", "shifts": 1})
     hash_ = sha256(song).hexdigest()
-    assert (response.status_code, response.json) == (200, {"hash": hash_, "reason": "queued"})
+    assert response.status_code == 200
+    assert (response.json["hash"], response.json["reason"]) == (hash_, "queued")
     assert job_writer.songs.read(f"{hash_}.mp3") == song
     assert job_writer.songs.stat(f"{hash_}.mp3").content_type == "audio/mpeg"
     assert stored_metadata(job_writer, hash_) == {
@@ -50,6 +60,54 @@ def test_the_song_is_stored_under_its_hash_with_its_options(
         "x-amz-meta-two-stems": "vocals",
         "x-amz-meta-shifts": "1",
     }
+
+
+def test_the_answer_names_the_job_that_can_be_followed(client: WebClient) -> None:
+    response = post(client, unique_song())
+    assert set(response.json) == {"hash", "reason", "job", "state"}
+    assert response.json["state"] == JobState.WAITING
+    assert response.headers["Location"] == f"/apiv1/jobs/{response.json['job']}"
+    job = client.get(response.headers["Location"]).json
+    assert (job["id"], job["hash"]) == (response.json["job"], response.json["hash"])
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.SUPERSEDED])
+def test_a_song_that_is_sent_again_after_its_job_ended_without_stems_waits_again(
+    client: WebClient, job_writer: JobWriter, state: JobState
+) -> None:
+    song = unique_song()
+    path = post(client, song).headers["Location"]
+    record = read_record(job_writer, path)
+    job_writer.write_record(record, state=state, problem={"title": "no"})
+    wait_until(lambda: client.get(path).json["state"] == state)
+    again = post(client, song)
+    assert (again.headers["Location"], again.json["state"]) == (path, JobState.WAITING)
+    assert read_record(job_writer, path).state == JobState.WAITING
+
+
+def test_a_song_that_is_sent_again_while_it_is_separated_keeps_its_record(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
+    path = post(client, song).headers["Location"]
+    record = job_writer.write_record(
+        read_record(job_writer, path), state=JobState.RUNNING, progress=0.5
+    )
+    again = post(client, song)
+    assert (again.headers["Location"], again.json["state"]) == (path, JobState.RUNNING)
+    assert read_record(job_writer, path) == record
+
+
+def test_a_finished_song_that_is_sent_again_with_a_callback_stays_done(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
+    path = post(client, song).headers["Location"]
+    job_writer.finish(read_record(job_writer, path), {"drums.mp3": b"d"})
+    wait_until(lambda: client.get(path).json["state"] == JobState.DONE)
+    again = post(client, song, callback={"url": "https://example.com/"})
+    assert again.headers["Location"] == path
+    assert (again.json["reason"], again.json["state"]) == ("queued", JobState.DONE)
 
 
 def test_the_queue_shows_the_song_at_once(client: WebClient) -> None:
@@ -95,7 +153,14 @@ def test_a_separated_song_is_not_stored_again(client: WebClient, job_writer: Job
     hash_ = sha256(song).hexdigest()
     job_writer.write_stems(f"{hash_}.mp3", {"drums.flac": b"d"}, options={"format": "flac"})
     again = post(client, song, options={"format": "flac"})
-    assert again.json == {"hash": hash_, "reason": "already separated"}
+    assert again.status_code == 200
+    assert again.json == {
+        "hash": hash_,
+        "reason": "already separated",
+        "job": "0" * 32,
+        "state": JobState.DONE,
+    }
+    assert again.headers["Location"] == f"/apiv1/jobs/{'0' * 32}"
     assert job_writer.songs.list(hash_) == []
 
 
@@ -165,10 +230,18 @@ def test_a_bad_body_is_rejected_and_the_problem_names_the_reason(
     assert words in response.json["detail"]
 
 
-def test_a_body_that_is_not_declared_as_json_is_rejected(client: WebClient) -> None:
-    response = client.post("/apiv1/separate", data=b"ID3", content_type="audio/mpeg")
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", None]
+)
+def test_a_body_of_another_type_is_rejected_and_the_problem_names_the_accepted_ones(
+    client: WebClient, content_type: str | None
+) -> None:
+    response = client.post("/apiv1/separate", data=b"ID3", content_type=content_type)
     assert response.status_code == 415
-    assert response.json["detail"] == "Content-Type is 'audio/mpeg'; send application/json"
+    assert response.json["type"] == "urn:micro-demucs:problem:unsupported-type"
+    assert (content_type or "missing") in response.json["detail"]
+    for accepted in ("application/json", "multipart/form-data", "audio/*"):
+        assert accepted in response.json["detail"]
 
 
 def test_a_song_beyond_the_limit_is_rejected(serve: Callable[..., WebClient]) -> None:
@@ -196,7 +269,7 @@ def test_the_server_accepts_a_body_with_a_length_or_in_chunks(process: str, chun
     response = connection.getresponse()
     answer = json.loads(response.read())
     assert response.status == 200
-    assert answer == {"hash": sha256(song).hexdigest(), "reason": "queued"}
+    assert (answer["hash"], answer["reason"]) == (sha256(song).hexdigest(), "queued")
     connection.close()
 
 

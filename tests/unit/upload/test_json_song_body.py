@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 
 from functions.upload import json_song_body
+from functions.upload.song_file import SongFile
 from microdemucs.problems import Problem
 
 SONG = bytes(range(256)) * 41 + b"end"  # its base64 has padding, "+" and "/"
@@ -26,9 +27,9 @@ class ChunkedBody:
 def read(text: str | bytes, size: int = 10**9, max_bytes: int = 10**6) -> tuple[str, bytes]:
     """Return the rest of the body, and the song in it."""
     file = io.BytesIO()
-    song = json_song_body.SongDecoder(file, max_bytes)
+    song = SongFile(file, max_bytes)
     body = ChunkedBody(text.encode() if isinstance(text, str) else text, size)
-    rest = json_song_body.extract_song(body, song)
+    rest = json_song_body.extract_song(body, json_song_body.SongDecoder(song))
     assert song.sha256 == sha256(file.getvalue()).hexdigest()
     assert song.size == len(file.getvalue())
     return rest.decode(), file.getvalue()
