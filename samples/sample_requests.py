@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,6 +78,16 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.check(received, "the callback has arrived with its data")
     api.post("/apiv1/separate", {**body, "options": {"format": "mp4"}}, 422, members=["option"])
     api.post("/apiv1/separate", {"mp3": "not base64"}, 422, members=["type", "detail"])
+
+    api.title("Send a song as a form, and as it is, with an idempotency key")
+    members = ["hash", "reason", "job", "state"]
+    form, form_type = urllib3.encode_multipart_formdata({"file": (SONG.name, song, "audio/mpeg")})
+    key = {"Idempotency-Key": f'"{uuid.uuid4()}"'}
+    first = api.send_song("/apiv1/separate", form, form_type, key, 200, members)
+    again = api.send_song("/apiv1/separate", song, "audio/mpeg", key, 200, members)
+    api.check(again == first, "the same request with the same key has the same answer")
+    api.send_song("/apiv1/separate?shifts=1", song, "audio/mpeg", key, 422, ["type"])
+    api.send_song("/apiv1/separate", song, "text/plain", {}, 415, ["accepts"])
 
     api.title("Download stems")
     drums = f"/apiv1/track/{hash_}/drums"
@@ -216,6 +227,32 @@ class Api:
         if check:
             self.check(check(response), "the response is as documented", quiet=True)
             return response
+        return document
+
+    def send_song(
+        self,
+        path: str,
+        body: bytes,
+        content_type: str,
+        headers: dict[str, str],
+        status: int,
+        members: list[str],
+    ) -> Any:
+        """POST bytes, print the request and its response, and check status and members."""
+        shown_headers = "".join(f" [{name}: {value}]" for name, value in headers.items())
+        print(f"POST {path}{shown_headers}\n  {len(body)} bytes of {content_type}")
+        headers = self._headers | headers | {"Content-Type": content_type}
+        response = urllib3.request(
+            "POST", self.address + path, body=body, headers=headers, retries=False, timeout=60
+        )
+        document = response.json()
+        location = response.headers.get("Location", "")
+        print(f"  → {response.status} {location} {_shorten(document)}")
+        self.check(response.status == status, f"the status is {status}", quiet=True)
+        for name in members:
+            self.check(name in document, f"the response has the member {name}", quiet=True)
+        is_located = location == f"/apiv1/jobs/{document.get('job')}"
+        self.check(is_located or status >= 400, "Location names the job", quiet=True)
         return document
 
     def send(

@@ -48,7 +48,7 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
         return decode(text, KeyRecord)
 
     def write(self) -> bytes:
-        """The record as JSON."""
+        """Return the record as JSON."""
         return msgspec.json.encode(self)
 
 

@@ -53,6 +53,8 @@ def test_answers_match_their_schemas(
     assert schema_errors(document, "Job", job) == []
     upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json
     assert schema_errors(document, "PresignedForm", upload) == []
+    separated = client.post("/apiv1/separate", data=b"described", content_type="audio/wav")
+    assert schema_errors(document, "Separated", separated.json) == []
     webhook = client.post("/apiv1/webhooks", json={"url": "https://example.com"})
     assert schema_errors(document, "WebhookWithSecret", webhook.json) == []
     path = webhook.headers["Location"]
@@ -66,3 +68,16 @@ def test_every_member_and_option_is_described(document: dict[str, Any]) -> None:
     described = set(schemas["Job"]["properties"])
     assert described == set(JobRecord.__struct_fields__) | {"hash", "links"}
     assert set(schemas["Options"]["properties"]) == set(Options.__slots__)
+    form = {"file", "options", "callback"} | set(Options.__slots__)
+    assert set(schemas["SeparateForm"]["properties"]) == form
+
+
+def test_the_described_types_of_a_song_are_accepted(
+    document: dict[str, Any], client: WebClient
+) -> None:
+    content = document["paths"]["/apiv1/separate"]["post"]["requestBody"]["content"]
+    assert len(content) == 6
+    for type_ in content:
+        content_type = type_.replace("*", "anything")
+        response = client.post("/apiv1/separate", data=b"song", content_type=content_type)
+        assert response.status_code != 415, type_
