@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from microdemucs.events import ObjectCreated
 from microdemucs.manifest import decode
 from microdemucs.options import BadOption, Options, option_metadata
-from microdemucs.problems import now
+from microdemucs.problems import is_after, now
 
 
 class JobState(StrEnum):
@@ -84,7 +84,8 @@ class JobRecord(Struct):
 
     `progress` runs from 0 to 1 over all phases; `phase` is one of PHASES, or "". Times are RFC
     3339 in UTC. `problem` is an RFC 9457 document. `stems` are the names of objects beside the
-    manifest, `song` is what was learned of the audio (sha256, seconds).
+    manifest, `song` is what was learned of the audio (sha256, seconds). `cancel_requested` is when
+    somebody asked to cancel the job. `removed` is when its stems were removed, or found missing.
     """
 
     id: str
@@ -101,6 +102,8 @@ class JobRecord(Struct):
     updated: str = field(default_factory=now)
     started: str = ""
     finished: str = ""
+    cancel_requested: str = ""
+    removed: str = ""
     trace: str = ""
     model: str = ""
     stems: list[str] = []
@@ -127,6 +130,21 @@ class JobRecord(Struct):
             created=song.time or now(),
             **known,
         )
+
+    def is_restarted_by(self, event_time: str) -> bool:
+        """Whether an event of the song at `event_time` starts this finished job again.
+
+        The later wish wins: a song that is sent again after its job failed, was cancelled or was
+        superseded is separated. A job that is done stays done, unless its stems were removed.
+        """
+        if self.state == JobState.DONE:
+            return is_after(event_time, self.removed)
+        return self.state in FINISHED and is_after(event_time, self.finished)
+
+    def remove_results(self, time: str) -> None:
+        """Record that the job's stems were removed at `time`."""
+        self.stems = []
+        self.removed = self.updated = time
 
     @staticmethod
     def read(text: bytes) -> "JobRecord":

@@ -111,6 +111,16 @@ class Failure(Struct, frozen=True, kw_only=True):
         """Whether the job was cancelled, rather than impossible."""
         return str(self.problem.get("type", "")).endswith(":cancelled")
 
+    @property
+    def decided(self) -> str:
+        """The time up to which events of the song have this outcome; a later one starts a job.
+
+        For a cancelled job this is when somebody asked for that: the song may have been sent again
+        before the job ended.
+        """
+        cancelled_at = self.problem.get("cancelled_at") if self.is_cancelled else None
+        return cancelled_at if isinstance(cancelled_at, str) else self.finished
+
     @staticmethod
     def read(text: bytes) -> "Failure":
         """Read what `write` wrote. Raises BadDocument."""

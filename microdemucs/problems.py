@@ -4,6 +4,7 @@ The same text appears in HTTP responses, failure.json and log lines. It says wha
 to do, and reveals nothing internal.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +47,14 @@ class Rejected(Problem):
         super().__init__(422, kind, title, detail, **extensions)
 
 
+class Cancelled(Rejected):
+    """Somebody cancelled the job at `time` (RFC 3339)."""
+
+    def __init__(self, time: str) -> None:
+        super().__init__("cancelled", "The job was cancelled", cancelled_at=time)
+        self.time = time
+
+
 class RetryLater(Problem):
     """A temporary error: the caller should retry after `after` seconds (503 with Retry-After).
 
@@ -63,3 +72,15 @@ class RetryLater(Problem):
 def now() -> str:
     """Return the current time as RFC 3339 in UTC, to the millisecond: the form of all our times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_after(time: str, other: str) -> bool:
+    """Whether the RFC 3339 `time` is later than `other`; not if one of them is no such time."""
+    with suppress(ValueError):
+        return _parse_time(time) > _parse_time(other)
+    return False
+
+
+def _parse_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from msgspec import UNSET, UnsetType, structs
@@ -25,12 +26,12 @@ from functions.separate.lease import Lease
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.stem_store import StemStore, is_after
 from functions.separate.output.stems_writer import open_stems
-from functions.separate.progress import Cancelled, ProgressReporter
+from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.stems import choose_stems, make_plan, separate_song
-from microdemucs.bus import CANCELS, JOBS, STARTED_SUBJECT
-from microdemucs.jobs import JobRecord, JobState
+from microdemucs.bus import JOBS, STARTED_SUBJECT
+from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.manifest import (
     Failure,
     Manifest,
@@ -41,7 +42,7 @@ from microdemucs.manifest import (
 )
 from microdemucs.messages import Started
 from microdemucs.options import Options
-from microdemucs.problems import Rejected, RetryLater, now
+from microdemucs.problems import Cancelled, Rejected, RetryLater, is_after, now
 from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,16 @@ class JobRunner:
         self.coordinator = RangeCoordinator(
             job, context.stems, context.bus, context.range_seconds, context.song_concurrency
         )
-        self.record = self._read_record()
-        self.progress = ProgressReporter(context.bus, lease, self.record, context.grace_seconds)
+        self.earlier_record = self._read_earlier_record()
+        self.record = self._new_record()
+        self.progress = ProgressReporter(
+            context.bus,
+            lease,
+            self.record,
+            context.grace_seconds,
+            event_time=job.song.time,
+            check_song=partial(ensure_unchanged, self.songs, job.song),
+        )
 
     def run(self) -> None:
         """Bring the job to an outcome and record it. Raises RetryLater."""
@@ -109,7 +118,8 @@ class JobRunner:
             if manifest := self.stem_store.read_own_manifest():
                 self._record_done_before(manifest)
             elif failure := self.stem_store.read_own_failure():
-                self._record_failed_before(failure)
+                if not self._is_sent_again_after(failure.decided):
+                    self._record_failed_before(failure)
             else:
                 self._separate_and_record()
         finally:
@@ -117,12 +127,14 @@ class JobRunner:
                 with suppress(RetryLater, ObjectChanged):
                     self.stem_store.remove_previews()
 
-    def _read_record(self) -> JobRecord:
+    def _read_earlier_record(self) -> JobRecord | None:
+        entry = self.context.bus.get(JOBS, self.job.id)
+        return JobRecord.read(entry.value) if entry and entry.value else None
+
+    def _new_record(self) -> JobRecord:
         """Return the record of this run, with what an earlier run knew."""
         record = JobRecord.of(self.job.song, trace=self.job.trace)
-        entry = self.context.bus.get(JOBS, self.job.id)
-        if entry and entry.value:
-            earlier = JobRecord.read(entry.value)
+        if earlier := self.earlier_record:
             record.created, record.started = earlier.created, earlier.started
             record.trace = record.trace or earlier.trace
         return record
@@ -132,10 +144,13 @@ class JobRunner:
             match self._outcome():
                 case Done(manifest):
                     self._record_done(manifest)
+                case JobRejected(Cancelled(time=time)) if self._is_sent_again_after(time):
+                    log.info("job left to a later event: its song was sent again")
                 case JobRejected(problem):
                     self._record_rejected(problem)
                 case Superseded():
                     log.info("job superseded: its song was removed or replaced")
+                    self.record.finished = now()
                     self._end(JobState.SUPERSEDED)
                 case WaitingForRanges():
                     self.progress.set_state(JobState.RUNNING)
@@ -153,6 +168,12 @@ class JobRunner:
         except ObjectChanged:
             return Superseded()
         return Done(manifest) if manifest else WaitingForRanges()
+
+    def _is_sent_again_after(self, time: str) -> bool:
+        """Whether the job's record is that of a later event, which came after `time`."""
+        earlier = self.earlier_record
+        is_unfinished = earlier is not None and earlier.state not in FINISHED
+        return is_unfinished and is_after(self.record.created, time)
 
     def _song_was_replaced(self) -> bool:
         """Whether the song was removed or overwritten since its event. Raises RetryLater."""
@@ -347,9 +368,6 @@ class JobRunner:
         self._end(JobState.CANCELLED if is_cancelled else JobState.FAILED)
         event = "job cancelled" if is_cancelled else "job rejected"
         log.info(event, extra={"kind": problem.kind, "why": problem.detail})
-        if is_cancelled:  # the same song may be sent again, and is separated then
-            with suppress(RetryLater):
-                self.context.bus.delete(CANCELS, self.job.id)
 
     def _record_failed_before(self, failure: Failure) -> None:
         log.info("job had failed before", extra={"key": self.job.song.key})

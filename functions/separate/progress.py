@@ -1,8 +1,8 @@
-"""Publish a job's progress in a background thread, and watch for reasons to stop.
+"""Publish a job's progress in background threads, and watch for reasons to stop.
 
-The thread publishes every second, renews the lease, and watches for cancellation, a lost lease and
-shutdown.
-The job record is only a view, so a bus that is away does not stop the work.
+One thread publishes every second, renews the lease, and watches for cancellation. Another one
+watches for a song that was removed or replaced. The job record is only a view, so a bus that is
+away does not stop the work; nor does a store.
 """
 
 import contextvars
@@ -16,8 +16,9 @@ from functions.separate.lease import RENEW_S, Lease, song_busy
 from functions.separate.on_progress import OnProgress
 from microdemucs.bus import CANCELS, JOBS, Bus
 from microdemucs.jobs import PHASES, JobRecord, JobState
-from microdemucs.problems import Rejected, RetryLater, now
+from microdemucs.problems import Cancelled, RetryLater, is_after, now
 from microdemucs.shutdown import stopping
+from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,8 @@ Publish = Callable[[Bus, JobRecord], None]
 """Writes a job record to the bus. Raises RetryLater."""
 
 
-class Cancelled(Rejected):
-    """Somebody cancelled the job."""
-
-    def __init__(self) -> None:
-        super().__init__("cancelled", "The job was cancelled")
+CheckSong = Callable[[], None]
+"""Raises ObjectChanged if the song was removed or replaced, RetryLater if the store is away."""
 
 
 def publish_record(bus: Bus, record: JobRecord) -> None:
@@ -45,8 +43,9 @@ def publish_record(bus: Bus, record: JobRecord) -> None:
 class ProgressReporter:
     """The job record of one piece of work, and how long each of its phases took.
 
-    `grace_seconds` is how long the work may go on after SIGTERM. `publish` is how the record is
-    written.
+    `grace_seconds` is how long the work may go on after SIGTERM. `event_time` is when the song was
+    sent: a cancel request from before that is not for this run. `check_song` is called every
+    second. `publish` is how the record is written.
     """
 
     def __init__(
@@ -55,6 +54,9 @@ class ProgressReporter:
         lease: Lease,
         record: JobRecord,
         grace_seconds: float,
+        *,
+        event_time: str = "",
+        check_song: CheckSong = lambda: None,
         publish: Publish = publish_record,
     ) -> None:
         self.record = record
@@ -62,6 +64,8 @@ class ProgressReporter:
         self.timings: dict[str, float] = {}
         self._bus = bus
         self._grace_seconds = grace_seconds
+        self._event_time = event_time
+        self._check_song = check_song
         self._publish_record = publish
         self._range = 0.0, 1.0
         self._reencode_seconds = 0.0
@@ -71,28 +75,32 @@ class ProgressReporter:
         self._stop_deadline = 0.0
         self._phase_changed = threading.Event()
         self._ended = threading.Event()
-        self._cancelled = threading.Event()
-        context = contextvars.copy_context()  # so that the thread's log lines name the job too
-        self._thread = threading.Thread(target=context.run, args=(self._watch,), daemon=True)
+        self._song_changed = threading.Event()
+        self._threads = [_thread(self._watch), _thread(self._watch_song)]
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Publish and watch while the context is open."""
+        """Publish and watch while the context is open.
+
+        Raises Cancelled or RetryLater, before anything is published, if the work must not begin.
+        """
         self._work_started = time.monotonic()
         self._read_cancellation()
-        self._thread.start()
+        self.raise_if_interrupted()
+        for thread in self._threads:
+            thread.start()
         try:
             yield
         finally:
             self._ended.set()
             self._phase_changed.set()
-            self._thread.join(_BUS_TIMEOUT_S)
+            self._threads[0].join(_BUS_TIMEOUT_S)  # it may be publishing; the other only reads
 
     @contextmanager
     def phase(self, name: str) -> Iterator[OnProgress]:
         """Measure this phase. Yields the callback for its progress.
 
-        The callback raises Cancelled or RetryLater if the work must end.
+        The callback raises Cancelled, ObjectChanged or RetryLater if the work must end.
         """
         self.record.phase = name
         self._phase_started, self._phase_progress = time.monotonic(), 0.0
@@ -127,9 +135,11 @@ class ProgressReporter:
             self.timings["first_block"] = round(time.monotonic() - self._work_started, 3)
 
     def raise_if_interrupted(self) -> None:
-        """Raise Cancelled or RetryLater if the work must end."""
-        if self._cancelled.is_set():
-            raise Cancelled
+        """Raise Cancelled, ObjectChanged or RetryLater if the work must end."""
+        if self.record.cancel_requested:
+            raise Cancelled(self.record.cancel_requested)
+        if self._song_changed.is_set():
+            raise ObjectChanged(self.record.key)
         if self.lease.lost.is_set():
             raise song_busy()
         if stopping.is_set() and self._remaining_seconds() > self._grace_left():
@@ -176,9 +186,20 @@ class ProgressReporter:
                 log.warning("message bus is away, the work continues")
             self._phase_changed.wait(_INTERVAL_S)
 
+    def _watch_song(self) -> None:
+        while not self._ended.wait(_INTERVAL_S):
+            with suppress(RetryLater):  # a store that is away changes nothing
+                try:
+                    self._check_song()
+                except ObjectChanged:
+                    self._song_changed.set()
+                    return
+
     def _read_cancellation(self) -> None:
-        if self._bus.get(CANCELS, self.record.id):
-            self._cancelled.set()
+        entry = self._bus.get(CANCELS, self.record.id)
+        requested = (entry.value or b"").decode() if entry else ""
+        if requested and not is_after(self._event_time, requested):
+            self.record.cancel_requested = requested
 
     def _publish(self) -> None:
         self.record.updated = now()
@@ -186,3 +207,8 @@ class ProgressReporter:
             return
         with suppress(RetryLater):
             self._publish_record(self._bus, self.record)
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    context = contextvars.copy_context()  # so that the thread's log lines name the job too
+    return threading.Thread(target=context.run, args=(work,), daemon=True)

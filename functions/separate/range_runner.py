@@ -7,9 +7,10 @@ song is requeued, and its own run finds out and records it.
 import logging
 import tempfile
 from contextlib import suppress
+from functools import partial
 
 from functions.separate.audio.decoder import decode_from
-from functions.separate.audio.download import fetch
+from functions.separate.audio.download import ensure_unchanged, fetch
 from functions.separate.context import Context
 from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.job import Job, UnreadableRange
@@ -75,7 +76,13 @@ class RangeRunner:
         self.coordinator = coordinator
         record = JobRecord.of(job.song)
         self.progress = ProgressReporter(
-            context.bus, lease, record, context.grace_seconds, publish_range_progress
+            context.bus,
+            lease,
+            record,
+            context.grace_seconds,
+            event_time=job.song.time,
+            check_song=partial(ensure_unchanged, context.songs(job.song.bucket), job.song),
+            publish=publish_range_progress,
         )
 
     def run(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,9 +14,9 @@ import msgspec
 from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, song_hash
 from functions.upload.json_documents import bad_value, describe
-from microdemucs.bus import CANCELS
+from microdemucs.bus import CANCELS, JOBS, Entry, RevisionConflict
 from microdemucs.jobs import FINISHED, JobRecord, JobState
-from microdemucs.problems import Problem, now
+from microdemucs.problems import Cancelled, Problem, now
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
 _PARAMETERS = ("state", "key", "prefix", "limit", "cursor")
@@ -64,7 +65,7 @@ def get_job(id_: str) -> dict[str, Any]:
 
 @routes.delete("/apiv1/jobs/<id_>")
 def cancel_job(id_: str) -> tuple[dict[str, Any], int]:
-    """Request that a job is cancelled; the process that separates it does so."""
+    """Cancel a waiting job at once; request that a running job is cancelled."""
     ctx = context()
     job = find_job(ctx, id_).record
     if job.state in FINISHED:
@@ -75,8 +76,11 @@ def cancel_job(id_: str) -> tuple[dict[str, Any], int]:
             f"its state is {job.state}; only a waiting or running job can be cancelled",
             state=job.state,
         )
-    ctx.bus.put(CANCELS, job.id, now().encode())
-    return {"id": job.id, "state": job.state, "reason": "cancel requested"}, 202
+    time = now()
+    ctx.bus.put(CANCELS, job.id, time.encode())
+    job = change_record(ctx, job.id, lambda record: _cancel(record, time)) or job
+    reason = "cancelled" if job.state == JobState.CANCELLED else "cancel requested"
+    return {"id": job.id, "state": job.state, "reason": reason}, 202
 
 
 @routes.get("/apiv1/queue")
@@ -96,6 +100,25 @@ def find_job(ctx: Context, name: str) -> VersionedRecord:
     if found is None:
         raise unknown_job(name)
     return found
+
+
+def change_record(ctx: Context, id_: str, change: Callable[[JobRecord], bool]) -> JobRecord | None:
+    """Change the job's record and return it; None if there is none. Raises RetryLater.
+
+    `change` returns whether it has changed the record. It is called again with a newer record if
+    another process writes the record at the same time.
+    """
+    while entry := ctx.bus.get(JOBS, id_):
+        record = JobRecord.read(entry.value or b"")
+        if not change(record):
+            return record
+        try:
+            revision = ctx.bus.update(JOBS, id_, record.write(), entry.revision)
+        except RevisionConflict:
+            continue
+        ctx.jobs.apply_own_write(Entry(id_, record.write(), revision))
+        return record
+    return None
 
 
 def unknown_job(name: str) -> Problem:
@@ -127,6 +150,17 @@ def content_disposition(kind: str, song_key: str, file: str) -> str:
     name = f"{PurePosixPath(song_key).stem} - {file}"
     ascii_name = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for clients that do not read filename*
     return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _cancel(record: JobRecord, time: str) -> bool:
+    """Record a cancel request; a waiting job is cancelled by it. Return whether it changes any."""
+    if record.state in FINISHED:
+        return False
+    record.cancel_requested = record.updated = time
+    if record.state == JobState.WAITING:
+        record.state, record.finished = JobState.CANCELLED, time
+        record.problem = Cancelled(time).body()
+    return True
 
 
 def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:

@@ -63,9 +63,10 @@ class JobsView:
             self._changed.notify_all()
 
     def apply_own_write(self, entry: Entry) -> None:
-        """Apply this process's own write at once; an entry from the bus takes precedence."""
+        """Apply this process's own write at once; a newer entry from the bus takes precedence."""
         with self._changed:
-            if entry.key not in self._records:
+            known = self._records.get(entry.key)
+            if known is None or known.revision < entry.revision:
                 self.apply(entry)
 
     def records(self) -> list[JobRecord]:

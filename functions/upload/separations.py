@@ -144,7 +144,8 @@ def _record_job(
         is_done = has_stems and earlier and earlier.record.state == JobState.DONE
         if earlier and is_over and not is_done:
             with suppress(RevisionConflict):  # the job has been picked up meanwhile
-                ctx.bus.update(JOBS, waiting.id, waiting.write(), earlier.revision)
+                revision = ctx.bus.update(JOBS, waiting.id, waiting.write(), earlier.revision)
+                ctx.jobs.apply_own_write(Entry(waiting.id, waiting.write(), revision))
                 return waiting
         entry = ctx.bus.get(JOBS, waiting.id)
         if entry and entry.value:

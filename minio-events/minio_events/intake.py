@@ -1,18 +1,19 @@
 """The intake: records each song that arrives as a waiting job, for the API and the web page.
 
+A song that is sent again after its job failed, was cancelled or was superseded waits again.
+
 The record is only a view, so a process of its own writes it: the song does not wait for it, and
 the bridge spends no time on it.
 """
 
-from contextlib import suppress
-
 from nats.aio.client import Client
-from nats.js.errors import KeyWrongLastSequenceError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from microdemucs import bus
 from microdemucs.events import MalformedMessage
 from microdemucs.jobs import JobRecord
+from microdemucs.manifest import BadDocument
 from minio_events.daemon import serve, wait_for_bucket
 from minio_events.dedup import Deduplicator
 from minio_events.pull import InFlight, PullConsumer
@@ -31,14 +32,41 @@ class Intake:
         self._deduplicator = Deduplicator()
 
     async def handle(self, message: InFlight) -> None:
-        """Record the job of each song in the message as waiting, unless it has a record."""
+        """Record the job of each song in the message as waiting.
+
+        An existing record stays, unless this event starts the finished job again.
+        """
         for call in self._read_calls(message):
             is_duplicate = self._deduplicator.is_duplicate(call.deduplication_key, message.number)
             if call.song and not is_duplicate:
                 record = JobRecord.of(call.song, trace=trace_of(call.event))
-                with suppress(KeyWrongLastSequenceError):  # the job has a record
-                    await self._jobs.create(record.id, record.write())
+                while not await self._try_to_write(record):
+                    pass  # another writer came first: read the existing record again
         await message.msg.ack()
+
+    async def _try_to_write(self, record: JobRecord) -> bool:
+        try:
+            await self._jobs.create(record.id, record.write())
+        except KeyWrongLastSequenceError:
+            return await self._try_to_restart(record)
+        return True
+
+    async def _try_to_restart(self, record: JobRecord) -> bool:
+        """Replace the job's existing record, if the event of `record` starts the job again."""
+        try:
+            entry = await self._jobs.get(record.id)
+            existing = JobRecord.read(entry.value or b"")
+        except KeyNotFoundError:
+            return False
+        except BadDocument:
+            return True
+        if not existing.is_restarted_by(record.created):
+            return True
+        try:
+            await self._jobs.update(record.id, record.write(), last=entry.revision)
+        except KeyWrongLastSequenceError:
+            return False
+        return True
 
     def _read_calls(self, message: InFlight) -> list[FunctionCall]:
         if message.msg.subject != bus.SONGS_SUBJECT:  # ranges and requeued songs have a record

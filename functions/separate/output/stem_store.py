@@ -5,7 +5,6 @@ everything else is complete.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import BinaryIO
 
 import msgspec
@@ -17,6 +16,7 @@ from microdemucs import result_store
 from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_prefix
 from microdemucs.manifest import Failure, Manifest, StemEntry, failure_key, manifest_key
+from microdemucs.problems import is_after
 from microdemucs.store import ObjectChanged
 
 
@@ -41,12 +41,13 @@ class StemStore:
     def read_own_failure(self) -> Failure | None:
         """Return the failure of this very job, else None.
 
-        A failure from before the song was put is not this job's: the song was put again since.
+        A failure that was decided before the song was put is not this job's: the song was put
+        again since.
         """
         failure = result_store.read_failure(self._stems, self._song_key)
         if not failure or failure.job != self._job.id:
             return None
-        return None if is_after(self._job.song.time, failure.finished) else failure
+        return None if is_after(self._job.song.time, failure.decided) else failure
 
     def stem_key(self, file_name: str) -> str:
         """Return the key of the stem with this file name."""
@@ -111,8 +112,3 @@ class StemStore:
     def _remove(self, keys: Iterable[str]) -> None:
         for key in sorted(keys):
             self._stems.remove(key)
-
-
-def is_after(time: str, other: str) -> bool:
-    """Whether the RFC 3339 `time` is later than `other`; an empty `time` is not."""
-    return bool(time) and datetime.fromisoformat(time) > datetime.fromisoformat(other)

@@ -1,8 +1,14 @@
 """The intake: each song that arrives becomes a waiting job."""
 
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
 from nats.aio.client import Client
 
 from microdemucs.jobs import JobRecord, JobState, job_id
+from microdemucs.problems import now
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
@@ -51,6 +57,38 @@ def test_an_existing_record_stays(bus_stack: Stack) -> None:
     notify(bus_stack, song)
     handled(bus_stack)
     assert job_record(bus_stack, song).state == JobState.DONE
+
+
+BEFORE, AFTER = "2000-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"state": JobState.CANCELLED, "finished": BEFORE}, JobState.WAITING),
+        ({"state": JobState.FAILED, "finished": BEFORE}, JobState.WAITING),
+        ({"state": JobState.SUPERSEDED, "finished": BEFORE}, JobState.WAITING),
+        ({"state": JobState.CANCELLED, "finished": AFTER}, JobState.CANCELLED),
+        ({"state": JobState.DONE, "finished": BEFORE}, JobState.DONE),
+        ({"state": JobState.DONE, "finished": BEFORE, "removed": BEFORE}, JobState.WAITING),
+        ({"state": JobState.RUNNING}, JobState.RUNNING),
+    ],
+)
+def test_a_song_that_is_sent_again_waits_again(
+    bus_stack: Stack, changes: dict[str, Any], expected: JobState
+) -> None:
+    song = replace(new_song("a.mp3"), time=now())
+    earlier = msgspec.structs.replace(JobRecord.of(song), created=BEFORE, **changes)
+
+    async def write(client: Client) -> None:
+        await (await client.jetstream().key_value("jobs")).put(earlier.id, earlier.write())
+
+    bus_stack.on_bus("events", write)
+    notify(bus_stack, song)
+    handled(bus_stack)
+    record = job_record(bus_stack, song)
+    assert record.state == expected
+    assert record.created == (song.time if expected == JobState.WAITING else BEFORE)
 
 
 def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack) -> None:

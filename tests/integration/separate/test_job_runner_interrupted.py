@@ -3,6 +3,7 @@
 import errno
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,9 @@ from functions.separate.context import Context
 from functions.separate.job_runner import run_job
 from functions.separate.progress import ProgressReporter
 from microdemucs import shutdown
-from microdemucs.bus import CANCELS, LEASES, Bus
-from microdemucs.jobs import song_digest
-from microdemucs.problems import RetryLater
+from microdemucs.bus import CANCELS, JOBS, LEASES, Bus
+from microdemucs.jobs import JobRecord, song_digest
+from microdemucs.problems import RetryLater, now
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
     PutSong,
@@ -41,10 +42,12 @@ def test_a_job_that_is_cancelled_before_it_begins_fails(
     bus: Bus,
 ) -> None:
     job = put(song)
-    bus.put(CANCELS, job.id, b"1")
+    bus.put(CANCELS, job.id, now().encode())
     run_job(job, context)
     assert failure(job).is_cancelled
     assert (record(job).state, list(objects(job))) == ("cancelled", ["failure.json"])
+    assert (record(job).started, record(job).model) == ("", "")
+    assert failure(job).decided == record(job).cancel_requested
 
 
 def test_a_job_is_cancelled_between_two_windows(
@@ -56,7 +59,7 @@ def test_a_job_is_cancelled_between_two_windows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = put(sounds.file(sounds.music(50)))
-    at_phase(monkeypatch, "separating", lambda progress: bus.put(CANCELS, job.id, b"1"))
+    at_phase(monkeypatch, "separating", lambda progress: bus.put(CANCELS, job.id, now().encode()))
     run_job(job, context)
     assert (record(job).state, list(objects(job))) == ("cancelled", ["failure.json"])
     assert 0.04 <= record(job).progress < 0.98
@@ -66,11 +69,91 @@ def test_a_cancelled_song_that_is_put_again_is_separated(
     put: PutSong, song: bytes, context: Context, objects: ReadObjects, bus: Bus
 ) -> None:
     job = put(song)
-    bus.put(CANCELS, job.id, b"1")
+    bus.put(CANCELS, job.id, now().encode())
     run_job(job, context)
     run_job(put_again_later(job), context)
     assert {"manifest.json", "drums.mp3"} <= set(objects(job))
     assert "failure.json" not in objects(job)
+
+
+def test_a_cancel_from_before_the_song_was_put_is_not_for_its_job(
+    put: PutSong, song: bytes, context: Context, objects: ReadObjects, bus: Bus
+) -> None:
+    job = put(song)
+    bus.put(CANCELS, job.id, now().encode())
+    run_job(put_again_later(job), context)
+    assert "manifest.json" in objects(job)
+
+
+def test_the_first_event_of_a_song_that_was_put_again_after_a_cancel_leaves_it_to_the_second(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    bus: Bus,
+) -> None:
+    job = put(song)
+    bus.put(CANCELS, job.id, now().encode())
+    waiting = JobRecord.of(put_again_later(job).song)  # as the intake records the second event
+    bus.put(JOBS, job.id, waiting.write())
+    run_job(job, context)
+    assert (record(job), objects(job)) == (waiting, {})
+    run_job(put_again_later(job), context)
+    assert "manifest.json" in objects(job)
+
+
+def test_a_song_that_is_put_again_before_its_cancelled_job_stops_is_separated(
+    put: PutSong,
+    context: Context,
+    objects: ReadObjects,
+    record: ReadRecord,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = put(sounds.file(sounds.music(50, seed=51)))
+    times_put_again: list[str] = []
+
+    def cancel_and_put_again(_: ProgressReporter) -> None:
+        bus.put(CANCELS, job.id, now().encode())
+        time.sleep(0.01)
+        times_put_again.append(now())
+
+    at_phase(monkeypatch, "separating", cancel_and_put_again)
+    run_job(job, context)
+    [time_put_again] = times_put_again
+    assert record(job).state == "cancelled"
+    assert record(job).finished > time_put_again
+    run_job(replace(job, song=replace(job.song, time=time_put_again)), context)
+    assert "manifest.json" in objects(job)
+
+
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed", "overwritten"])
+def test_a_song_that_changes_while_it_is_separated_is_given_up_soon(
+    put: PutSong,
+    context: Context,
+    root: Minio,
+    objects: ReadObjects,
+    record: ReadRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    is_removed: bool,
+) -> None:
+    job = put(sounds.file(sounds.music(59, seed=52)))
+    changed: list[float] = []
+
+    def change(_: ProgressReporter) -> None:
+        changed.append(time.monotonic())
+        if is_removed:
+            root.remove_object("songs", job.song.key)
+        else:
+            put(sounds.file(sounds.music(0.5, seed=9)))
+
+    at_phase(monkeypatch, "separating", change)
+    run_job(job, context)
+    assert time.monotonic() - changed[0] < 5
+    assert (record(job).state, objects(job)) == ("superseded", {})
+    assert record(job).progress < 0.98
+    assert record(job).finished
 
 
 @pytest.mark.parametrize("phase", ["downloading", "separating", "uploading"])

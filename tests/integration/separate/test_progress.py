@@ -15,7 +15,7 @@ from minio import Minio
 from functions.separate.context import Context
 from functions.separate.job_runner import run_job
 from functions.separate.lease import Lease
-from functions.separate.progress import ProgressReporter
+from functions.separate.progress import CheckSong, ProgressReporter
 from local.ports import free_port
 from microdemucs import shutdown
 from microdemucs.bus import JOBS, STARTED_SUBJECT, Bus, Entry
@@ -23,6 +23,7 @@ from microdemucs.jobs import JobRecord
 from microdemucs.messages import Started
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
+from microdemucs.store import ObjectChanged
 from minio_events.bus_setup import provision_bus
 from testing.waiting import wait_until
 from tests.integration.separate import sounds
@@ -210,3 +211,38 @@ def test_a_phase_that_runs_twice_has_one_time(progress: ProgressReporter) -> Non
     begin(progress, "uploading")
     begin(progress, "uploading")
     assert list(progress.timings) == ["uploading"]
+
+
+def test_a_store_that_is_away_does_not_stop_the_work(context: Context) -> None:
+    checks: list[int] = []
+
+    def check() -> None:
+        checks.append(1)
+        raise RetryLater("store-away", "The store cannot be reached")
+
+    progress = progress_of(context, check)
+    with progress.running():
+        wait_until(lambda: len(checks) > 1)
+        begin(progress, "uploading")
+
+
+def test_the_work_on_a_song_that_changed_ends(context: Context) -> None:
+    def check() -> None:
+        raise ObjectChanged("a key")
+
+    def is_interrupted() -> bool:
+        try:
+            progress.raise_if_interrupted()
+        except ObjectChanged:
+            return True
+        return False
+
+    progress = progress_of(context, check)
+    with progress.running():
+        wait_until(is_interrupted, 5)
+
+
+def progress_of(context: Context, check_song: CheckSong) -> ProgressReporter:
+    record = JobRecord("another-job", "songs", "a key", "an etag")
+    lease = Lease(context.bus, "a key", "we")
+    return ProgressReporter(context.bus, lease, record, 5, check_song=check_song)

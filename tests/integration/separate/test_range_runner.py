@@ -15,7 +15,7 @@ from functions.separate.ranges.partition import result_prefix
 from microdemucs import shutdown
 from microdemucs.bus import CANCELS, JOBS, RESULTS, Bus
 from microdemucs.jobs import JobRecord, JobState
-from microdemucs.problems import RetryLater
+from microdemucs.problems import RetryLater, now
 from testing.stack import Stack
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
@@ -239,7 +239,7 @@ def test_a_divided_song_that_is_cancelled_ends_with_its_next_range(
     run_job(job, divided)
     first, second, _ = messages.read_new()
     run(first, divided)
-    bus.put(CANCELS, job.id, b"1")
+    bus.put(CANCELS, job.id, now().encode())
     run(second, divided)
     assert messages.run_all(divided) == ["song"]
     assert failure(job).is_cancelled
@@ -257,7 +257,7 @@ def test_a_range_of_a_cancelled_song_is_not_separated(
     job = put(long_song)
     run_job(job, divided)
     first, second, _ = messages.read_new()
-    bus.put(CANCELS, job.id, b"1")
+    bus.put(CANCELS, job.id, now().encode())
     run(first, divided)
     assert messages.run_all(divided) == ["song"]
     run(second, divided)

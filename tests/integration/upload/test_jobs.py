@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import urllib3
 
-from microdemucs.bus import CANCELS
+from functions.upload.jobs import change_record
+from microdemucs.bus import CANCELS, JOBS
 from microdemucs.jobs import JobRecord, JobState
 from testing.job_writer import JobWriter, new_job
 from testing.waiting import wait_until
@@ -138,15 +139,57 @@ def test_the_queue_has_waiting_and_running_songs_oldest_first(
     job_writer.write_record(young, state=JobState.CANCELLED)
 
 
-@pytest.mark.parametrize("state", [JobState.WAITING, JobState.RUNNING])
-def test_an_unfinished_job_can_be_cancelled(
-    client: WebClient, job_writer: JobWriter, state: JobState
-) -> None:
-    record = job_writer.write_record(new_job(f"cancel-{state}.mp3"), state=state)
-    wait_for_state(client, record, state)
+def stored(job_writer: JobWriter, record: JobRecord) -> JobRecord:
+    entry = job_writer.bus.get(JOBS, record.id)
+    assert entry
+    return JobRecord.read(entry.value or b"")
+
+
+def test_a_waiting_job_is_cancelled_at_once(client: WebClient, job_writer: JobWriter) -> None:
+    record = job_writer.write_record(new_job("cancel-waiting.mp3"))
+    wait_for_state(client, record, JobState.WAITING)
     response = client.delete(f"/apiv1/jobs/{record.id}")
-    assert (response.status_code, response.json["state"]) == (202, state)
-    assert job_writer.bus.get(CANCELS, record.id)
+    assert (response.status_code, response.json["state"]) == (202, JobState.CANCELLED)
+    job = client.get(f"/apiv1/jobs/{record.id}").json
+    requested = job_writer.bus.get(CANCELS, record.id)
+    assert requested
+    assert job["state"] == JobState.CANCELLED
+    assert job["problem"]["type"] == "urn:micro-demucs:problem:cancelled"
+    assert job["finished"] == job["problem"]["cancelled_at"] == (requested.value or b"").decode()
+    assert record.id not in client.get("/apiv1/queue").json["queue"]
+
+
+def test_a_running_job_says_that_a_cancel_was_requested(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job("cancel-running.mp3"), state=JobState.RUNNING)
+    wait_for_state(client, record, JobState.RUNNING)
+    response = client.delete(f"/apiv1/jobs/{record.id}")
+    assert (response.status_code, response.json["state"]) == (202, JobState.RUNNING)
+    requested = job_writer.bus.get(CANCELS, record.id)
+    assert requested
+    job = client.get(f"/apiv1/jobs/{record.id}").json
+    assert job["cancel_requested"] == (requested.value or b"").decode()
+    job_writer.write_record(record, state=JobState.CANCELLED)
+
+
+def test_another_write_of_the_record_at_the_same_time_is_kept(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job("cancel-conflict.mp3"))
+    wait_for_state(client, record, JobState.WAITING)
+    states = []
+
+    def change(record: JobRecord) -> bool:
+        if not states:  # the job is begun just now
+            job_writer.write_record(record, state=JobState.RUNNING)
+        states.append(record.state)
+        record.cancel_requested = "2026-01-01T00:00:00Z"
+        return True
+
+    assert change_record(client.application.extensions["context"](), record.id, change)
+    assert states == [JobState.WAITING, JobState.RUNNING]
+    assert stored(job_writer, record).state == JobState.RUNNING
     job_writer.write_record(record, state=JobState.CANCELLED)
 
 

@@ -123,6 +123,43 @@ def test_tagging_a_song_does_nothing(stack: Stack) -> None:
     assert len(stack.logged("delivered", route="songs", subject="tagged.mp3")) == 1
 
 
+def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
+    stack.put_song("long.mp3", mp3(50.0))
+    stack.wait_for_job("long.mp3", "running")
+    song = mp3(3.9)
+    job = job_id(stack.put_song("behind.mp3", song))
+    stack.wait_for_job("behind.mp3", "waiting")
+    assert stack.api("DELETE", f"/apiv1/jobs/{job}")["state"] == "cancelled"
+    assert stack.api("GET", f"/apiv1/jobs/{job}")["state"] == "cancelled"
+    assert job not in stack.api("GET", "/apiv1/queue")["queue"]
+    stack.put_song("behind.mp3", song)
+    stack.wait_for_job("behind.mp3", "waiting")
+    assert stack.api("GET", "/apiv1/jobs?key=long.mp3")["jobs"][0]["state"] == "running"
+    assert stack.wait_for_manifest("behind.mp3")["job"] == job
+    stack.wait_for_job("behind.mp3", "done")
+    assert not stack.failure("behind.mp3")
+
+
+def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
+    stack.put_song("long too.mp3", mp3(30.1))
+    stack.wait_for_job("long too.mp3", "running")
+    job = job_id(stack.put_song("unwanted.mp3", mp3(3.95)))
+    stack.wait_for_job("unwanted.mp3", "waiting")
+    stack.api("DELETE", f"/apiv1/jobs/{job}")
+    failure = stack.wait_for_failure("unwanted.mp3")
+    record = stack.api("GET", f"/apiv1/jobs/{job}")
+    assert failure["cancelled_at"] == record["cancel_requested"]
+    assert runs(stack, job) == 0
+
+
+def test_a_song_that_is_removed_while_it_is_separated_is_given_up(stack: Stack) -> None:
+    stack.put_song("removed.mp3", mp3(50.1))
+    stack.wait_for_job("removed.mp3", "running")
+    stack.store.remove_object("songs", "removed.mp3")
+    stack.wait_for_job("removed.mp3", "superseded", seconds=4)
+    assert not stack.manifest("removed.mp3")
+
+
 def test_a_cancelled_job_ends_with_a_failure(stack: Stack) -> None:
     stack.put_song("cancelled.mp3", mp3(30.0, 2.0))
     job = stack.wait_for_job("cancelled.mp3", "running")

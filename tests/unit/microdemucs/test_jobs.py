@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import JobRecord, job_id
+from microdemucs.jobs import JobRecord, JobState, job_id
 
 SONG = ObjectCreated("songs", "a.mp3", 10, "e1", time="2026-11-23T00:00:00Z")
 
@@ -42,3 +42,30 @@ def test_a_record_survives_writing_and_reading() -> None:
 
 def test_a_record_of_a_later_version_can_be_read() -> None:
     assert JobRecord.read(b'{"id":"1","bucket":"b","key":"k","etag":"e","new":1}').id == "1"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_restarted"),
+    [
+        (JobState.WAITING, False),
+        (JobState.RUNNING, False),
+        (JobState.DONE, False),
+        (JobState.FAILED, True),
+        (JobState.CANCELLED, True),
+        (JobState.SUPERSEDED, True),
+    ],
+)
+def test_a_song_sent_after_its_job_ended_without_stems_starts_it_again(
+    state: JobState, is_restarted: bool
+) -> None:
+    record = JobRecord("j", "songs", "a.mp3", "e", state=state, finished="2026-11-23T00:00:00Z")
+    assert record.is_restarted_by("2026-11-23T00:00:01Z") == is_restarted
+    assert not record.is_restarted_by("2026-11-22T23:59:59Z")
+
+
+def test_a_done_job_whose_stems_were_removed_is_started_again_by_a_later_event() -> None:
+    record = JobRecord("j", "songs", "a.mp3", "e", state=JobState.DONE, stems=["drums.mp3"])
+    record.remove_results("2026-11-23T00:00:00Z")
+    assert (record.stems, record.removed) == ([], "2026-11-23T00:00:00Z")
+    assert record.is_restarted_by("2026-11-23T00:00:01Z")
+    assert not record.is_restarted_by("2026-11-22T23:59:59Z")

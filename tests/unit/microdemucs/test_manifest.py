@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from microdemucs.manifest import (
     BadDocument,
@@ -13,6 +14,7 @@ from microdemucs.manifest import (
     failure_key,
     manifest_key,
 )
+from microdemucs.problems import Cancelled
 
 MANIFEST = Manifest(
     job="j",
@@ -96,3 +98,9 @@ def test_a_stem_is_named_by_its_file() -> None:
 def test_result_documents_are_beside_the_song() -> None:
     assert manifest_key("dir/a.mp3") == "dir/a.mp3/manifest.json"
     assert failure_key("dir/a.mp3") == "dir/a.mp3/failure.json"
+
+
+def test_a_cancelled_job_is_decided_when_it_was_cancelled() -> None:
+    cancelled = structs.replace(FAILURE, problem=Cancelled("2026-11-20T00:00:00.000Z").body())
+    assert cancelled.decided == "2026-11-20T00:00:00.000Z"
+    assert FAILURE.decided == FAILURE.finished

@@ -1,6 +1,8 @@
 from datetime import datetime
 
-from microdemucs.problems import Problem, Rejected, RetryLater, now
+import pytest
+
+from microdemucs.problems import Cancelled, Problem, Rejected, RetryLater, is_after, now
 
 
 def test_a_problem_has_the_members_of_rfc_9457_in_order() -> None:
@@ -30,3 +32,25 @@ def test_a_temporary_error_is_503_and_a_busy_process_429() -> None:
 def test_the_time_is_utc_to_the_millisecond() -> None:
     assert now().endswith("Z")
     assert datetime.fromisoformat(now()).microsecond % 1000 == 0
+
+
+def test_a_cancelled_job_says_when_it_was_cancelled() -> None:
+    body = Cancelled("2026-11-25T18:00:00.000Z").body()
+    assert body["type"] == "urn:micro-demucs:problem:cancelled"
+    assert body["cancelled_at"] == "2026-11-25T18:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("time", "other", "expected"),
+    [
+        ("2026-11-25T18:00:00.001Z", "2026-11-25T18:00:00Z", True),
+        ("2026-11-25T18:00:00Z", "2026-11-25T18:00:00.000Z", False),
+        ("2026-11-25T18:30:00+01:00", "2026-11-25T18:00:00Z", False),
+        ("2026-11-25T18:30:00", "2026-11-25T18:00:00Z", True),
+        ("", "2026-11-25T18:00:00Z", False),
+        ("2026-11-25T18:00:00Z", "", False),
+        ("2026-11-25T18:00:00Z", "1", False),
+    ],
+)
+def test_times_are_compared(time: str, other: str, expected: bool) -> None:
+    assert is_after(time, other) == expected

@@ -92,6 +92,14 @@ def test_an_entry_from_the_bus_takes_precedence_over_an_own_write(view: JobsView
     assert (found.record.state, found.revision) == (JobState.RUNNING, 4)
 
 
+def test_an_own_write_replaces_an_older_entry(view: JobsView) -> None:
+    view.apply(entry(record("j1"), 3))
+    view.apply_own_write(entry(record("j1", state=JobState.CANCELLED), 4))
+    found = view.find("j1")
+    assert found is not None
+    assert (found.record.state, found.revision) == (JobState.CANCELLED, 4)
+
+
 def test_waiting_returns_at_once_if_the_revision_differs(view: JobsView) -> None:
     view.apply(entry(record("j1"), 5))
     changed = view.wait_for_change("j1", 4, 10)

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import msgspec
 import pytest
 from minio import Minio
 
@@ -11,6 +12,7 @@ from functions.separate.output.stem_store import StemStore
 from microdemucs.bucket import Bucket
 from microdemucs.events import ObjectCreated
 from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.problems import Cancelled
 from microdemucs.store import ObjectChanged
 from tests.integration.separate.output.conftest import ReadBytes
 
@@ -131,6 +133,17 @@ def test_a_failure_from_before_the_song_was_put_again_does_not_count(
 ) -> None:
     stem_store.fail(failure_of(job))
     put_again = replace(job, song=replace(job.song, time="2026-11-23T00:00:06Z"))
+    assert StemStore(stems, put_again).read_own_failure() is None
+
+
+def test_a_cancelled_job_is_not_the_outcome_of_a_song_that_was_put_after_the_cancel(
+    stem_store: StemStore, job: Job, stems: Bucket
+) -> None:
+    cancelled = Cancelled("2026-11-23T00:00:01Z").body()
+    failure = msgspec.structs.replace(failure_of(job), problem=cancelled)
+    stem_store.fail(failure)
+    assert stem_store.read_own_failure() == failure
+    put_again = replace(job, song=replace(job.song, time="2026-11-23T00:00:02Z"))
     assert StemStore(stems, put_again).read_own_failure() is None
 
 
