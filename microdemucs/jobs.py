@@ -142,9 +142,11 @@ class JobRecord(Struct):
         return self.state in FINISHED and is_after(event_time, self.finished)
 
     def remove_results(self, time: str) -> None:
-        """Record that the job's stems were removed at `time`."""
-        self.stems = []
-        self.removed = self.updated = time
+        """Record that the job's stems were removed at `time`.
+
+        `updated` stays: it orders the jobs of one song by when they ended.
+        """
+        self.stems, self.removed = [], time
 
     @staticmethod
     def read(text: bytes) -> "JobRecord":

@@ -5,9 +5,9 @@ from typing import Any
 
 from cloudevents.http import CloudEvent
 
-from functions.separate.keys import LONGEST_SONG_KEY
 from microdemucs.events import RANGE, MalformedMessage, ObjectCreated, object_from_record
 from microdemucs.jobs import job_id
+from microdemucs.keys import LONGEST_SONG_KEY
 from microdemucs.manifest import BadDocument, StoredSong
 from microdemucs.messages import RangeRequest
 from microdemucs.options import Options

@@ -21,10 +21,9 @@ from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.overlap_add import Plan
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
-from functions.separate.keys import fits
 from functions.separate.lease import Lease
 from functions.separate.on_progress import OnProgress
-from functions.separate.output.stem_store import StemStore, is_after
+from functions.separate.output.stem_store import StemStore
 from functions.separate.output.stems_writer import open_stems
 from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
@@ -32,6 +31,7 @@ from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.stems import choose_stems, make_plan, separate_song
 from microdemucs.bus import JOBS, STARTED_SUBJECT
 from microdemucs.jobs import FINISHED, JobRecord, JobState
+from microdemucs.keys import fits
 from microdemucs.manifest import (
     Failure,
     Manifest,

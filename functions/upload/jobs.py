@@ -1,8 +1,8 @@
-"""The routes of jobs: list jobs, get one, cancel one; and the queue of unfinished songs."""
+"""The routes of jobs: list jobs, get one, cancel or remove one; the queue of unfinished songs."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,10 +11,11 @@ from urllib.parse import quote
 import flask
 import msgspec
 
+from functions.upload import removal
 from functions.upload.context import Context, context
-from functions.upload.jobs_view import VersionedRecord, song_hash
+from functions.upload.jobs_view import VersionedRecord, change_record, song_hash
 from functions.upload.json_documents import bad_value, describe
-from microdemucs.bus import CANCELS, JOBS, Entry, RevisionConflict
+from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import Cancelled, Problem, now
 
@@ -32,7 +33,7 @@ def list_jobs() -> dict[str, Any]:
     query = flask.request.args
     for name in query:
         if name not in _PARAMETERS:
-            raise _unknown_parameter(name)
+            raise _unknown_parameter(name, _PARAMETERS)
     states = _parse_states(query.get("state", ""))
     limit = _parse_limit(query.get("limit", str(_DEFAULT_LIMIT)))
     key, prefix = query.get("key"), query.get("prefix", "")
@@ -58,27 +59,29 @@ def list_jobs() -> dict[str, Any]:
 
 @routes.get("/apiv1/jobs/<id_>")
 def get_job(id_: str) -> dict[str, Any]:
-    """Return one job, by its id, its upload's id or its song's hash."""
+    """Return one job, by its id, its upload's id or its song's hash, with the stems that exist."""
     ctx = context()
-    return job_document(ctx, find_job(ctx, id_).record)
+    job, existing = removal.notice_removal(ctx, find_job(ctx, id_).record)
+    document = job_document(ctx, job)
+    return document | {"stems": [stem for stem in document["stems"] if stem["file"] in existing]}
 
 
 @routes.delete("/apiv1/jobs/<id_>")
-def cancel_job(id_: str) -> tuple[dict[str, Any], int]:
-    """Cancel a waiting job at once; request that a running job is cancelled."""
+def delete_job(id_: str) -> tuple[dict[str, Any], int]:
+    """Cancel a waiting or running job; remove the stems of a finished one."""
     ctx = context()
+    is_song_too = _parse_song(flask.request.args)
     job = find_job(ctx, id_).record
     if job.state in FINISHED:
-        raise Problem(
-            409,
-            "job-finished",
-            "The job has already finished",
-            f"its state is {job.state}; only a waiting or running job can be cancelled",
-            state=job.state,
-        )
+        job = removal.remove_results(ctx, job)
+        is_song_removed = is_song_too and removal.remove_song(ctx, job)
+        answer = {"removed": job.removed, "song_removed": is_song_removed}
+        return {"id": job.id, "state": job.state, "reason": "removed"} | answer, 200
+    if is_song_too:
+        raise bad_value("song", "true", "only false as long as the job has not finished")
     time = now()
     ctx.bus.put(CANCELS, job.id, time.encode())
-    job = change_record(ctx, job.id, lambda record: _cancel(record, time)) or job
+    job = change_record(ctx.bus, ctx.jobs, job.id, lambda record: _cancel(record, time)) or job
     reason = "cancelled" if job.state == JobState.CANCELLED else "cancel requested"
     return {"id": job.id, "state": job.state, "reason": reason}, 202
 
@@ -100,25 +103,6 @@ def find_job(ctx: Context, name: str) -> VersionedRecord:
     if found is None:
         raise unknown_job(name)
     return found
-
-
-def change_record(ctx: Context, id_: str, change: Callable[[JobRecord], bool]) -> JobRecord | None:
-    """Change the job's record and return it; None if there is none. Raises RetryLater.
-
-    `change` returns whether it has changed the record. It is called again with a newer record if
-    another process writes the record at the same time.
-    """
-    while entry := ctx.bus.get(JOBS, id_):
-        record = JobRecord.read(entry.value or b"")
-        if not change(record):
-            return record
-        try:
-            revision = ctx.bus.update(JOBS, id_, record.write(), entry.revision)
-        except RevisionConflict:
-            continue
-        ctx.jobs.apply_own_write(Entry(id_, record.write(), revision))
-        return record
-    return None
 
 
 def unknown_job(name: str) -> Problem:
@@ -177,8 +161,18 @@ def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]
     }
 
 
-def _unknown_parameter(name: str) -> Problem:
-    allowed = ", ".join(_PARAMETERS)
+def _parse_song(query: Mapping[str, str]) -> bool:
+    for name in query:
+        if name != "song":
+            raise _unknown_parameter(name, ("song",))
+    value = query.get("song", "false")
+    if value not in ("true", "false"):
+        raise bad_value("song", value, "true or false")
+    return value == "true"
+
+
+def _unknown_parameter(name: str, parameters: Iterable[str]) -> Problem:
+    allowed = ", ".join(parameters)
     return Problem(
         422,
         "bad-value",

@@ -4,9 +4,10 @@ import logging
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
-from microdemucs.bus import Entry
+from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import RetryLater
 
@@ -104,6 +105,27 @@ class JobsView:
             self._ids_by_alias[alias].discard(id_)
             if not self._ids_by_alias[alias]:
                 del self._ids_by_alias[alias]
+
+
+def change_record(
+    bus: Bus, view: JobsView, id_: str, change: Callable[[JobRecord], bool]
+) -> JobRecord | None:
+    """Change the job's record and return it; None if there is none. Raises RetryLater.
+
+    `change` returns whether it has changed the record. It is called again with a newer record if
+    another process writes the record at the same time.
+    """
+    while entry := bus.get(JOBS, id_):
+        record = JobRecord.read(entry.value or b"")
+        if not change(record):
+            return record
+        try:
+            revision = bus.update(JOBS, id_, record.write(), entry.revision)
+        except RevisionConflict:
+            continue
+        view.apply_own_write(Entry(id_, record.write(), revision))
+        return record
+    return None
 
 
 def song_alias(key: str) -> str:

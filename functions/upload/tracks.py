@@ -16,6 +16,7 @@ from functions.upload.context import Context, context
 from functions.upload.jobs import content_disposition, find_job
 from functions.upload.json_documents import describe
 from microdemucs import service
+from microdemucs.jobs import JobState
 from microdemucs.manifest import StemEntry
 from microdemucs.problems import Problem, RetryLater
 from microdemucs.result_store import read_manifest
@@ -136,6 +137,9 @@ def _find_track(ctx: Context, hash_: str, name: str) -> Track:
     song_key = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else find_job(ctx, hash_).record.key
     manifest = read_manifest(ctx.stems, song_key)
     if manifest is None:
+        job = ctx.jobs.find(hash_)
+        if job and job.record.state == JobState.DONE:
+            raise _track_removed(PurePosixPath(name).name)
         raise not_separated()
     stems = {stem.file: stem for stem in manifest.stems}
     return Track(song_key, stems[match_file(list(stems), name)])
@@ -145,12 +149,16 @@ def _stat(ctx: Context, track: Track) -> Object:
     try:
         return ctx.stems.stat(track.stem.key)
     except ObjectChanged:
-        raise Problem(
-            404,
-            "track-removed",
-            "The track was removed",
-            f"{track.stem.file} is no longer in the store; separate the song again to get it back",
-        ) from None
+        raise _track_removed(track.stem.file) from None
+
+
+def _track_removed(file: str) -> Problem:
+    return Problem(
+        404,
+        "track-removed",
+        "The track was removed",
+        f"{describe(file)} is no longer in the store; separate the song again to get it back",
+    )
 
 
 def _send_bytes(

@@ -77,12 +77,12 @@ _CONSUMERS = {
 }
 
 
-def _buckets(replicas: int) -> list[KeyValueConfig]:
+def _buckets(replicas: int, jobs_days: int) -> list[KeyValueConfig]:
     def bucket(name: str, ttl: float = 0.0) -> KeyValueConfig:
         return KeyValueConfig(bucket=name, ttl=ttl or None, direct=True, replicas=replicas)
 
     return [
-        bucket(bus.JOBS, 30 * _DAY),  # a view of the buckets: older records are restored on demand
+        bucket(bus.JOBS, jobs_days * _DAY),  # a view of the buckets
         bucket(bus.CANCELS, 7 * _DAY),
         bucket(bus.LEASES, 15),  # after this, the song of a killed function is free again
         bucket(bus.RESULTS),
@@ -92,9 +92,10 @@ def _buckets(replicas: int) -> list[KeyValueConfig]:
     ]
 
 
-async def provision_bus(client: Client, replicas: int = 1) -> list[str]:
+async def provision_bus(client: Client, replicas: int = 1, jobs_days: int = 30) -> list[str]:
     """Create or update everything, and return the changes, such as "stream SONGS".
 
+    Job records are kept for `jobs_days` (0: for ever).
     It can be called again at any time. Raises SystemExit or nats.errors.Error.
     """
     js = client.jetstream(timeout=10)
@@ -108,7 +109,7 @@ async def provision_bus(client: Client, replicas: int = 1) -> list[str]:
         )
         if await _set_consumer(js, stream_name, consumer):
             changes.append(f"consumer {stream_name}.{name}")
-    for bucket in _buckets(replicas):
+    for bucket in _buckets(replicas, jobs_days):
         if await _set_bucket(js, bucket):
             changes.append(f"bucket {bucket.bucket}")
     if await _rename_notified(js):

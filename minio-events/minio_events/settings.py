@@ -118,6 +118,15 @@ class ProvisionSettings:
         "a folder on the store's machine that keeps events while NATS is away",
     )
     replicas: int = setting("NATS_REPLICAS", "1", whole(1, 5), "copies of each stream")
+    songs_days: int = setting(
+        "SONGS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes a song"
+    )
+    stems_days: int = setting(
+        "STEMS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes stems"
+    )
+    jobs_days: int = setting(
+        "JOBS_RETENTION_DAYS", "30", whole(0), "after so many days the bus removes a job record"
+    )
     events_secret: str = setting(
         "STORE_EVENTS_SECRET", "", required, "secret of the store's user events", secret=True
     )

@@ -1,4 +1,4 @@
-"""Create or update the store's buckets, users, policies, notification targets and rules.
+"""Create or update the store's buckets, users, policies, notifications and lifecycle rules.
 
 This is the only module that uses MinIO's own admin interface; all others use plain S3.
 """
@@ -13,8 +13,15 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio, MinioAdmin
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
 from minio.error import InvalidResponseError, MinioAdminException, S3Error, ServerError
+from minio.lifecycleconfig import (
+    Expiration,
+    LifecycleConfig,
+    NoncurrentVersionExpiration,
+    Rule,
+)
 from minio.notificationconfig import NotificationConfig, QueueConfig, SuffixFilterRule
 
 from microdemucs import bus
@@ -24,6 +31,9 @@ from minio_events.settings import ProvisionSettings
 
 COMPONENTS = ("events", "separate", "upload", "notify")
 """Each has a user of its name in the store; policies/<name>.json lists its permissions."""
+
+RETENTION_RULE = "micro-demucs-retention"
+"""The id of our lifecycle rule in a bucket; rules with other ids are not ours."""
 
 _POLICIES = Path(__file__).parent / "policies"
 _READY_S = 60
@@ -59,9 +69,34 @@ def provision_store(settings: ProvisionSettings, nats: BusSettings) -> list[str]
         changes += _create_buckets(client, store)
         changes += _set_users(admin, settings)
         changes += _set_rules(client, store)
+        for bucket, days in (
+            (store.songs, settings.songs_days),
+            (store.stems, settings.stems_days),
+        ):
+            if set_retention(client, bucket, days):
+                changes.append(f"retention of {bucket}")
     except (MinioAdminException, S3Error) as error:
         raise SystemExit(f"the store at {store.url} refused: {error}") from error
     return changes
+
+
+def set_retention(client: Minio, bucket: str, days: int) -> bool:
+    """Let the store remove what is older than `days` (0: never). Return whether that is new.
+
+    Other lifecycle rules of the bucket stay. In a bucket with versions, a version goes so many days
+    after it was replaced.
+    """
+    existing = client.get_bucket_lifecycle(bucket)
+    rules = existing.rules if existing else []
+    others = [rule for rule in rules if rule.rule_id != RETENTION_RULE]
+    ours = [_retention(days)] if days else []
+    if [_days(rule) for rule in rules if rule not in others] == [_days(rule) for rule in ours]:
+        return False
+    if others or ours:
+        client.set_bucket_lifecycle(bucket, LifecycleConfig(others + ours))
+    else:
+        client.delete_bucket_lifecycle(bucket)
+    return True
 
 
 def wait_until_ready(probe: Callable[[], bool], problem: str) -> None:
@@ -202,6 +237,20 @@ def _set_rules(client: Minio, store: StoreSettings) -> list[str]:
             client.set_bucket_notification(bucket, rules)
             changes.append(f"rules of {bucket}")
     return changes
+
+
+def _retention(days: int) -> Rule:
+    return Rule(
+        status=ENABLED,
+        rule_id=RETENTION_RULE,
+        rule_filter=Filter(prefix=""),
+        expiration=Expiration(days=days),
+        noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=days),
+    )
+
+
+def _days(rule: Rule) -> int | None:
+    return rule.expiration.days if rule.expiration and rule.status == ENABLED else None
 
 
 def _rules(bucket: str, suffixes: list[str]) -> NotificationConfig:

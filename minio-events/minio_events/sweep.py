@@ -1,10 +1,14 @@
 """The sweep: the reconciliation loop. It compares both buckets and repairs what was lost.
 
-The buckets are the source of truth. There are three kinds of repair:
+The buckets are the source of truth. There are four kinds of repair:
 
 - songs: a song without a result is notified again;
 - results: a result document that the sink never accepted is notified again;
-- records: the record of a finished job is written again from its result document.
+- records: the record of a finished job is written again from its result document;
+- removed: the record of a done job whose manifest is gone says so from then on.
+
+What was removed stays away: a song whose job has finished is not lost. When the record of the job
+has expired, the song's age tells that there was one.
 """
 
 import asyncio
@@ -12,6 +16,8 @@ import json
 import logging
 import signal
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -19,14 +25,15 @@ import nats.errors
 from minio.datatypes import Object
 from nats.aio.client import Client
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
 
 from microdemucs import bus, store
 from microdemucs.bucket import Bucket
 from microdemucs.events import ObjectCreated, notification
-from microdemucs.jobs import JobRecord, JobState, job_id, options_hash, song_digest
-from microdemucs.manifest import BadDocument, Manifest, failure_key, manifest_key
+from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id, options_hash, song_digest
+from microdemucs.manifest import BadDocument, Failure, Manifest, failure_key, manifest_key
 from microdemucs.options import Options
-from microdemucs.problems import Problem
+from microdemucs.problems import Problem, is_after, now
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
@@ -59,6 +66,7 @@ class Sweep:
         # A young song may still have its notification on the way: the durable target's come late.
         self._grace = timedelta(seconds=settings.grace_seconds)
         self._max_result_age = timedelta(hours=settings.notify_hours)
+        self._record_ttl: timedelta | None = None
         self._settled_songs: set[tuple[str, ...]] = set()
         self._notified_results: set[tuple[str, str]] = set()
 
@@ -69,10 +77,12 @@ class Sweep:
         """
         songs_idle = await self._is_idle(bus.SONGS, "separate")
         results_idle = await self._is_idle(bus.STEMS, "results")
-        records = await self._read_records()
+        jobs = await self._js.key_value(bus.JOBS)
+        self._record_ttl = _ttl(await jobs.status())
+        records = await self._read_records(jobs)
         results = await asyncio.to_thread(lambda: [*list_result_documents(self._stems)])
         by_key = {result.key: result for result in results}
-        repairs = {"songs": 0, "results": 0, "records": 0}
+        repairs = {"songs": 0, "results": 0, "records": 0, "removed": 0}
         for song in await asyncio.to_thread(self._songs.list):
             created = await self._lost_song(song, by_key, records, songs_idle)
             if created:
@@ -90,6 +100,8 @@ class Sweep:
                 repairs["results"] += 1
             if result.song_key not in recorded:
                 repairs["records"] += await self._restore_record(result)
+        for record in await self._done_without_manifest(records.values(), by_key):
+            repairs["removed"] += await self._record_removal(jobs, record)
         return repairs
 
     async def _is_idle(self, stream: str, consumer: str) -> bool:
@@ -97,8 +109,7 @@ class Sweep:
         info = await self._js.consumer_info(stream, consumer)
         return not info.num_pending and not info.num_ack_pending
 
-    async def _read_records(self) -> dict[str, JobRecord]:
-        jobs = await self._js.key_value(bus.JOBS)
+    async def _read_records(self, jobs: KeyValue) -> dict[str, JobRecord]:
         records: dict[str, JobRecord] = {}
         if not (await jobs.status()).values:
             return records
@@ -125,7 +136,7 @@ class Sweep:
         records: dict[str, JobRecord],
         songs_idle: bool,
     ) -> ObjectCreated | None:
-        """Return the song, as its notification describes it, if it has no result; else None."""
+        """Return the song, as its notification describes it, if its job was lost; else None."""
         key, etag, modified = song.object_name or "", song.etag or "", song.last_modified
         if not modified or datetime.now(UTC) - modified < self._grace:
             return None
@@ -137,15 +148,22 @@ class Sweep:
             await asyncio.to_thread(read_result_document, self._stems, result) if result else None
         )
         if result and content and result.modified >= modified and content.song.etag == etag:
+            is_put_again = isinstance(content, Failure) and is_after(
+                _rfc3339(modified), content.decided
+            )
+            if not is_put_again:
+                self._settled_songs.add(state)
+                return None
+        if self._record_ttl and datetime.now(UTC) - modified > self._record_ttl:
             self._settled_songs.add(state)
-            return None
-        created = await asyncio.to_thread(self._stat_song, key)
+            return None  # it had a result, which was removed, and the job's record has expired
+        created = await asyncio.to_thread(self._stat_song, key, modified)
         if not created:
             return None
         job = job_id(created)
         # The same song uploaded again is a job that is done, and gets no newer manifest.
         is_done = isinstance(content, Manifest) and content.job == job
-        if is_done or not created.is_song:
+        if is_done or not created.is_song or _has_ended(records.get(job), created):
             self._settled_songs.add(state)
             return None
         is_on_its_way = not songs_idle and job in records
@@ -153,7 +171,8 @@ class Sweep:
             return None
         return created
 
-    def _stat_song(self, key: str) -> ObjectCreated | None:
+    def _stat_song(self, key: str, listed: datetime) -> ObjectCreated | None:
+        """Return the song; its time is the one that was `listed`, which has milliseconds."""
         try:
             stat = self._songs.stat(key)
         except store.ObjectChanged:  # removed a moment ago
@@ -169,7 +188,7 @@ class Sweep:
             size=stat.size or 0,
             etag=stat.etag or "",
             version="" if stat.version_id == "null" else stat.version_id or "",
-            time=_rfc3339(stat.last_modified or datetime.now(UTC)),
+            time=_rfc3339(max(stat.last_modified or listed, listed)),
             content_type=stat.content_type or "",
             metadata=metadata,
         )
@@ -211,6 +230,37 @@ class Sweep:
             await self._restore_reusable_result(record)
         return 1
 
+    async def _done_without_manifest(
+        self, records: Iterable[JobRecord], results: dict[str, ResultDocument]
+    ) -> list[JobRecord]:
+        """Return the records of done jobs whose manifest is gone, or is another job's by now."""
+        done: dict[str, list[JobRecord]] = defaultdict(list)
+        for record in records:
+            if record.state == JobState.DONE and not record.removed:
+                done[record.key].append(record)
+        found = []
+        for key, jobs in done.items():
+            manifest = results.get(manifest_key(key))
+            if not manifest:
+                found += jobs
+            elif len(jobs) > 1:
+                content = await asyncio.to_thread(read_result_document, self._stems, manifest)
+                found += [job for job in jobs if content and job.id != content.job]
+        return found
+
+    async def _record_removal(self, jobs: KeyValue, record: JobRecord) -> int:
+        """Record that the job's stems are gone. Return how many records were written: 1 or 0."""
+        try:
+            entry = await jobs.get(record.id)
+            if JobRecord.read(entry.value or b"") != record:
+                return 0
+            record.remove_results(now())
+            await jobs.update(record.id, record.write(), last=entry.revision)
+        except (KeyNotFoundError, KeyWrongLastSequenceError, BadDocument):
+            return 0  # it was written meanwhile, or has expired
+        log.info("stems removed", extra={"key": record.key, "job": record.id})
+        return 1
+
     async def _restore_reusable_result(self, record: JobRecord) -> None:
         """Enter the stems of a finished job as a result that the same audio can reuse."""
         try:
@@ -247,6 +297,21 @@ async def sweep(settings: SweepSettings, every: float | None) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every)
     await client.close()
+
+
+def _has_ended(record: JobRecord | None, song: ObjectCreated) -> bool:
+    """Whether the song's job has ended for good: then a result that is missing was removed.
+
+    A superseded job is not for good: its song was missing, and is there again.
+    """
+    if record is None or record.state not in FINISHED or record.state == JobState.SUPERSEDED:
+        return False
+    return not record.is_restarted_by(song.time)
+
+
+def _ttl(jobs: KeyValue.BucketStatus) -> timedelta | None:
+    """Return how long job records are kept; None if for ever."""
+    return timedelta(seconds=jobs.ttl) if jobs.ttl else None
 
 
 def _newest(*results: ResultDocument | None) -> ResultDocument | None:

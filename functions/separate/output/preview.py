@@ -8,9 +8,9 @@ import os
 from typing import BinaryIO
 
 from functions.separate.engine import SAMPLE_RATE
-from functions.separate.keys import fits
 from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_key
+from microdemucs.keys import fits
 
 _INTERVAL = 20 * SAMPLE_RATE  # samples: often enough to listen along, rare enough to cost little
 _CONTENT_TYPE = "application/octet-stream"

@@ -24,7 +24,7 @@ from testing.objects import put_song
 from testing.stack import Stack
 
 STREAMS = ("SONGS", "STEMS", "DEAD", "KV_jobs", "KV_notified", "KV_results")
-NOTHING = {"songs": 0, "results": 0, "records": 0}
+NOTHING = {"songs": 0, "results": 0, "records": 0, "removed": 0}
 _T = TypeVar("_T")
 
 
@@ -97,9 +97,9 @@ class SweepStack:
         """Write the manifest of the song's job; return its eTag."""
         return self.put_result(song, "manifest.json", manifest_of(song).write())
 
-    def put_failure(self, song: ObjectCreated, kind: str = "not-audio") -> str:
-        """Write the failure of the song's job; return its eTag."""
-        return self.put_result(song, "failure.json", failure_of(song, kind).write())
+    def put_failure(self, song: ObjectCreated, kind: str = "not-audio", **members: str) -> str:
+        """Write the failure of the song's job, with more members of its problem; return its eTag."""
+        return self.put_result(song, "failure.json", failure_of(song, kind, **members).write())
 
     def put_result(self, song: ObjectCreated, name: str, body: bytes) -> str:
         """Write a result document; return its eTag."""
@@ -179,10 +179,10 @@ def manifest_of(song: ObjectCreated) -> Manifest:
     )
 
 
-def failure_of(song: ObjectCreated, kind: str) -> Failure:
+def failure_of(song: ObjectCreated, kind: str, **members: str) -> Failure:
     """Return the failure that the separate function writes for `song`."""
     return Failure(
-        problem={"type": f"urn:micro-demucs:problem:{kind}", "title": "No"},
+        problem={"type": f"urn:micro-demucs:problem:{kind}", "title": "No", **members},
         song=StoredSong(bucket="songs", key=song.key, etag=song.etag),
         **_about_the_job(song),
     )

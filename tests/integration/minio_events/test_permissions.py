@@ -137,7 +137,7 @@ def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack) -> None
 
 # (action, bucket) → the users that may do it.
 STORE: dict[tuple[str, str], set[str]] = {
-    ("list", "songs"): {"events", "separate"},
+    ("list", "songs"): {"events", "separate", "upload"},
     ("list", "stems"): {"events", "separate", "upload", "notify"},
     ("list", "models"): {"separate", "upload"},
     ("get", "songs"): {"events", "separate"},
@@ -146,7 +146,7 @@ STORE: dict[tuple[str, str], set[str]] = {
     ("put", "songs"): {"upload"},
     ("put", "stems"): {"separate"},
     ("put", "models"): set(),
-    ("delete", "songs"): set(),
+    ("delete", "songs"): {"upload"},
     ("delete", "stems"): {"separate", "upload"},
     ("delete", "models"): set(),
     ("abort upload", "songs"): {"upload"},

@@ -151,3 +151,20 @@ def test_a_user_that_is_not_the_stores_root_is_refused_with_one_line(stack: Stac
     completed = run_program(stack, "provision", ["provision"], **settings)
     line = failure_line(completed)
     assert re.fullmatch("the store refuses STORE_ACCESS_KEY .*: AccessDenied", line)
+
+
+def test_retention_is_set_and_taken_back(two: Stack) -> None:
+    days = {"SONGS_RETENTION_DAYS": "7", "STEMS_RETENTION_DAYS": "9", "JOBS_RETENTION_DAYS": "0"}
+    changes = {"bucket jobs", "retention of songs", "retention of stems"}
+    assert set(provision(two, **days)) == changes
+    lifecycles = [two.store.get_bucket_lifecycle(bucket) for bucket in ("songs", "stems")]
+    assert [
+        rule.expiration.days
+        for lifecycle in lifecycles
+        if lifecycle
+        for rule in lifecycle.rules
+        if rule.expiration
+    ] == [7, 9]
+    assert provision(two, **days) == []
+    assert set(provision(two)) == changes
+    assert two.store.get_bucket_lifecycle("songs") is None

@@ -1,9 +1,13 @@
 """Wait for a store that is starting."""
 
+from collections.abc import Iterator
+
 import pytest
 import urllib3
 from minio import MinioAdmin
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials.providers import StaticProvider
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from local.ports import free_port
 from microdemucs.paths import ROOT
@@ -60,3 +64,46 @@ def test_the_targets_of_a_provisioned_store_are_read(stack: Stack) -> None:
     targets = store_setup.notification_targets(admin)
     assert targets["notify_nats:songs_fast"]["subject"] == "minio.songs"
     assert targets["notify_nats:stems_sure"]["queue_dir"].endswith("/stems")
+
+
+def lifecycle(stack: Stack, bucket: str) -> dict[str, int | None]:
+    """Return the days of each lifecycle rule of the bucket, by the rule's id."""
+    config = stack.store.get_bucket_lifecycle(bucket)
+    return {
+        rule.rule_id or "": rule.expiration.days if rule.expiration else None
+        for rule in (config.rules if config else [])
+    }
+
+
+@pytest.fixture
+def bucket(stack: Stack) -> Iterator[str]:
+    """An empty bucket."""
+    stack.store.make_bucket("retention")
+    yield "retention"
+    stack.store.remove_bucket("retention")
+
+
+def test_retention_is_a_lifecycle_rule_of_the_bucket(stack: Stack, bucket: str) -> None:
+    assert store_setup.set_retention(stack.store, bucket, 7)
+    assert lifecycle(stack, bucket) == {store_setup.RETENTION_RULE: 7}
+    assert not store_setup.set_retention(stack.store, bucket, 7)
+    assert store_setup.set_retention(stack.store, bucket, 8)
+    assert lifecycle(stack, bucket) == {store_setup.RETENTION_RULE: 8}
+    assert store_setup.set_retention(stack.store, bucket, 0)
+    assert lifecycle(stack, bucket) == {}
+    assert not store_setup.set_retention(stack.store, bucket, 0)
+
+
+def test_other_lifecycle_rules_stay(stack: Stack, bucket: str) -> None:
+    rule = Rule(
+        status=ENABLED,
+        rule_id="mine",
+        rule_filter=Filter(prefix="tmp/"),
+        expiration=Expiration(days=1),
+    )
+    stack.store.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+    assert not store_setup.set_retention(stack.store, bucket, 0)
+    store_setup.set_retention(stack.store, bucket, 7)
+    assert lifecycle(stack, bucket) == {"mine": 1, store_setup.RETENTION_RULE: 7}
+    store_setup.set_retention(stack.store, bucket, 0)
+    assert lifecycle(stack, bucket) == {"mine": 1}

@@ -2,16 +2,22 @@
 
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from msgspec import structs
 from nats.aio.client import Client
 
 from local.ports import free_port
+from microdemucs.bucket import Bucket
 from microdemucs.bus import STEMS_SUBJECT
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, JobState, job_id, options_hash
 from microdemucs.options import Options
+from microdemucs.problems import now
+from minio_events.bus_setup import provision_bus
 from minio_events.dead_letters import subject_token
 from minio_events.routing import result_calls, song_calls
 from testing.stack import Stack
@@ -164,6 +170,88 @@ def test_a_song_is_not_notified_while_it_is_a_dead_letter(swept: SweepStack) -> 
     dead_letter(swept, "songs", job_id(song))
     assert swept.sweep() == NOTHING
     swept.purge("DEAD")
+    assert swept.sweep() == NOTHING | {"songs": 1}
+
+
+def put_finished_song(swept: SweepStack, state: JobState, **members: Any) -> ObjectCreated:
+    """Put a song whose job has ended in this state and left no result document."""
+    song = swept.put_song("a.mp3")
+    record = JobRecord.of(song)
+    record.state, record.finished = state, members.pop("finished", now())
+    swept.write_entry("jobs", record.id, structs.replace(record, **members).write())
+    return song
+
+
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED])
+def test_a_song_whose_job_has_ended_is_not_lost(swept: SweepStack, state: JobState) -> None:
+    put_finished_song(swept, state)
+    assert swept.sweep()["songs"] == 0
+    assert swept.sweep() == NOTHING
+    assert swept.messages("SONGS") == []
+
+
+def test_a_song_whose_job_was_superseded_is_lost(swept: SweepStack) -> None:
+    put_finished_song(swept, JobState.SUPERSEDED)
+    assert swept.sweep() == NOTHING | {"songs": 1}
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+def test_a_song_that_was_put_again_after_its_job_ended_is_lost(
+    swept: SweepStack, state: JobState
+) -> None:
+    put_finished_song(swept, state, finished="2020-01-01T00:00:00.000Z")
+    assert swept.sweep() == NOTHING | {"songs": 1}
+
+
+def test_a_song_that_was_put_again_after_a_cancel_is_lost(swept: SweepStack) -> None:
+    song = swept.put_song("a.mp3")
+    etag = swept.put_failure(song, "cancelled", cancelled_at="2020-01-01T00:00:00.000Z")
+    swept.set_notified(song, etag)
+    swept.write_entry("jobs", job_id(song), JobRecord.of(song).write())
+    assert swept.sweep() == NOTHING | {"songs": 1}
+
+
+def test_removed_stems_stay_away_and_the_record_says_so(swept: SweepStack) -> None:
+    song = swept.put_song("a.mp3")
+    swept.settle(song)
+    Bucket(swept.store, "stems").remove("a.mp3/manifest.json")
+    assert swept.sweep() == NOTHING | {"removed": 1}
+    assert swept.sweep() == NOTHING
+    record = JobRecord.read(swept.read_entry("jobs", job_id(song)))
+    assert (record.state, record.stems) == (JobState.DONE, [])
+    assert record.removed
+    assert swept.messages("SONGS") == []
+
+
+def test_stems_that_another_job_of_the_song_replaced_are_removed_ones(swept: SweepStack) -> None:
+    first = swept.put_song("a.mp3")
+    swept.settle(first)
+    second = swept.put_song("a.mp3", format="flac")
+    record = JobRecord.of(second)
+    record.state = JobState.DONE
+    swept.write_entry("jobs", record.id, record.write())
+    swept.set_notified(second, swept.put_manifest(second))
+    assert swept.sweep() == NOTHING | {"removed": 1}
+    assert JobRecord.read(swept.read_entry("jobs", job_id(first))).removed
+    assert not JobRecord.read(swept.read_entry("jobs", record.id)).removed
+
+
+def test_a_song_older_than_the_records_of_jobs_is_not_lost(swept: SweepStack) -> None:
+    """Its stems may have been removed, and the record of that has expired."""
+
+    async def keep_records_for_a_second(client: Client) -> None:
+        js = client.jetstream()
+        config = (await js.stream_info("KV_jobs")).config
+        await js.update_stream(config.evolve(max_age=1, duplicate_window=1))
+
+    swept.put_song("a.mp3")
+    swept.stack.on_bus("provision", keep_records_for_a_second)
+    try:
+        time.sleep(1.1)
+        assert swept.sweep() == NOTHING
+    finally:
+        swept.stack.on_bus("provision", provision_bus)
+    swept.put_song("b.mp3")
     assert swept.sweep() == NOTHING | {"songs": 1}
 
 

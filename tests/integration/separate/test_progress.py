@@ -232,13 +232,13 @@ def test_the_work_on_a_song_that_changed_ends(context: Context) -> None:
 
     def is_interrupted() -> bool:
         try:
-            progress.raise_if_interrupted()
+            reporter.raise_if_interrupted()
         except ObjectChanged:
             return True
         return False
 
-    progress = progress_of(context, check)
-    with progress.running():
+    reporter = progress_of(context, check)
+    with reporter.running():
         wait_until(is_interrupted, 5)
 
 

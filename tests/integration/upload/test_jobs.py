@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import urllib3
 
-from functions.upload.jobs import change_record
+from functions.upload.jobs_view import change_record
 from microdemucs.bus import CANCELS, JOBS
 from microdemucs.jobs import JobRecord, JobState
 from testing.job_writer import JobWriter, new_job
@@ -187,7 +187,8 @@ def test_another_write_of_the_record_at_the_same_time_is_kept(
         record.cancel_requested = "2026-01-01T00:00:00Z"
         return True
 
-    assert change_record(client.application.extensions["context"](), record.id, change)
+    ctx = client.application.extensions["context"]()
+    assert change_record(ctx.bus, ctx.jobs, record.id, change)
     assert states == [JobState.WAITING, JobState.RUNNING]
     assert stored(job_writer, record).state == JobState.RUNNING
     job_writer.write_record(record, state=JobState.CANCELLED)
@@ -196,15 +197,26 @@ def test_another_write_of_the_record_at_the_same_time_is_kept(
 @pytest.mark.parametrize(
     "state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.SUPERSEDED]
 )
-def test_a_finished_job_cannot_be_cancelled(
+def test_a_finished_job_is_not_cancelled_but_removed(
     client: WebClient, job_writer: JobWriter, state: JobState
 ) -> None:
     record = job_writer.write_record(new_job(f"finished-{state}.mp3"), state=state)
     wait_for_state(client, record, state)
     response = client.delete(f"/apiv1/jobs/{record.id}")
-    assert (response.status_code, response.json["state"]) == (409, state)
-    assert f"its state is {state};" in response.json["detail"]
+    assert (response.status_code, response.json["state"]) == (200, state)
+    assert (response.json["reason"], response.json["song_removed"]) == ("removed", False)
     assert job_writer.bus.get(CANCELS, record.id) is None
+    assert stored(job_writer, record).removed == response.json["removed"]
+
+
+def test_the_song_of_an_unfinished_job_cannot_be_removed(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job("unfinished.mp3"))
+    wait_for_state(client, record, JobState.WAITING)
+    response = client.delete(f"/apiv1/jobs/{record.id}?song=true")
+    assert (response.status_code, response.json["member"]) == (422, "song")
+    assert stored(job_writer, record).state == JobState.WAITING
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])

@@ -146,6 +146,7 @@ def named(schema: str) -> dict[str, Any]:
         ("upload", answer("/apiv1/uploads", "post", "201")),
         ("job", answer("/apiv1/jobs/{id}", "get", "200")),
         ("cancel", answer("/apiv1/jobs/{id}", "delete", "202")),
+        ("removed", answer("/apiv1/jobs/{id}", "delete", "200")),
         ("remove", answer("/apiv1/remove/{hash}/{track}", "delete", "200")),
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
         ("problem", named("Problem")),
@@ -159,5 +160,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

@@ -1,6 +1,6 @@
 import pytest
 
-from functions.separate.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits
+from microdemucs.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits
 from microdemucs.manifest import failure_key, manifest_key
 
 
