@@ -98,7 +98,7 @@ class SweepStack:
         return self.put_result(song, "manifest.json", manifest_of(song).write())
 
     def put_failure(self, song: ObjectCreated, kind: str = "not-audio", **members: str) -> str:
-        """Write the failure of the song's job, with more members of its problem; return its eTag."""
+        """Write the failure of the song's job, and return its eTag."""
         return self.put_result(song, "failure.json", failure_of(song, kind, **members).write())
 
     def put_result(self, song: ObjectCreated, name: str, body: bytes) -> str:

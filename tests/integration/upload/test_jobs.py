@@ -178,7 +178,7 @@ def test_another_write_of_the_record_at_the_same_time_is_kept(
 ) -> None:
     record = job_writer.write_record(new_job("cancel-conflict.mp3"))
     wait_for_state(client, record, JobState.WAITING)
-    states = []
+    states: list[JobState] = []
 
     def change(record: JobRecord) -> bool:
         if not states:  # the job is begun just now
