@@ -80,6 +80,11 @@ class JobsView:
         with self._changed:
             return self._find(name)
 
+    def jobs_of(self, alias: str) -> dict[str, VersionedRecord]:
+        """Return all jobs of this upload id or song hash, by job id."""
+        with self._changed:
+            return {id_: self._records[id_] for id_ in self._ids_by_alias.get(alias, ())}
+
     def wait_for_change(self, name: str, revision: int, timeout: float) -> VersionedRecord | None:
         """Return what `find` returns, as soon as its revision differs from `revision`.
 

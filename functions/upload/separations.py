@@ -85,15 +85,18 @@ def _read_callback(ctx: Context, callback: Any) -> tuple[str, CallbackRecord | N
 def _separate(ctx: Context, request: _Request) -> idempotency.Answer:
     """Store the song, unless its stems exist and nobody is to be called. Return the answer."""
     manifest = _complete_manifest(ctx, request.key, request.options)
+    jobs = ctx.jobs.jobs_of(request.song.sha256)
+    if manifest and any(_will_replace(job.record, manifest) for job in jobs.values()):
+        manifest = None  # the last request counts, so the song is queued behind that job
     if manifest and not request.callback:
-        job, state, reason = manifest.job, JobState.DONE, "already separated"
+        id_, state, reason = manifest.job, JobState.DONE, "already separated"
     else:
         if request.callback:
             target = callback_key(request.callback_id)
             ctx.bus.put(WEBHOOKS, target, request.callback.write())
-        record = _store_song(ctx, request, has_stems=manifest is not None)
-        job, state, reason = record.id, record.state, "queued"
-    return {"hash": request.song.sha256, "reason": reason, "job": job, "state": state}
+        record = _store_song(ctx, request, jobs, has_stems=manifest is not None)
+        id_, state, reason = record.id, record.state, "queued"
+    return {"hash": request.song.sha256, "reason": reason, "job": id_, "state": state}
 
 
 def _complete_manifest(ctx: Context, key: str, options: Options) -> Manifest | None:
@@ -105,12 +108,21 @@ def _complete_manifest(ctx: Context, key: str, options: Options) -> Manifest | N
     return manifest if all(stem.key in stored for stem in manifest.stems) else None
 
 
-def _store_song(ctx: Context, request: _Request, has_stems: bool) -> JobRecord:
-    """Put the song into the input bucket, and return the record of its job."""
+def _will_replace(record: JobRecord, manifest: Manifest) -> bool:
+    """Return whether an unfinished job, with other options, will replace these stems."""
+    return record.state not in FINISHED and record.options != manifest.options
+
+
+def _store_song(
+    ctx: Context, request: _Request, jobs: dict[str, VersionedRecord], has_stems: bool
+) -> JobRecord:
+    """Put the song into the input bucket, and return the record of its job.
+
+    `jobs` are the song's jobs so far; `has_stems` tells whether the stems of this job exist.
+    """
     metadata = request.options.metadata()
     if request.callback:
         metadata |= {"callback": request.callback_id}
-    earlier = ctx.jobs.find(request.song.sha256)
     song = request.song
     song.seek(0)
     written = ctx.songs.put(request.key, song.file, song.size, request.content_type, metadata)
@@ -124,7 +136,8 @@ def _store_song(ctx: Context, request: _Request, has_stems: bool) -> JobRecord:
         content_type=request.content_type,
         metadata=metadata,
     )
-    return _record_job(ctx, JobRecord.of(created), earlier, has_stems)
+    record = JobRecord.of(created)
+    return _record_job(ctx, record, jobs.get(record.id), has_stems)
 
 
 def _record_job(
@@ -133,16 +146,15 @@ def _record_job(
     """Write the record of a job whose song has just been stored, and return the present one.
 
     The queue then shows the job at once; otherwise the intake creates the same record later.
-    `earlier` is the song's current job from before. If that is this job, and it ended without the
-    stems that are requested, it waits again: a client must not take its old state for the new one.
+    `earlier` is the job's record from before the song was stored. If the job had ended, and its
+    stems do not exist, it waits again: a client must not take its old state for the new one.
     """
     with suppress(RetryLater):
         if revision := _create(ctx, waiting):
             ctx.jobs.apply_own_write(Entry(waiting.id, waiting.write(), revision))
             return waiting
-        is_over = earlier and earlier.record.id == waiting.id and earlier.record.state in FINISHED
-        is_done = has_stems and earlier and earlier.record.state == JobState.DONE
-        if earlier and is_over and not is_done:
+        state = earlier.record.state if earlier else JobState.WAITING
+        if earlier and state in FINISHED and not (state == JobState.DONE and has_stems):
             with suppress(RevisionConflict):  # the job has been picked up meanwhile
                 revision = ctx.bus.update(JOBS, waiting.id, waiting.write(), earlier.revision)
                 ctx.jobs.apply_own_write(Entry(waiting.id, waiting.write(), revision))

@@ -32,7 +32,10 @@ DEFAULT_TYPE = "audio/mpeg"
 
 _AUDIO_TYPE = re.compile(r"audio/[\w.+-]{1,100}")
 _RAW_TYPE = re.compile(r"(audio|video)/[\w.+-]{1,100}|application/(ogg|octet-stream)")
-_ACCEPTED = "application/json, multipart/form-data, audio/*, video/* or application/octet-stream"
+_ACCEPTED = (
+    "application/json, multipart/form-data, audio/*, video/*, application/ogg or "
+    "application/octet-stream"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,21 @@ def test_a_separated_song_is_queued_again_for_a_callback_or_other_options(
     assert post(client, song).json["reason"] == "queued"
 
 
+def test_a_separated_song_is_queued_again_if_a_waiting_job_will_replace_its_stems(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song = unique_song()
+    first = post(client, song)
+    path = first.headers["Location"]
+    job_writer.finish(read_record(job_writer, path), {"drums.mp3": b"d"})
+    wait_until(lambda: client.get(path).json["state"] == JobState.DONE)
+    assert post(client, song).json["reason"] == "already separated"
+    other = post(client, song, options={"format": "flac"})
+    again = post(client, song)
+    assert (again.json["reason"], again.json["state"]) == ("queued", JobState.WAITING)
+    assert again.json["job"] == first.json["job"] != other.json["job"]
+
+
 def test_a_song_with_a_removed_stem_is_queued_again(
     client: WebClient, job_writer: JobWriter
 ) -> None:

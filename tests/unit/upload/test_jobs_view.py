@@ -65,6 +65,14 @@ def test_of_several_jobs_of_a_song_the_current_one_is_found(
     assert current.record.id == f"j{found}"
 
 
+def test_all_jobs_of_a_song_are_found(view: JobsView) -> None:
+    jobs = [record("j0", f"{HASH}.mp3"), record("j1", f"{HASH}.mp3"), record("j2")]
+    for revision, job in enumerate(jobs):
+        view.apply(entry(job, revision))
+    assert view.jobs_of(HASH) == {"j0": (jobs[0], 0), "j1": (jobs[1], 1)}
+    assert view.jobs_of("j2") == {}
+
+
 def test_a_deleted_job_is_not_found_by_any_name(view: JobsView) -> None:
     view.apply(entry(record("j1", f"{HASH}.mp3"), 1))
     view.apply(Entry("j1", None, 2))
