@@ -132,6 +132,23 @@ def test_rest(stack: Stack) -> None:
     assert response["hash"] not in stack.api("GET", "/apiv1/queue")["queue"]
 
 
+@pytest.mark.parametrize("is_form", [True, False], ids=["form", "raw"])
+def test_rest_with_a_wav_as_a_form_or_as_it_is(stack: Stack, is_form: bool) -> None:
+    seconds = 3.11 if is_form else 3.12
+    body = song(seconds, form="WAV")
+    content: dict[str, Any] = {"body": body, "headers": {"Content-Type": "audio/wav"}}
+    if is_form:
+        content = {"fields": {"file": ("a.wav", body, "audio/wav")}}
+    url = f"{stack.environment.upload_url}/apiv1/separate?format=flac"
+    response = urllib3.request("POST", url, **content)
+    assert response.status == 200, response.data
+    key = f"{hashlib.sha256(body).hexdigest()}.mp3"
+    assert stack.store.stat_object("songs", key).content_type == "audio/wav"
+    assert_stems(stack, key, stack.wait_for_manifest(key), seconds, form="flac")
+    path = response.headers["Location"]
+    assert stack.api("GET", path)["id"] == response.json()["job"]
+
+
 @pytest.mark.parametrize(
     "key",
     [
