@@ -12,13 +12,13 @@ from urllib.parse import quote_plus, unquote_plus
 
 from cloudevents.http import CloudEvent
 
+from microdemucs.formats import is_unrelated
+
 STARTED = "dev.microdemucs.separation.started"
 COMPLETED = "dev.microdemucs.separation.completed"
 FAILED = "dev.microdemucs.separation.failed"
 DELIVERY = "dev.microdemucs.delivery"
 RANGE = "dev.microdemucs.range"
-
-SONG_SUFFIXES = (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg", ".opus")
 
 # MinIO also reports changes of tags, retention and legal hold as ObjectCreated: no new content.
 _NEW_CONTENT = {
@@ -49,14 +49,8 @@ class ObjectCreated:
 
     @property
     def is_song(self) -> bool:
-        """Whether the object is a song: by its suffix in any case, or by an audio content type.
-
-        A folder marker never is.
-        """
-        if self.key.endswith("/"):
-            return False
-        by_suffix = self.key.lower().endswith(SONG_SUFFIXES)
-        return by_suffix or self.content_type.lower().startswith("audio/")
+        """Whether to treat the object as a song: every one that is not clearly unrelated."""
+        return not is_unrelated(self.key, self.content_type)
 
 
 def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]]:

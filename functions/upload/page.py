@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from functions.upload.context import context
-from microdemucs.events import SONG_SUFFIXES
+from microdemucs import formats
 from microdemucs.options import BITRATES, FORMATS
 
 _OPENAPI_FILE = Path(__file__).with_name("openapi.json")
@@ -23,7 +23,8 @@ def show_page() -> flask.Response:
     response = flask.make_response(
         flask.render_template(
             "page.html",
-            suffixes=SONG_SUFFIXES,
+            suffixes=formats.SUFFIXES,
+            content_types=formats.CONTENT_TYPES,
             formats=FORMATS,
             bitrates=BITRATES,
             max_song_bytes=settings.max_bytes,

@@ -1,6 +1,5 @@
 """POST /apiv1/uploads: permission to upload one song straight to the store, past this function."""
 
-import mimetypes
 import re
 import unicodedata
 import uuid
@@ -11,7 +10,7 @@ import flask
 
 from functions.upload.context import context
 from functions.upload.json_documents import bad_value, read_document
-from microdemucs.events import SONG_SUFFIXES
+from microdemucs import formats
 from microdemucs.options import Options
 
 VALID_FOR = timedelta(hours=1)
@@ -36,10 +35,13 @@ def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
     id_ = uuid.uuid4().hex
     signed = {"key": f"form/{id_}/{name}"}
     signed |= {f"x-amz-meta-{k}": v for k, v in Options.of_request(options).metadata().items()}
+    is_audio = content_type.startswith("audio/")
+    if not is_audio:  # a video with an audio track
+        signed["Content-Type"] = content_type
     expires = datetime.now(UTC) + VALID_FOR
     signature = ctx.public_songs.presigned_post(
         signed,
-        prefixes={"Content-Type": "audio/"},
+        prefixes={"Content-Type": "audio/"} if is_audio else {},
         max_bytes=ctx.settings.max_bytes,
         expires=expires,
     )
@@ -49,7 +51,10 @@ def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
         "url": f"{ctx.settings.store.public_url}/{ctx.public_songs.name}",
         "fields": signed | {"Content-Type": content_type} | signature,
         "expires": expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "limits": {"bytes": ctx.settings.max_bytes, "type": "audio/*"},
+        "limits": {
+            "bytes": ctx.settings.max_bytes,
+            "type": "audio/*" if is_audio else content_type,
+        },
         "job": job,
         "events": f"{job}/events",
     }
@@ -72,15 +77,15 @@ def safe_file_name(value: Any) -> str:
 
 
 def audio_type(name: str, value: Any) -> str:
-    """Return the audio media type of a file: the declared one, else by its name. Raises Problem."""
+    """Return the media type of a song: the declared one, else by its name. Raises Problem."""
     if value is not None and not isinstance(value, str):
         raise bad_value("type", value, "a media type such as audio/mpeg")
     declared = (value or "").partition(";")[0].strip().lower()
-    if _AUDIO_TYPE.fullmatch(declared):
+    if _AUDIO_TYPE.fullmatch(declared) or declared in formats.CONTENT_TYPES:
         return declared
-    if not name.lower().endswith(SONG_SUFFIXES):
-        suffixes = ", ".join(SONG_SUFFIXES)
-        raise bad_value("filename", name, f"a name that ends in {suffixes}, unless type is audio/…")
-    # Browsers call .ogg video/ogg, and know no type for some other suffixes.
-    guessed = mimetypes.guess_type(name)[0] or ""
-    return guessed if _AUDIO_TYPE.fullmatch(guessed) else "audio/mpeg"
+    # Browsers know no type for some suffixes, and a wrong one for others.
+    for format_ in formats.FORMATS:
+        if name.lower().endswith(format_.suffixes):
+            return format_.content_types[0]
+    suffixes = ", ".join(formats.SUFFIXES)
+    raise bad_value("filename", name, f"a name that ends in {suffixes}, unless type is audio/…")

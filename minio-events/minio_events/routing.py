@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -33,6 +34,9 @@ from microdemucs.messages import Delivery, Message, RangeId, Requeue, Started
 _MessageT = TypeVar("_MessageT", bound=Message)
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class FunctionCall:
     """One event for one function; `song` is the object that it is about, if any.
@@ -58,16 +62,22 @@ def song_calls(message: bytes, bucket: str, trace: str = "") -> list[FunctionCal
     Other objects get no call. `trace` is the id of an existing trace, or "". Raises
     MalformedMessage.
     """
-    return [
-        FunctionCall(
-            event=_with_traceparent(event, trace),
-            song=created,
-            concurrency_key=f"{created.bucket}/{created.key}",
-            deduplication_key=_deduplication_key(event),
+    calls = []
+    for event, created in created_objects(message):
+        if created.bucket != bucket:
+            continue
+        if not created.is_song:
+            log.debug("object ignored: it is clearly no song", extra={"key": created.key})
+            continue
+        calls.append(
+            FunctionCall(
+                event=_with_traceparent(event, trace),
+                song=created,
+                concurrency_key=f"{created.bucket}/{created.key}",
+                deduplication_key=_deduplication_key(event),
+            )
         )
-        for event, created in created_objects(message)
-        if created.is_song and created.bucket == bucket
-    ]
+    return calls
 
 
 def separate_calls(subject: str, message: bytes, bucket: str) -> list[FunctionCall]:

@@ -43,6 +43,16 @@ def test_the_form_expires_after_an_hour_and_states_its_limits(client: WebClient)
     assert ["content-length-range", 1, 2**30] in policy["conditions"]
 
 
+def test_a_form_for_a_video_accepts_exactly_its_type(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    upload = client.post("/apiv1/uploads", json={"filename": "a.mp4", "type": "video/mp4"}).json
+    assert upload["limits"]["type"] == "video/mp4"
+    assert send_form(upload, b"x", **{"Content-Type": "video/quicktime"}).status // 100 == 4
+    assert send_form(upload, b"a video").status == 204
+    assert job_writer.songs.stat(f"form/{upload['id']}/a.mp4").content_type == "video/mp4"
+
+
 def test_the_store_rejects_a_form_that_differs_from_the_signed_one(
     serve: Callable[..., WebClient], job_writer: JobWriter
 ) -> None:

@@ -68,11 +68,13 @@ def test_a_null_version_is_no_version() -> None:
         ("a.mp3", "binary/octet-stream", True),
         ("A.OpUs", "", True),
         ("no-suffix", "audio/flac", True),
+        ("song.unknown", "application/octet-stream", True),
+        ("clip.mp4", "video/mp4", True),
         ("notes.txt", "text/plain", False),
         ("album.mp3/", "", False),
     ],
 )
-def test_a_song_is_known_by_its_suffix_or_its_content_type(
+def test_every_object_is_a_song_that_is_not_clearly_unrelated(
     key: str, content_type: str, is_song: bool
 ) -> None:
     created = ObjectCreated("songs", key, 1, "e", content_type=content_type)

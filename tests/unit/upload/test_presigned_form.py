@@ -35,6 +35,9 @@ def test_a_value_without_a_file_name_is_rejected(value: object) -> None:
         ("a.ogg", "video/ogg", "audio/ogg"),
         ("a.m4a", "audio/x-m4a", "audio/x-m4a"),
         ("take 1", "audio/wav; codecs=1", "audio/wav"),
+        ("a.aif", "", "audio/aiff"),
+        ("clip.MP4", "video/mp4", "video/mp4"),
+        ("clip.mkv", "application/x-matroska", "audio/webm"),
     ],
 )
 def test_the_media_type_is_audio_whatever_the_browser_declares(
