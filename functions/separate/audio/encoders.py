@@ -1,7 +1,8 @@
 """Encode a stem as MP3, FLAC or WAV, block by block.
 
 Samples are quantized, and clipping is prevented, as demucs.audio.save_audio does (demucs 4.1). The
-file is the one that demucs itself would write, however the stem is cut into blocks.
+audio is what demucs itself would write, however the stem is cut into blocks; tags and, in an MP3,
+an Info frame come on top.
 """
 
 import errno
@@ -16,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from functions.separate.audio.frame_scan import read_mpeg_header
+from functions.separate.audio.lame_info import can_have_info, count_frames, info_frame
+from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2
 from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
@@ -24,7 +28,11 @@ _CHANNELS = 2
 
 
 class Encoder(Protocol):
-    """Writes one stem into a file."""
+    """Writes one stem into a file. `sample_rate`, in Hz, is known when it is closed."""
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate of the file in Hz."""
 
     def write(self, block: Floats) -> None:
         """Encode the next [2, n] samples, within full scale."""
@@ -33,17 +41,23 @@ class Encoder(Protocol):
         """Write what the encoder still holds. The file stays open."""
 
 
-def make_encoder(options: Options, file: BinaryIO, length: int, mp3_quality: int) -> Encoder:
+def make_encoder(
+    options: Options,
+    file: BinaryIO,
+    length: int,
+    mp3_quality: int,
+    tags: StemTags = NO_TAGS,
+) -> Encoder:
     """Return an encoder that writes `length` samples to `file`, an empty file with a descriptor.
 
     `mp3_quality` is LAME's: 0 is best, 9 is fastest. Raises Rejected if the format cannot hold so
     many samples.
     """
     if options.format == "mp3":
-        return _Mp3(file, options.bitrate, mp3_quality)
+        return _Mp3(file, options.bitrate, mp3_quality, length, tags)
     if options.format == "flac":
-        return _Flac(file, options.bits)
-    return _Wav(file, options.bits, length)
+        return _Flac(file, options.bits, tags)
+    return _Wav(file, options.bits, length, tags)
 
 
 def rescale_divisor(peak: np.float32) -> np.float32:
@@ -51,12 +65,19 @@ def rescale_divisor(peak: np.float32) -> np.float32:
     return max(np.float32(1.01) * peak, np.float32(1))
 
 
-def prevent_clipping(block: Floats, clip_mode: str, divisor: np.float32) -> Floats:
-    """Return `block` within full scale, as demucs.audio.prevent_clip and _pcm_bytes do."""
+def prevent_clipping(
+    block: Floats, clip_mode: str, divisor: np.float32, *, is_float: bool = False
+) -> Floats:
+    """Return `block` within full scale, as demucs.audio.prevent_clip and _pcm_bytes do.
+
+    With `is_float` and clip_mode `none` the block is returned as it is: the format can hold it.
+    """
     if clip_mode == "rescale" and divisor != 1:
         block = block / divisor
     elif clip_mode == "clamp":
         block = block.clip(-0.99, 0.99)
+    elif is_float and clip_mode == "none":
+        return block
     return block.clip(-1, 1)
 
 
@@ -66,8 +87,17 @@ def _pcm(block: Floats, bits: int) -> npt.NDArray[np.int32]:
 
 
 class _Mp3:
-    def __init__(self, file: BinaryIO, bitrate: int, quality: int) -> None:
+    """LAME's frames, after a tag and an Info frame, which is complete when the stem is."""
+
+    def __init__(
+        self, file: BinaryIO, bitrate: int, quality: int, length: int, tags: StemTags
+    ) -> None:
         self._file = file
+        self._length = length
+        self._size = 0
+        self._header = b""  # of the first frame
+        file.write(id3v2(tags))
+        self._info_start = file.tell()
         self._lame = lameenc.Encoder()
         self._lame.set_bit_rate(bitrate)
         self._lame.set_in_sample_rate(SAMPLE_RATE)
@@ -75,21 +105,43 @@ class _Mp3:
         self._lame.set_quality(quality)
         self._lame.silence()
 
+    @property
+    def sample_rate(self) -> int:
+        frame = read_mpeg_header(self._header)
+        return frame.stream[2] if frame else SAMPLE_RATE
+
     def write(self, block: Floats) -> None:
-        self._file.write(self._lame.encode(_pcm(block, 16).astype("<i2").tobytes()))
+        self._append(self._lame.encode(_pcm(block, 16).astype("<i2").tobytes()))
 
     def close(self) -> None:
-        self._file.write(self._lame.flush())
+        self._append(self._lame.flush())
+        if can_have_info(self._header):
+            frames = count_frames(self._header, self._size)
+            self._file.seek(self._info_start)
+            self._file.write(info_frame(self._header, frames, self._size, self._length))
+            self._file.seek(0, os.SEEK_END)
+
+    def _append(self, frames: bytes | bytearray) -> None:
+        if frames and not self._header:
+            self._header = bytes(frames[:4])
+            if can_have_info(self._header):
+                self._file.write(info_frame(self._header, 0, 0, self._length))
+        self._file.write(frames)
+        self._size += len(frames)
 
 
 class _Flac:
-    def __init__(self, file: BinaryIO, bits: int) -> None:
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, file: BinaryIO, bits: int, tags: StemTags) -> None:
         self._bits = bits
         # libsndfile closes the descriptor that it is given, so it gets its own
         descriptor = os.dup(file.fileno())
         self._flac = soundfile.SoundFile(
             descriptor, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
         )
+        for name, text in _texts(tags).items():
+            setattr(self._flac, "tracknumber" if name == "track" else name, text)
 
     def write(self, block: Floats) -> None:
         with _map_write_errors():  # libsndfile takes the upper bits of an integer
@@ -113,9 +165,11 @@ def _map_write_errors() -> Iterator[None]:
 
 
 class _Wav:
-    """The header of demucs.audio.encode_wav, then the samples."""
+    """The header of demucs.audio.encode_wav, a LIST chunk with the tags, then the samples."""
 
-    def __init__(self, file: BinaryIO, bits: int, length: int) -> None:
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, file: BinaryIO, bits: int, length: int, tags: StemTags) -> None:
         self._file = file
         self._bits = bits
         width = _CHANNELS * bits // 8
@@ -124,6 +178,7 @@ class _Wav:
         chunks = b"fmt " + struct.pack("<I", len(fmt)) + fmt
         if bits == 32:
             chunks += b"fact" + struct.pack("<II", 4, length)
+        chunks += _info_list(tags)
         size = 4 + len(chunks) + 8 + length * width
         if size >= 2**32:
             raise Rejected(
@@ -139,6 +194,24 @@ class _Wav:
 
     def close(self) -> None:
         """Write nothing: the samples are the end of the file."""
+
+
+def _texts(tags: StemTags) -> dict[str, str]:
+    """Return the tags that are not empty, without the cover."""
+    members = {"title": tags.title, "artist": tags.artist, "album": tags.album, "track": tags.track}
+    return {name: text for name, text in members.items() if text}
+
+
+_INFO_NAMES = {"title": b"INAM", "artist": b"IART", "album": b"IPRD", "track": b"ITRK"}
+
+
+def _info_list(tags: StemTags) -> bytes:
+    """Return a LIST chunk of type INFO (Microsoft, Multimedia Data Standards 1991), or b""."""
+    body = b""
+    for name, text in _texts(tags).items():
+        data = text.encode("utf-8", "replace") + b"\0"
+        body += _INFO_NAMES[name] + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+    return b"LIST" + struct.pack("<I", 4 + len(body)) + b"INFO" + body if body else b""
 
 
 def _samples(block: Floats, bits: int) -> bytes:

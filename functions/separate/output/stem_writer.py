@@ -4,8 +4,10 @@ import os
 import tempfile
 
 import numpy as np
+from msgspec import UNSET
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
+from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import Destination
@@ -28,12 +30,20 @@ class StemWriter:
     """
 
     def __init__(
-        self, destination: Destination, name: str, options: Options, length: int, mp3_quality: int
+        self,
+        destination: Destination,
+        name: str,
+        options: Options,
+        length: int,
+        mp3_quality: int,
+        tags: StemTags = NO_TAGS,
     ) -> None:
         self.name = name
         self._options = options
         self._length = length
         self._mp3_quality = mp3_quality
+        self._tags = tags
+        self._is_float = options.format == "wav" and options.bits == 32
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._samples = Spool() if options.clip_mode == "rescale" else None
         self._content_type = CONTENT_TYPES[options.format]
@@ -80,10 +90,14 @@ class StemWriter:
     def finish(self) -> StemEntry:
         """Upload the rest of the stem, and return its entry in the manifest."""
         size = self._upload.finish()
-        if not self.needs_reencoding:
-            return StemEntry(self.name, self._key, size, self._content_type)
-        scale = round(float(1 / self.divisor), 6)
-        return StemEntry(self.name, self._key, size, self._content_type, scale)
+        return StemEntry(
+            self.name,
+            self._key,
+            size,
+            self._content_type,
+            scale=round(float(1 / self.divisor), 6) if self.needs_reencoding else UNSET,
+            sample_rate=self._encoder.sample_rate,
+        )
 
     def close(self) -> None:
         """Free the disk space, and abort an upload that is not finished."""
@@ -93,12 +107,15 @@ class StemWriter:
             self._samples.close()
 
     def _start_encoder(self) -> None:
-        self._encoder = make_encoder(self._options, self._file, self._length, self._mp3_quality)
+        self._encoder = make_encoder(
+            self._options, self._file, self._length, self._mp3_quality, self._tags
+        )
         self._encoded = 0
 
     def _encode(self, block: Floats, divisor: np.float32) -> int:
         """Encode the block and return the size of the file in bytes."""
-        self._encoder.write(prevent_clipping(block, self._options.clip_mode, divisor))
+        mode = self._options.clip_mode
+        self._encoder.write(prevent_clipping(block, mode, divisor, is_float=self._is_float))
         self._encoded += block.shape[-1]
         if self._encoded == self._length:
             self._encoder.close()

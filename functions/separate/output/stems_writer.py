@@ -5,13 +5,14 @@ its own in which its blocks keep their order. A network that is faster than the 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import reduce
 
 import numpy as np
 
+from functions.separate.audio.stem_tags import StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import Destination
@@ -78,8 +79,9 @@ def open_stems(
     options: Options,
     length: int,
     mp3_quality: int | None = None,
+    tags_of: Callable[[str], StemTags] = lambda _: StemTags(),
 ) -> Iterator[StemsWriter]:
-    """Open a writer for the stems of a song of `length` samples.
+    """Open a writer for the stems of a song of `length` samples; `tags_of` names a stem's tags.
 
     Uploads that are not finished when the context exits are aborted. Raises Rejected if the format
     cannot hold so long a song.
@@ -90,7 +92,9 @@ def open_stems(
     with ExitStack() as stack:
         writers = [
             stack.enter_context(
-                closing(StemWriter(destination, stem.name, options, length, quality))
+                closing(
+                    StemWriter(destination, stem.name, options, length, quality, tags_of(stem.name))
+                )
             )
             for stem in stems
         ]

@@ -1,4 +1,4 @@
-"""The files are those that demucs.audio.save_audio writes."""
+"""The files hold the audio that demucs.audio.save_audio writes, and tags."""
 
 import errno
 import io
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,24 +15,38 @@ import torch
 from demucs.audio import save_audio
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
+from functions.separate.audio.frame_scan import read_mpeg_header
+from functions.separate.audio.stem_tags import NO_TAGS, StemTags
+from functions.separate.audio.tags import read_cover
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
+from tests.integration.separate.audio.decoding import lag
+from tests.integration.separate.sounds import decibels, music, read
 
 Audio = npt.NDArray[np.float32]
 
 
-def encoded(audio: Audio, options: Options, mp3_quality: int = 2) -> bytes:
+def encoded(
+    audio: Audio, options: Options, mp3_quality: int = 2, tags: StemTags = NO_TAGS
+) -> bytes:
     """Return the file of `audio` [2, n], written in blocks as they come from the network."""
     divisor = rescale_divisor(np.abs(audio).max())
+    is_float = (options.format, options.bits) == ("wav", 32)
     with tempfile.TemporaryFile() as file:
-        writer = make_encoder(options, file, audio.shape[1], mp3_quality)
+        writer = make_encoder(options, file, audio.shape[1], mp3_quality, tags)
         for start in range(0, audio.shape[1], 70_001):
-            writer.write(
-                prevent_clipping(audio[:, start : start + 70_001], options.clip_mode, divisor)
-            )
+            block = audio[:, start : start + 70_001]
+            writer.write(prevent_clipping(block, options.clip_mode, divisor, is_float=is_float))
         writer.close()
         file.seek(0)
         return file.read()
+
+
+def without_info(mp3: bytes) -> bytes:
+    """Return an MP3 without its Info frame, if it has one."""
+    frame = read_mpeg_header(mp3[:8])
+    assert frame
+    return mp3[frame.size :] if mp3[36:40] == b"Info" else mp3
 
 
 def noise(length: int, level: float) -> Audio:
@@ -69,7 +84,13 @@ def test_every_byte_is_the_one_that_demucs_writes(
         bits_per_sample=options.get("bits", 16),
         as_float=chosen.bits == 32,
     )
-    assert encoded(stem, chosen) == expected.read_bytes()
+    file = encoded(stem, chosen)
+    if (chosen.bits, clip_mode) == (32, "none"):  # demucs clips floats too
+        samples = np.frombuffer(file, "<f4", offset=len(file) - 8 * stem.shape[1])
+        assert np.array_equal(samples.reshape(-1, 2), stem.T)
+    else:
+        file = without_info(file) if chosen.format == "mp3" else file
+        assert file == expected.read_bytes()
 
 
 @pytest.mark.parametrize("bits", [16, 24])
@@ -86,7 +107,68 @@ def test_a_flac_has_the_samples_of_the_wav(stem: Audio, bits: int) -> None:
 def test_the_mp3_quality_is_that_of_lame(tmp_path: Path) -> None:
     stem = noise(44_100, 0.1)
     save_audio(torch.from_numpy(stem.copy()), tmp_path / "a.mp3", 44_100, preset=7)
-    assert encoded(stem, Options(), mp3_quality=7) == (tmp_path / "a.mp3").read_bytes()
+    file = encoded(stem, Options(), mp3_quality=7)
+    assert without_info(file) == (tmp_path / "a.mp3").read_bytes()
+
+
+@pytest.mark.parametrize("bitrate", [112, 128, 320])
+@pytest.mark.parametrize("length", [1, 1152, 44_100, 132_300])
+def test_the_info_frame_makes_an_mp3_gapless(bitrate: int, length: int) -> None:
+    audio = music(3.0).T[:, :length]
+    file = encoded(audio, Options(bitrate=bitrate), tags=StemTags(title="a"))
+    with av.open(io.BytesIO(file), "r") as container:
+        samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], 1)
+    assert samples.shape == audio.shape
+    if length > 10_000:
+        assert lag(samples.T, audio.T) == 0
+        assert decibels(samples, audio) < -15
+
+
+@pytest.mark.parametrize("bitrate", [32, 64, 96])
+def test_an_mp3_that_lame_resamples_has_no_info_frame(bitrate: int) -> None:
+    audio = music(3.0).T
+    with tempfile.TemporaryFile() as file:
+        encoder = make_encoder(Options(bitrate=bitrate), file, audio.shape[1], 2)
+        encoder.write(audio)
+        encoder.close()
+        file.seek(0)
+        assert b"Info" not in file.read(200)
+        file.seek(0)
+        with av.open(file, "r") as container:
+            assert encoder.sample_rate == container.streams.audio[0].rate < 44_100
+
+
+TAGS = StemTags(
+    "Sólo ♫ (vocals)", "Björk & 久石譲", "An album", "3/12", b"\xff\xd8\xff" + bytes(999)
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"format": "mp3"}, {"format": "flac"}, {"format": "wav"}, {"format": "wav", "bits": 32}],
+    ids=["mp3", "flac", "wav", "wav32"],
+)
+def test_tags_can_be_read_back(options: dict[str, Any]) -> None:
+    audio = noise(50_000, 0.1)
+    file = io.BytesIO(encoded(audio, Options(**options), tags=TAGS))
+    with av.open(file, "r") as container:
+        found = {name.lower(): text for name, text in container.metadata.items()}
+        samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], 1)
+    track = found.get("track") or found.get("tracknumber")
+    assert (found["title"], found["artist"]) == (TAGS.title, TAGS.artist)
+    assert (found["album"], track) == (TAGS.album, TAGS.track)
+    assert samples.size == audio.size
+
+
+def test_an_mp3_has_the_cover() -> None:
+    with av.open(io.BytesIO(encoded(noise(5000, 0.1), Options(), tags=TAGS)), "r") as container:
+        assert read_cover(container) == TAGS.cover
+
+
+def test_a_float_wav_that_may_clip_keeps_what_is_above_full_scale() -> None:
+    audio = 4 * music(1.0).T / np.abs(music(1.0)).max()
+    file = encoded(audio, Options(format="wav", bits=32, clip_mode="none"))
+    assert np.array_equal(read(file), audio.T)
 
 
 def test_a_wav_of_more_than_4_gib_is_rejected() -> None:

@@ -38,7 +38,8 @@ def encode_at_once(audio: Audio, options: Options) -> bytes:
     with tempfile.TemporaryFile() as file:
         encoder = make_encoder(options, file, audio.shape[1], 7)
         divisor = rescale_divisor(np.abs(audio).max())
-        encoder.write(prevent_clipping(audio, options.clip_mode, divisor))
+        is_float = (options.format, options.bits) == ("wav", 32)
+        encoder.write(prevent_clipping(audio, options.clip_mode, divisor, is_float=is_float))
         encoder.close()
         file.seek(0)
         return file.read()

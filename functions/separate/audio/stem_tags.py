@@ -1,0 +1,52 @@
+"""The tags of a stem, and how an MP3 carries them (ID3v2.4, id3.org)."""
+
+from dataclasses import dataclass, field
+
+_TEXT_FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB", "track": b"TRCK"}
+_UTF_8, _FRONT_COVER = b"\x03", b"\x03"
+
+
+@dataclass(frozen=True, slots=True)
+class StemTags:
+    """The tags of one stem. `track` may be "3/12"; `cover` is a JPEG or PNG, or empty."""
+
+    title: str = ""
+    artist: str = ""
+    album: str = ""
+    track: str = ""
+    cover: bytes = field(default=b"", repr=False)
+
+    @staticmethod
+    def of_song(song: dict[str, str], song_name: str, stem: str, cover: bytes) -> "StemTags":
+        """Return the tags of a stem; a song without a title has the name of its file."""
+        return StemTags(
+            title=f"{song.get('title') or song_name} ({stem})",
+            artist=song.get("artist", ""),
+            album=song.get("album", ""),
+            track=song.get("track", ""),
+            cover=cover,
+        )
+
+
+NO_TAGS = StemTags()
+
+
+def id3v2(tags: StemTags) -> bytes:
+    """Return the tag that begins an MP3; b"" if there is nothing to say."""
+    frames = b"".join(
+        _frame(name, _UTF_8 + text.encode("utf-8", "replace"))
+        for member, name in _TEXT_FRAMES.items()
+        if (text := getattr(tags, member))
+    )
+    if tags.cover:
+        media_type = b"image/png" if tags.cover.startswith(b"\x89PNG") else b"image/jpeg"
+        frames += _frame(b"APIC", _UTF_8 + media_type + b"\0" + _FRONT_COVER + b"\0" + tags.cover)
+    return b"ID3\x04\0\0" + _synchsafe(len(frames)) + frames if frames else b""
+
+
+def _frame(name: bytes, body: bytes) -> bytes:
+    return name + _synchsafe(len(body)) + b"\0\0" + body
+
+
+def _synchsafe(size: int) -> bytes:
+    return bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
