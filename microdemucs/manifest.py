@@ -36,6 +36,15 @@ class SeparatedSong(StoredSong, frozen=True, kw_only=True):
     """Of the object's bytes, in hex."""
     seconds: float
     """Of audio."""
+    codec: str | UnsetType = UNSET
+    """FFmpeg's name. Manifests of version 0.1 have only the members above."""
+    sample_rate: int | UnsetType = UNSET
+    """The song's own, in Hz."""
+    channels: int | UnsetType = UNSET
+    bits: int | UnsetType = UNSET
+    """Per sample, of a codec that keeps them all."""
+    tags: dict[str, str] | UnsetType = UNSET
+    """title, artist, album and track, as far as the song has them."""
 
 
 class ModelInfo(Struct, frozen=True):
@@ -49,6 +58,7 @@ class StemEntry(Struct, frozen=True):
     """One stem in the output bucket. `size` is in bytes.
 
     `scale` is the factor that clip_mode `rescale` applied; it is missing if it applied none.
+    `sample_rate` is in Hz: 44,100, or less in an MP3 of a low bit rate.
     """
 
     name: str
@@ -56,6 +66,7 @@ class StemEntry(Struct, frozen=True):
     size: int
     content_type: str
     scale: float | UnsetType = UNSET
+    sample_rate: int | UnsetType = UNSET
 
     @property
     def file(self) -> str:

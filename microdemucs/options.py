@@ -15,6 +15,7 @@ from microdemucs.problems import Rejected
 CONTENT_TYPES = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
 FORMATS = tuple(CONTENT_TYPES)
 CLIP_MODES = ("rescale", "clamp", "none")
+CHANNELS = ("mix", "front")
 # MPEG-1 layer III, ISO/IEC 11172-3, 2.4.2.3: what a 44.1 kHz stream may have.
 BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 MAX_SHIFTS = 20
@@ -49,6 +50,8 @@ class Options:
     overlap    of neighbouring segments, as a share of a segment
     segment    s, 1 to 60; 0.0: the model's own
     clip_mode  rescale, clamp or none: what to do with samples beyond full scale
+    channels   of more than two, mix: mix them down; front: take the first two, as demucs does
+    allow_truncated  whether to separate a song that is not complete
     """
 
     model: str = ""
@@ -61,6 +64,8 @@ class Options:
     overlap: float = 0.25
     segment: float = 0.0
     clip_mode: str = "rescale"
+    channels: str = "mix"
+    allow_truncated: bool = False
 
     @staticmethod
     def of_request(given: Mapping[str, Any]) -> "Options":
@@ -88,9 +93,13 @@ class Options:
     def metadata(self) -> dict[str, str]:
         """Return S3 user metadata without its prefix, which `of_metadata` parses."""
         return {
-            name.replace("_", "-"): ",".join(value) if isinstance(value, list) else str(value)
+            name.replace("_", "-"): ",".join(value) if isinstance(value, list) else _text(value)
             for name, value in self.changed().items()
         }
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def option_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -160,6 +169,14 @@ def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[
     return read
 
 
+def _yes_or_no(name: str, value: Any) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    chosen = words.get(str(value).strip().lower())
+    if chosen is None:
+        raise BadOption(name, value, "true or false")
+    return chosen
+
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "model": _word,
     "two_stems": _word,
@@ -171,4 +188,6 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "overlap": _number(float, 0, MAX_OVERLAP),
     "segment": _number(float, 1, 60),
     "clip_mode": _one_of(*CLIP_MODES),
+    "channels": _one_of(*CHANNELS),
+    "allow_truncated": _yes_or_no,
 }

@@ -3,11 +3,12 @@
 import contextvars
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from msgspec import UNSET, UnsetType, structs
@@ -15,6 +16,7 @@ from msgspec import UNSET, UnsetType, structs
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.audio.download import ensure_unchanged, fetch
+from functions.separate.audio.stem_tags import StemTags
 from functions.separate.context import Context
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.locate import LocatedModel
@@ -29,6 +31,7 @@ from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.stems import choose_stems, make_plan, separate_song
+from microdemucs.audio_facts import AudioFacts
 from microdemucs.bus import JOBS, STARTED_SUBJECT
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.keys import fits
@@ -255,7 +258,7 @@ class JobRunner:
         if not after_copying or after_copying.job != earlier.job:  # overwritten meanwhile
             return None
         log.info("stems reused", extra={"from": earlier.key})
-        return _Stems(copies, manifest.song.seconds, reused_from=earlier.key)
+        return _Stems(copies, _AudioMembers.of(manifest.song), reused_from=earlier.key)
 
     def _write(self, file: BinaryIO, options: Options, loading: Future[Model]) -> "_Stems | None":
         """Separate the song and write its stems; None if ranges have been requested."""
@@ -263,7 +266,15 @@ class JobRunner:
         with ExitStack() as stack:
             with progress.phase("decoding") as on_progress:
                 limit = self.context.max_song_seconds
-                song = stack.enter_context(decode(file, limit, on_progress))
+                song = stack.enter_context(
+                    decode(
+                        file,
+                        limit,
+                        on_progress,
+                        front_only=options.channels == "front",
+                        allow_truncated=options.allow_truncated,
+                    )
+                )
             self.record.song = self.record.song | {"seconds": round(song.seconds, 3)}
             self.record.warnings = [*self.record.warnings, *song.warnings]
             self.stem_store.remove_previews()  # of a run that was killed
@@ -276,7 +287,9 @@ class JobRunner:
                     return None
                 quality = self.context.mp3_quality
                 writer = stack.enter_context(
-                    open_stems(self.stem_store, stems, options, song.length, quality)
+                    open_stems(
+                        self.stem_store, stems, options, song.length, quality, self._tags_of(song)
+                    )
                 )
                 for block in blocks:
                     progress.block_separated()
@@ -286,7 +299,16 @@ class JobRunner:
             with progress.phase("uploading") as on_progress:
                 writer.reencode(on_progress)
                 ensure_unchanged(self.songs, self.job.song)
-                return _Stems(writer.finish(), round(song.seconds, 3))
+                audio = structs.replace(song.audio, seconds=song.seconds)
+                return _Stems(writer.finish(), _AudioMembers.of(audio))
+
+    def _tags_of(self, song: DecodedSong) -> Callable[[str], StemTags]:
+        name = PurePosixPath(self.job.song.key).stem
+
+        def tags_of(stem: str) -> StemTags:
+            return StemTags.of_song(song.audio.tags, name, stem, song.cover)
+
+        return tags_of
 
     def _blocks(
         self, song: DecodedSong, plan: Plan, on_progress: OnProgress
@@ -312,7 +334,7 @@ class JobRunner:
         return Manifest(
             job=self.job.id,
             trace=self.record.trace,
-            song=SeparatedSong(**song, sha256=sha256, seconds=stems.seconds),
+            song=SeparatedSong(**song, sha256=sha256, **asdict(stems.audio)),
             options=self.record.options,
             callback=self.job.callback,
             created=self.record.created,
@@ -383,11 +405,35 @@ class JobRunner:
 
 @dataclass(frozen=True, slots=True)
 class _Stems:
-    """The stems in the output bucket, and the length of the song in seconds."""
+    """The stems in the output bucket, and what the manifest says about the song's audio."""
 
     entries: list[StemEntry]
-    seconds: float
+    audio: "_AudioMembers"
     reused_from: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class _AudioMembers:
+    """The members of SeparatedSong that decoding gives."""
+
+    seconds: float
+    codec: str | UnsetType
+    sample_rate: int | UnsetType
+    channels: int | UnsetType
+    bits: int | UnsetType
+    tags: dict[str, str] | UnsetType
+
+    @staticmethod
+    def of(found: AudioFacts | SeparatedSong) -> "_AudioMembers":
+        bits = UNSET if found.bits is None else found.bits
+        return _AudioMembers(
+            seconds=round(found.seconds, 3),
+            codec=found.codec,
+            sample_rate=found.sample_rate,
+            channels=found.channels,
+            bits=bits,
+            tags=found.tags,
+        )
 
 
 def _load_in_background(models: ModelRegistry, weights: LocatedModel) -> Future[Model]:

@@ -124,7 +124,13 @@ class RangeRunner:
             start = max(0, plan.windows[range_.first].start - plan.history())
             with (
                 progress.phase("separating") as on_progress,
-                decode_from(file, context.max_song_seconds, self.request.audio, start) as song,
+                decode_from(
+                    file,
+                    context.max_song_seconds,
+                    self.request.audio,
+                    start,
+                    front_only=self.job.options().channels == "front",
+                ) as song,
             ):
                 mix = song.normalized(plan.history())
                 blocks = separate_windows(plan, mix.read, on_progress, range_.windows)

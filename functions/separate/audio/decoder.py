@@ -10,12 +10,14 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
-from functions.separate.audio.decoder_report import AudioRejected, read_report
+import msgspec
+
+from functions.separate.audio.decoder_report import AudioRejected, DecoderTask, read_report
 from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
 from functions.separate.engine import SAMPLE_RATE
@@ -28,19 +30,21 @@ _MEMORY_BYTES = 2 * 1024**3  # of address space, most of it libraries
 _PIPE_BYTES = 1 << 20  # how far the child may be ahead, some 3 s
 _POLL_MS = 100
 _TOLERANCE_S = 0.25  # durations are rounded, and encoders declare their padding
-_MAX_BAD_SHARE = 0.05  # one bad packet in twenty is a scratch; with more it is not the same song
+_MAX_MISSING_SHARE = 0.05  # a scratch; with more missing it is not the same song
+_MAX_MISSING_S = 0.1  # a few packets, which a very short song may miss too
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedSong:
     """A song that can be read once, from sample `start` to its end.
 
-    `samples` is interleaved float32 stereo at 44.1 kHz.
+    `samples` is interleaved float32 stereo at 44.1 kHz. `cover` is a JPEG or PNG, or empty.
     """
 
     samples: IO[bytes]
     audio: AudioFacts
     start: int = 0
+    cover: bytes = b""
 
     @property
     def length(self) -> int:
@@ -60,8 +64,7 @@ class DecodedSong:
     @property
     def warnings(self) -> list[str]:
         """What the song's owner should know about it."""
-        bad, packets = self.audio.bad_packets, self.audio.packets
-        return [f"{bad} of {packets} packets could not be decoded"] if bad else []
+        return [*self.audio.warnings, *filter(None, [_incompleteness(self.audio)])]
 
     def normalized(self, history: int) -> Reader:
         """Return a reader of the normalized song that can go `history` samples back."""
@@ -69,11 +72,19 @@ class DecodedSong:
 
 
 @contextmanager
-def decode(source: BinaryIO, max_seconds: float, on_progress: OnProgress) -> Iterator[DecodedSong]:
+def decode(
+    source: BinaryIO,
+    max_seconds: float,
+    on_progress: OnProgress,
+    *,
+    front_only: bool = False,
+    allow_truncated: bool = False,
+) -> Iterator[DecodedSong]:
     """Decode `source`, which must be a real file: the child reads it by its descriptor.
 
     The song can be read while the context is open; the child ends with it. Until the song's facts
-    are known, `on_progress(0.0)` is called several times a second.
+    are known, `on_progress(0.0)` is called several times a second. More than two channels are mixed
+    down unless `front_only`. An incomplete song is rejected unless `allow_truncated`.
 
     Raises Rejected (empty, not-audio, too-long, corrupt, truncated) and RetryLater. Inside the
     context, reading raises Rejected (corrupt) or RetryLater if the file changes or the child dies.
@@ -84,7 +95,7 @@ def decode(source: BinaryIO, max_seconds: float, on_progress: OnProgress) -> Ite
     with os.fdopen(reading_end, "rb", buffering=0) as report_pipe, ExitStack() as stack:
         try:
             child = stack.enter_context(
-                _start_child(source, max_seconds, str(writing_end), pass_fds=[writing_end])
+                _start_child(source, _task(max_seconds, front_only, report_fd=writing_end))
             )
         finally:
             os.close(writing_end)
@@ -94,41 +105,52 @@ def decode(source: BinaryIO, max_seconds: float, on_progress: OnProgress) -> Ite
         report = read_report(text)
         if isinstance(report, AudioRejected):
             raise Rejected(report.kind, _TITLES[report.kind], report.detail)
-        _ensure_usable(report)
+        _ensure_usable(report.audio, allow_truncated)
         assert child.stdout
-        yield DecodedSong(child.stdout, report)
+        yield DecodedSong(child.stdout, report.audio, cover=report.cover)
 
 
 @contextmanager
 def decode_from(
-    source: BinaryIO, max_seconds: float, audio: AudioFacts, start: int
+    source: BinaryIO, max_seconds: float, audio: AudioFacts, start: int, *, front_only: bool = False
 ) -> Iterator[DecodedSong]:
     """Decode a song whose facts are known, from sample `start` on.
 
     Reading raises as in `decode`.
     """
-    with _start_child(source, max_seconds, "--from", str(start)) as child:
+    task = _task(max_seconds, front_only, start=start, is_clipped=audio.is_clipped)
+    with _start_child(source, task) as child:
         assert child.stdout
         yield DecodedSong(child.stdout, audio, start)
 
 
+def _task(
+    max_seconds: float,
+    front_only: bool,
+    *,
+    report_fd: int | None = None,
+    start: int = 0,
+    is_clipped: bool = False,
+) -> DecoderTask:
+    return DecoderTask(
+        max_seconds=max_seconds,
+        max_memory_bytes=_MEMORY_BYTES,
+        front_only=front_only,
+        report_fd=report_fd,
+        start=start,
+        is_clipped=is_clipped,
+    )
+
+
 @contextmanager
-def _start_child(
-    source: BinaryIO, max_seconds: float, *arguments: str, pass_fds: Sequence[int] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
-    command = [
-        sys.executable,
-        "-m",
-        "functions.separate.audio.decoder_process",
-        str(max_seconds),
-        str(_MEMORY_BYTES),
-    ]
+def _start_child(source: BinaryIO, task: DecoderTask) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "functions.separate.audio.decoder_process"]
     with subprocess.Popen(
-        [*command, *arguments],
+        [*command, msgspec.json.encode(task).decode()],
         stdin=source,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # the author of the file can choose what FFmpeg writes there
-        pass_fds=pass_fds,
+        pass_fds=[] if task.report_fd is None else [task.report_fd],
         cwd=ROOT,
         env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
     ) as child:
@@ -179,17 +201,33 @@ _TITLES = {
 }
 
 
-def _ensure_usable(audio: AudioFacts) -> None:
-    """Raise Rejected if the audio is empty, damaged or truncated."""
-    length, bad, packets = audio.length, audio.bad_packets, audio.packets
-    if not length and bad:
+def _ensure_usable(audio: AudioFacts, allow_truncated: bool) -> None:
+    """Raise Rejected if the audio is empty, damaged, or incomplete."""
+    missing, seconds = audio.missing_seconds, audio.seconds
+    incompleteness = _incompleteness(audio)
+    if not audio.length and (missing or incompleteness):
         raise Rejected("corrupt", _TITLES["corrupt"], "none of it can be decoded")
-    if bad > max(1, _MAX_BAD_SHARE * packets):
-        raise Rejected("corrupt", _TITLES["corrupt"], f"{bad} of {packets} packets are damaged")
-    declared, seconds = audio.declared_seconds, audio.seconds
-    if declared and seconds < declared - _TOLERANCE_S:
-        raise Rejected(
-            "truncated", _TITLES["truncated"], f"it ends after {seconds:.1f} s of {declared:.1f} s"
-        )
-    if not length:
+    if not audio.length:
         raise Rejected("empty", _TITLES["empty"], "it holds no samples")
+    if incompleteness and not allow_truncated:
+        raise Rejected(
+            "truncated",
+            _TITLES["truncated"],
+            f"{incompleteness}; to separate what is there, set the option allow_truncated",
+        )
+    is_damaged = missing > max(_MAX_MISSING_S, _MAX_MISSING_SHARE * (seconds + missing))
+    if is_damaged and not incompleteness:
+        raise Rejected(
+            "corrupt",
+            _TITLES["corrupt"],
+            f"{missing:.2f} s of {seconds + missing:.2f} s are damaged",
+        )
+
+
+def _incompleteness(audio: AudioFacts) -> str:
+    declared, seconds = audio.declared_seconds, audio.seconds
+    if declared and seconds + audio.missing_seconds < declared - _TOLERANCE_S:
+        return f"it ends after {seconds:.1f} s of {declared:.1f} s"
+    if audio.ends_early:
+        return f"the file cannot be read after {seconds:.1f} s"
+    return ""

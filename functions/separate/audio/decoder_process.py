@@ -1,42 +1,52 @@
-r"""The child process that decodes: strangers' files are parsed away from secrets and other songs.
+"""The child process that decodes: strangers' files are parsed away from secrets and other songs.
 
-    python -m functions.separate.audio.decoder_process \
-        MAX_SECONDS MAX_MEMORY_BYTES REPORT_FD < song > samples
+    python -m functions.separate.audio.decoder_process TASK < song > samples
 
-decodes standard input twice. The first pass only looks: it writes a report
-(functions.separate.audio.decoder_report) to REPORT_FD. The second pass writes interleaved float32
-stereo at 44.1 kHz, as fast as the pipe is read. So the level of the whole song is known before its
-first sample, and neither memory nor disk holds the decoded song. With `--from SAMPLE` instead of
-REPORT_FD there is no first pass, and the output begins at that sample. The parent is
-functions.separate.audio.decoder.
+TASK is a DecoderTask as JSON (functions.separate.audio.decoder_report). The child decodes standard
+input twice. The first pass only looks: it writes a report to `report_fd`. The second pass writes
+interleaved float32 stereo at 44.1 kHz, as fast as the pipe is read. So the level of the whole song
+is known before its first sample, and neither memory nor disk holds the decoded song. Without
+`report_fd` there is no first pass. The parent is functions.separate.audio.decoder.
 """
 
+import base64
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import BinaryIO, NamedTuple
 
 import av
 import av.error
+import msgspec
 import numpy as np
-import numpy.typing as npt
 import soxr
+from av.container import InputContainer
 
-from functions.separate.audio.decoder_report import AudioRejected, write_report
-from functions.separate.audio.duration import declared_seconds
-from functions.separate.audio.normalization import RunningStatistics
+from functions.separate.audio.decoder_report import (
+    AudioAccepted,
+    AudioRejected,
+    DecoderTask,
+    Report,
+    write_report,
+)
+from functions.separate.audio.duration import HEAD_BYTES, caf_seconds, declared_seconds
+from functions.separate.audio.file_layout import FileLayout, open_container, read_layout
+from functions.separate.audio.findings import Findings
+from functions.separate.audio.frames import decode_frames, join_frames
+from functions.separate.audio.overs import Level
+from functions.separate.audio.song_file import SongFile
+from functions.separate.audio.stereo import samples_of, silence_impossible, to_stereo
+from functions.separate.audio.tags import read_cover, read_tags
 from functions.separate.engine import SAMPLE_RATE, Floats
-from microdemucs.audio_facts import AudioFacts
+from microdemucs import formats
 
 SONG = "/dev/fd/0"
-# FFmpeg's names. None of them refers to other files or addresses, as HLS and concat do.
-_CONTAINERS = "mp3,wav,flac,mov,aac,ogg"
-_PROTOCOLS = "file"
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
-_BLOCK = 1 << 16  # samples: Python works once per block
 _PADDING_S = 0.25  # an encoder's: it does not make a song of the longest duration too long
+_MAX_FILES = 1_000  # that are joined in one: links of a chained Ogg
+_CHECKED_CODECS = ("flac", "wavpack")  # each frame has a checksum
 
 
 class _Rejected(Exception):
@@ -46,53 +56,53 @@ class _Rejected(Exception):
         self.detail = detail
 
 
-@dataclass(slots=True)
-class _Findings:
-    """AudioFacts, as far as they are known while the song is being decoded."""
+class _Block(NamedTuple):
+    """[n, 2] samples at the song's own rate."""
 
-    container: str = ""
-    codec: str = ""
-    sample_rate: int = 0
-    channels: int = 0
-    declared_seconds: float | None = None
-    seconds: float = 0.0
-    packets: int = 0
-    bad_packets: int = 0
+    samples: Floats
+    rate: int
 
 
-def main(max_seconds: float, report_fd: int) -> None:
-    """Report on standard input, then write its samples unless it is rejected."""
-    report = inspect(max_seconds)
-    os.write(report_fd, write_report(report))
-    os.close(report_fd)
-    if isinstance(report, AudioFacts):
-        write_samples(max_seconds)
+def main(task: DecoderTask) -> None:
+    """Report on standard input if asked to, then write its samples unless it is rejected."""
+    with open(SONG, "rb") as file:
+        layout = read_layout(file)
+        is_clipped = task.is_clipped
+        if task.report_fd is not None:
+            report = inspect(file, layout, task)
+            _write_all(task.report_fd, write_report(report))
+            os.close(task.report_fd)
+            if isinstance(report, AudioRejected):
+                return
+            is_clipped = report.audio.is_clipped
+        write_samples(file, layout, task, is_clipped)
 
 
-def write_samples(max_seconds: float, start: int = 0) -> None:
-    """Decode standard input to standard output, from sample `start` on."""
+def write_samples(file: BinaryIO, layout: FileLayout, task: DecoderTask, is_clipped: bool) -> None:
+    """Decode `file` to standard output, from the task's first sample on."""
     position = 0
-    for block in _decode(max_seconds, _Findings()):
-        if position + len(block) > start:
-            _write(block[max(0, start - position) :])
+    for block in _decode(file, layout, task, Findings()):
+        if position + len(block) > task.start:
+            wanted = block[max(0, task.start - position) :]
+            _write_all(1, _bytes_of(wanted.clip(-1, 1) if is_clipped else wanted))
         position += len(block)
 
 
-def inspect(max_seconds: float) -> AudioFacts | AudioRejected:
+def inspect(file: BinaryIO, layout: FileLayout, task: DecoderTask) -> Report:
     """Decode all of the song and return its facts, or why it is rejected."""
-    findings = _Findings()
-    level = RunningStatistics()
+    findings = Findings(missing_seconds=layout.missing_seconds, warnings=list(layout.warnings))
+    _read_tags_of_whole(file, findings)
+    level = Level()
     try:
-        for block in _decode(max_seconds, findings):
+        for block in _decode(file, layout, task, findings):
             level.add(block)
     except _Rejected as error:
         return AudioRejected(error.kind, error.detail)
-    return AudioFacts(
-        **asdict(findings),
-        length=level.n,
-        mean=level.mean,
-        standard_deviation=level.standard_deviation,
-    )
+    if layout.missing_share:
+        share = min(layout.missing_share, 0.999)
+        findings.missing_seconds += findings.seconds * share / (1 - share)
+    cover = base64.b64encode(findings.cover).decode()
+    return AudioAccepted(findings.facts(level), cover)
 
 
 def _limit_resources(max_seconds: float, max_memory_bytes: int) -> None:
@@ -108,96 +118,163 @@ def _limit_resources(max_seconds: float, max_memory_bytes: int) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _decode(max_seconds: float, findings: _Findings) -> Iterator[Floats]:
-    """Yield [n, 2] samples at 44.1 kHz, and set what is found in `findings`. Raises _Rejected."""
-    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": _PROTOCOLS}
-    try:
-        container = av.open(SONG, options=options)
-    except av.error.FFmpegError as error:
-        raise _unreadable() from error
-    with container:
-        if not container.streams.audio:
-            raise _Rejected("not-audio", "it has no audio track")
-        stream = container.streams.audio[0]
-        findings.container = container.format.name
-        findings.codec = stream.codec_context.name
-        findings.sample_rate = stream.rate
-        findings.channels = stream.channels
-        findings.declared_seconds = declared_seconds(
-            SONG, container.format.name, _ffmpeg_seconds(stream)
-        )
-        frames = _join_frames(_decode_frames(container, stream, findings))
-        yield from _resample(frames, max_seconds, findings)
-
-
-def _unreadable() -> _Rejected:
-    with open(SONG, "rb") as file:
-        header = file.read(12)
-    if header[4:8] == b"ftyp":
-        return _Rejected("truncated", "it is an M4A without its index, which is at the end")
-    if header.startswith((b"fLaC", b"OggS", b"RIFF", b"ID3")):
-        return _Rejected("corrupt", "its header is damaged, or nothing follows the header")
-    return _Rejected("not-audio", "it is not an MP3, WAV, FLAC, M4A, AAC, Ogg or Opus file")
-
-
-def _ffmpeg_seconds(stream: av.AudioStream) -> float | None:
-    if not stream.duration or not stream.time_base:
-        return None
-    return float(stream.duration * stream.time_base)
-
-
-def _decode_frames(
-    container: av.container.InputContainer, stream: av.AudioStream, findings: _Findings
-) -> Iterator[av.AudioFrame]:
-    """Yield all frames that can be decoded. Bad packets are counted and skipped, as FFmpeg does."""
-    try:
-        for packet in container.demux(stream):
-            try:
-                findings.packets += packet.size > 0
-                yield from packet.decode()
-            except av.error.FFmpegError:
-                findings.bad_packets += 1
-    except av.error.FFmpegError:
-        findings.bad_packets += 1  # the container itself ends here
-
-
-def _join_frames(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Yield the same samples in fewer frames: a codec's own frame has about a thousand samples."""
-    form, fifo = None, av.AudioFifo()
-    for frame in frames:
-        frame_form = frame.format.name, frame.layout.name, frame.sample_rate
-        if frame_form != form:  # at first, and if a chained stream changes
-            if joined := fifo.read():
-                yield joined
-            form, fifo = frame_form, av.AudioFifo()
-        frame.pts = None  # gaps and jumps in the time stamps do not change the samples
-        fifo.write(frame)
-        if fifo.samples >= _BLOCK and (joined := fifo.read()):
-            yield joined
-    if joined := fifo.read():
-        yield joined
-
-
-def _resample(
-    frames: Iterator[av.AudioFrame], max_seconds: float, findings: _Findings
+def _decode(
+    file: BinaryIO, layout: FileLayout, task: DecoderTask, findings: Findings
 ) -> Iterator[Floats]:
+    """Yield [n, 2] samples at 44.1 kHz, and set what is found in `findings`. Raises _Rejected."""
+    blocks = _decode_files(file, layout, task, findings)
+    yield from _resample(blocks, task.max_seconds, findings)
+
+
+def _read_tags_of_whole(file: BinaryIO, findings: Findings) -> None:
+    """Read the tags before those of an MP3 are cut off."""
+    size = file.seek(0, 2)
+    try:
+        with open_container(SongFile(file, [(0, size)])) as container:
+            streams = [stream.metadata for stream in container.streams.audio]
+            findings.tags = read_tags(container.metadata, *streams)
+            findings.cover = read_cover(container)
+    except (av.error.FFmpegError, ValueError):  # decoding says what is wrong
+        return
+
+
+def _decode_files(
+    file: BinaryIO, layout: FileLayout, task: DecoderTask, findings: Findings
+) -> Iterator[_Block]:
+    if len(layout.stretches) > _MAX_FILES:
+        raise _Rejected("corrupt", f"more than {_MAX_FILES} files are joined in it")
+    error: Exception | None = None
+    for part in layout.files(file):
+        head = part.read(HEAD_BYTES)
+        part.seek(0)
+        try:
+            container = open_container(part)
+        except (av.error.FFmpegError, ValueError) as refused:
+            error = refused
+            continue
+        with container:
+            if not container.streams.audio:
+                continue
+            stream = container.streams.audio[0]
+            if not findings.container:
+                _describe(file, head, layout, container, stream, findings)
+            elif stream.rate != findings.sample_rate or stream.channels != findings.channels:
+                findings.warn(
+                    "its sample rate or number of channels changes: all of it was decoded"
+                )
+            if stream.codec_context.name in _CHECKED_CODECS:
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            yield from _decode_stream(part, container, stream, task, findings)
+    if not findings.container:
+        raise _unreadable(file) if error else _Rejected("not-audio", "it has no audio track")
+    findings.ends_early |= error is not None
+
+
+def _describe(
+    file: BinaryIO,
+    head: bytes,
+    layout: FileLayout,
+    container: InputContainer,
+    stream: av.AudioStream,
+    findings: Findings,
+) -> None:
+    findings.container = container.format.name
+    findings.codec = stream.codec_context.name
+    findings.sample_rate = stream.rate
+    findings.channels = stream.channels
+    findings.bits = layout.valid_bits or _bits(file, stream) if findings.is_exact else None
+    findings.declared_seconds = _declared_seconds(file, head, layout, container, stream)
+    if findings.declared_seconds is None and "matroska" in findings.container:
+        findings.video_seconds = (container.duration or 0) / av.time_base
+
+
+def _declared_seconds(
+    file: BinaryIO,
+    head: bytes,
+    layout: FileLayout,
+    container: InputContainer,
+    stream: av.AudioStream,
+) -> float | None:
+    name, seconds = container.format.name, None
+    if layout.container == "wav":
+        return layout.declared_seconds
+    if stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration and len(container.streams) == 1:  # video may be longer
+        seconds = container.duration / av.time_base
+    if name == "caf":
+        return caf_seconds(file) or seconds
+    return declared_seconds(head, name, seconds)
+
+
+def _bits(file: BinaryIO, stream: av.AudioStream) -> int | None:
+    """Bits per sample of a codec that keeps every sample."""
+    context = stream.codec_context
+    header = context.extradata or b""
+    if context.name == "flac" and len(header) >= 34:  # STREAMINFO (RFC 9639, section 8.2)
+        return ((header[12] & 1) << 4 | header[13] >> 4) + 1
+    if context.name == "alac" and len(header) >= 36:  # Apple's magic cookie, bitDepth
+        return header[17]
+    if context.name == "wavpack":
+        file.seek(0)
+        block = file.read(28)
+        return 8 * (block[24] & 3) + 8 if block.startswith(b"wvpk") else None
+    digits = re.match(r"pcm_[a-z](\d+)", context.name)
+    return int(digits[1]) if digits else None
+
+
+def _unreadable(file: BinaryIO) -> _Rejected:
+    file.seek(0)
+    header = file.read(12)
+    if header[4:8] == b"ftyp":
+        return _Rejected("truncated", "it is an MP4 without its index, which is at the end")
+    if header.startswith((b"fLaC", b"OggS", b"RIFF", b"ID3", b"FORM", b"caff", b"\x1aE\xdf\xa3")):
+        return _Rejected("corrupt", "its header is damaged, or nothing follows the header")
+    return _Rejected("not-audio", f"it is none of: {', '.join(formats.NAMES)}")
+
+
+def _decode_stream(
+    part: SongFile,
+    container: InputContainer,
+    stream: av.AudioStream,
+    task: DecoderTask,
+    findings: Findings,
+) -> Iterator[_Block]:
+    for frame in join_frames(decode_frames(part, container, stream, findings)):
+        samples, rate = samples_of(frame), frame.sample_rate
+        if frame.format.name.startswith(("flt", "dbl")):
+            silenced = silence_impossible(samples, is_lossy=not findings.is_exact)
+            findings.not_numbers += silenced.not_numbers
+            findings.too_large += silenced.too_large
+            findings.silent_seconds += silenced.too_large / rate
+            findings.missing_seconds += silenced.too_large / rate
+        names = [channel.name for channel in frame.layout.channels]
+        if len(names) > 2:
+            dropped, mixed = "all but the first two were dropped", "they were mixed down"
+            how = dropped if task.front_only else mixed
+            findings.warn(f"it has {len(names)} channels: {how}")
+        yield _Block(to_stereo(samples, names, front_only=task.front_only), rate)
+
+
+def _resample(blocks: Iterator[_Block], max_seconds: float, findings: Findings) -> Iterator[Floats]:
     rate, resampler, count = 0, None, 0
-    for frame in frames:
-        if frame.sample_rate != rate:  # at first, and if a chained stream changes
+    for samples, block_rate in blocks:
+        if block_rate != rate:  # at first, and if the song changes midway
             if resampler:
-                yield resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True)
-            rate = frame.sample_rate
+                last = resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True)
+                yield last
+                count += len(last)
+            rate = block_rate
             if not _MIN_RATE <= rate <= _MAX_RATE:
                 raise _Rejected("corrupt", f"its sample rate is {rate} Hz")
             differs = rate != SAMPLE_RATE
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 2, quality="HQ") if differs else None
-        samples = _stereo(frame)
         findings.seconds += len(samples) / rate
         if findings.seconds > max_seconds + _PADDING_S:
             raise _Rejected("too-long", f"it is longer than {max_seconds:g} s")
-        block = resampler.resample_chunk(samples) if resampler else samples
-        count += len(block)
-        yield block
+        resampled = resampler.resample_chunk(samples) if resampler else samples
+        count += len(resampled)
+        yield resampled
     if resampler:
         last = resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True)
         yield last
@@ -206,32 +283,17 @@ def _resample(
         yield np.zeros((1, 2), np.float32)
 
 
-def _stereo(frame: av.AudioFrame) -> Floats:
-    """Return [n, 2] float32: mono doubled, and the first two of more channels (as demucs does)."""
-    samples: npt.NDArray[Any] = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    by_sample = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
-    stereo = by_sample[:, :2] if channels > 1 else np.repeat(by_sample, 2, axis=1)
-    floats = stereo.astype(np.float32, order="C")
-    if stereo.dtype == np.uint8:
-        floats -= 128
-        floats /= 128
-    elif np.issubdtype(stereo.dtype, np.integer):
-        floats /= -float(np.iinfo(stereo.dtype).min)
-    elif not np.isfinite(floats.sum()):
-        np.nan_to_num(floats, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-    return floats
+def _bytes_of(block: Floats) -> memoryview:
+    return np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
 
 
-def _write(block: Floats) -> None:
-    view = np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
+def _write_all(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
     while view:
-        view = view[os.write(1, view) :]
+        view = view[os.write(fd, view) :]
 
 
 if __name__ == "__main__":
-    _limit_resources(float(sys.argv[1]), int(sys.argv[2]))
-    if sys.argv[3] == "--from":
-        write_samples(float(sys.argv[1]), int(sys.argv[4]))
-    else:
-        main(float(sys.argv[1]), int(sys.argv[3]))
+    _task = msgspec.json.decode(sys.argv[1], type=DecoderTask)
+    _limit_resources(_task.max_seconds, _task.max_memory_bytes)
+    main(_task)

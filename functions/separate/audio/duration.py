@@ -1,62 +1,57 @@
 """Read the duration that a file declares, if its header is reliable: this finds truncated files.
 
-Only headers that are written when the audio is complete count: the data chunk of a WAV, the Xing
-or Info frame of an MP3, FLAC's STREAMINFO, and the tables of an MP4. Raw AAC, Ogg, and an MP3
-without that frame declare nothing, or guess.
+Only headers that are written when the audio is complete count: the Xing or Info frame of an MP3,
+FLAC's STREAMINFO, the tables of an MP4, the frame count of an AIFF and a WavPack, the size of a
+CAF, and the duration of a Matroska or WMA file without video. WAV headers are read by
+functions.separate.audio.wav_header. Raw AAC, Ogg, and an MP3 without that frame declare nothing.
 """
 
 import struct
-from pathlib import Path
 from typing import BinaryIO
+
+HEAD_BYTES = 512
 
 # MPEG audio, layer III (ISO/IEC 11172-3 and 13818-3): Hz by version bits and index
 _MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _MPEG_1 = 3
+_RELIABLE = ("flac", "aiff", "wv", "asf")
+_MAX_CHUNKS = 10_000
 
 
-def declared_seconds(
-    path: Path | str, container: str, ffmpeg_seconds: float | None
-) -> float | None:
+def declared_seconds(head: bytes, container: str, ffmpeg_seconds: float | None) -> float | None:
     """Return the declared duration in seconds, or None if no reliable header declares one.
 
-    `container` is FFmpeg's name of the format, `ffmpeg_seconds` the duration that FFmpeg found.
+    `head` is how the audio begins: tags in front of an MP3 are cut off. `container` is FFmpeg's
+    name of the format, `ffmpeg_seconds` the duration that FFmpeg found.
     """
-    if container == "flac" or "mp4" in container:
+    if container in _RELIABLE or "mp4" in container or "matroska" in container:
         return ffmpeg_seconds
-    with open(path, "rb") as file:
-        if container == "wav":
-            return _wav_seconds(file)
-        if container == "mp3":
-            return _mp3_seconds(file)
+    return _mp3_seconds(head) if container == "mp3" else None
+
+
+def caf_seconds(file: BinaryIO) -> float | None:
+    """Return the duration by the sizes of a CAF's chunks; None if its packets vary.
+
+    Source: Apple Core Audio Format Specification 1.0.
+    """
+    at, seconds_per_byte = 8, 0.0
+    for _ in range(_MAX_CHUNKS):
+        file.seek(at)
+        head = file.read(12)
+        if len(head) < 12:
+            return None
+        name, size = struct.unpack(">4sq", head)
+        if name == b"desc" and len(desc := file.read(32)) == 32:
+            rate, _, _, packet_bytes, packet_frames = struct.unpack(">d4sIII", desc[:24])
+            if packet_bytes and rate > 0:
+                seconds_per_byte = packet_frames / packet_bytes / rate
+        if name == b"data" or size < 0:
+            return (size - 4) * seconds_per_byte if size > 4 and seconds_per_byte else None
+        at += 12 + size
     return None
 
 
-def _wav_seconds(file: BinaryIO) -> float | None:
-    if file.read(12)[:4] != b"RIFF":  # RF64 and others keep their sizes elsewhere
-        return None
-    bytes_per_second = 0
-    while len(header := file.read(8)) == 8:
-        name, size = header[:4], struct.unpack("<I", header[4:])[0]
-        if name == b"data":
-            # programs that stream write 0 or all ones, sox writes 2 GiB less a header
-            is_known = 0 < size < 0x7FFFF000
-            return size / bytes_per_second if is_known and bytes_per_second else None
-        body = file.read(size + size % 2) if name == b"fmt " else b""
-        if name == b"fmt " and len(body) >= 12:
-            bytes_per_second = struct.unpack("<I", body[8:12])[0]
-        elif name != b"fmt ":
-            file.seek(size + size % 2, 1)
-    return None
-
-
-def _mp3_seconds(file: BinaryIO) -> float | None:
-    header = file.read(10)
-    start = 0
-    if header[:3] == b"ID3" and len(header) == 10:
-        sizes = zip(header[6:10], (21, 14, 7, 0), strict=True)
-        start = 10 + sum(byte << shift for byte, shift in sizes)
-    file.seek(start)
-    frame = file.read(512)
+def _mp3_seconds(frame: bytes) -> float | None:
     if len(frame) < 160 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0:
         return None
     version, rate = frame[1] >> 3 & 3, frame[2] >> 2 & 3

@@ -44,6 +44,8 @@ def encoded(samples: Samples, rate: int, container: str, codec: str) -> bytes:
     with av.open(written, "w", format=container) as output:
         stream = cast(AudioStream, output.add_stream(codec, rate=rate, layout=layout))
         context: Any = stream.codec_context
+        if codec.startswith("wma"):
+            context.bit_rate = 192_000
         context.open()
         fifo, position = av.AudioFifo(), 0
         whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", layout)
@@ -57,6 +59,34 @@ def encoded(samples: Samples, rate: int, container: str, codec: str) -> bytes:
             frame.pts, position = position, position + frame.samples
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+    return written.getvalue()
+
+
+def video(samples: Samples, container: str, codec: str, rate: int = 44_100) -> bytes:
+    """Return a video of 25 frames a second, with `samples` [n, 2] as its audio."""
+    written = io.BytesIO()
+    with av.open(written, "w", format=container) as output:
+        pictures: Any = output.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        audio: Any = output.add_stream(codec, rate=rate, layout="stereo")
+        audio.codec_context.open()
+        whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", "stereo")
+        whole.sample_rate = rate
+        fifo, position = av.AudioFifo(), 0
+        for resampled in av.AudioResampler(audio.format, "stereo", rate).resample(whole):
+            resampled.pts = None
+            fifo.write(resampled)
+        for number in range(int(len(samples) / rate * 25)):
+            picture = av.VideoFrame(64, 64, "yuv420p")
+            picture.pts = number
+            output.mux(pictures.encode(picture))
+            while fifo.samples and position < (number + 1) * rate / 25:
+                frame = fifo.read(min(fifo.samples, audio.codec_context.frame_size or 1024))
+                assert frame
+                frame.pts, position = position, position + frame.samples
+                output.mux(audio.encode(frame))
+        output.mux(audio.encode(None))
+        output.mux(pictures.encode(None))
     return written.getvalue()
 
 

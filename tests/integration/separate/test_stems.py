@@ -70,11 +70,15 @@ def song_of(mix: Samples, mean: float, standard_deviation: float) -> DecodedSong
         channels=2,
         seconds=len(mix) / 44_100,
         declared_seconds=None,
-        packets=1,
-        bad_packets=0,
+        bits=None,
+        missing_seconds=0.0,
+        ends_early=False,
         length=len(mix),
         mean=mean,
         standard_deviation=standard_deviation,
+        is_clipped=False,
+        tags={},
+        warnings=[],
     )
     return DecodedSong(io.BytesIO(mix.tobytes()), audio)
 

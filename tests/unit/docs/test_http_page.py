@@ -107,7 +107,7 @@ def test_the_options_are_those_of_the_code_with_their_defaults() -> None:
     table = {in_code(cells[0])[0]: cells for cells in rows(section("Options")) if in_code(cells[0])}
     default = Options()
     assert set(table) == set(Options.__slots__)
-    for name in ("format", "bits", "bitrate", "shifts", "overlap", "clip_mode"):
+    for name in ("format", "bits", "bitrate", "shifts", "overlap", "clip_mode", "channels"):
         assert table[name][2].strip("`") == str(getattr(default, name))
     assert in_code(table["format"][1]) == list(FORMATS)
     assert in_code(table["clip_mode"][1]) == list(CLIP_MODES)

@@ -15,11 +15,15 @@ AUDIO = AudioFacts(
     channels=2,
     seconds=1.0,
     declared_seconds=None,
-    packets=1,
-    bad_packets=0,
+    bits=16,
+    missing_seconds=0.0,
     length=44_100,
     mean=0.0,
     standard_deviation=0.1,
+    is_clipped=False,
+    ends_early=False,
+    tags={},
+    warnings=[],
 )
 STARTED = Started(
     trace="t",

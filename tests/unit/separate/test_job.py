@@ -31,11 +31,15 @@ AUDIO = AudioFacts(
     channels=2,
     seconds=1.0,
     declared_seconds=None,
-    packets=39,
-    bad_packets=0,
+    bits=None,
+    missing_seconds=0.0,
+    ends_early=False,
     length=44_100,
     mean=0.0,
     standard_deviation=0.1,
+    is_clipped=False,
+    tags={},
+    warnings=[],
 )
 REQUEST = RangeRequest(
     id="a range",

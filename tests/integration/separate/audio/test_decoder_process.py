@@ -6,12 +6,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from functions.separate.audio import decoder
-from functions.separate.audio.decoder_report import AudioRejected, read_report
-from microdemucs.audio_facts import AudioFacts
+from functions.separate.audio.decoder_report import (
+    AudioAccepted,
+    AudioRejected,
+    DecoderTask,
+    read_report,
+)
 from microdemucs.paths import ROOT
 from tests.integration.separate.sounds import Samples, file, music
 
@@ -22,7 +27,7 @@ MEMORY_BYTES = 2 * 1024**3
 
 
 def run_child(
-    data: bytes, *arguments: str, max_seconds: float = 60, memory_bytes: int = MEMORY_BYTES
+    data: bytes, *, start: int | None = None, memory_bytes: int = MEMORY_BYTES
 ) -> "tuple[subprocess.CompletedProcess[bytes], bytes]":
     """Run the child on a song, and return how it ended and what it reported."""
     with tempfile.TemporaryFile() as song:
@@ -30,9 +35,14 @@ def run_child(
         song.seek(0)
         reading_end, writing_end = os.pipe()
         with os.fdopen(reading_end, "rb") as report:
-            command = [sys.executable, "-m", MODULE, str(max_seconds), str(memory_bytes)]
+            task = DecoderTask(
+                max_seconds=60,
+                max_memory_bytes=memory_bytes,
+                report_fd=writing_end if start is None else None,
+                start=start or 0,
+            )
             ended = subprocess.run(
-                [*command, *(arguments or [str(writing_end)])],
+                [sys.executable, "-m", MODULE, msgspec.json.encode(task).decode()],
                 stdin=song,
                 capture_output=True,
                 pass_fds=[writing_end],
@@ -50,11 +60,12 @@ def samples_of(ended: "subprocess.CompletedProcess[bytes]") -> Samples:
 def test_the_child_reports_the_facts_and_writes_the_samples() -> None:
     ended, text = run_child(WAV)
     report = read_report(text)
-    assert isinstance(report, AudioFacts)
-    assert (report.container, report.codec, report.channels) == ("wav", "pcm_f32le", 2)
-    assert (report.sample_rate, report.length, report.bad_packets) == (44_100, len(MUSIC), 0)
-    assert (report.seconds, report.declared_seconds) == (2, 2)
-    assert report.standard_deviation == pytest.approx(MUSIC.mean(1).std(ddof=1), rel=1e-5)
+    assert isinstance(report, AudioAccepted)
+    audio = report.audio
+    assert (audio.container, audio.codec, audio.channels) == ("wav", "pcm_f32le", 2)
+    assert (audio.sample_rate, audio.length, audio.missing_seconds) == (44_100, len(MUSIC), 0)
+    assert (audio.seconds, audio.declared_seconds) == (2, 2)
+    assert audio.standard_deviation == pytest.approx(MUSIC.mean(1).std(ddof=1), rel=1e-5)
     assert np.array_equal(samples_of(ended), MUSIC)
 
 
@@ -68,7 +79,7 @@ def test_a_rejected_song_has_a_report_and_no_samples() -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 50_000, len(MUSIC)])
 def test_the_child_writes_from_any_sample_on(start: int) -> None:
-    ended, text = run_child(WAV, "--from", str(start))
+    ended, text = run_child(WAV, start=start)
     assert text == b""
     assert np.array_equal(samples_of(ended), MUSIC[start:])
 

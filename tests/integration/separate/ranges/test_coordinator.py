@@ -27,11 +27,15 @@ AUDIO = AudioFacts(
     channels=2,
     seconds=13.0,
     declared_seconds=13.0,
-    packets=9,
-    bad_packets=0,
+    bits=None,
+    missing_seconds=0.0,
+    ends_early=False,
     length=len(MIX),
     mean=0.01,
     standard_deviation=0.2,
+    is_clipped=False,
+    tags={},
+    warnings=[],
 )
 LEVEL = Normalization(AUDIO.mean, AUDIO.standard_deviation)
 

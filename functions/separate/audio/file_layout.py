@@ -1,0 +1,109 @@
+"""Find out how to read a song's file: where its audio is, and what its header says wrongly."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import av
+import av.error
+from av.container import InputContainer
+
+from functions.separate.audio import frame_scan, ogg_links, tags
+from functions.separate.audio.song_file import SongFile
+from functions.separate.audio.wav_header import read_wav_header
+from microdemucs.formats import FFMPEG_CONTAINERS
+
+_OPTIONS = {"format_whitelist": ",".join(FFMPEG_CONTAINERS)}
+_BUFFER_BYTES = 1 << 16
+_MIN_JUNK_WARNING = 4096  # bytes: less is padding
+
+
+@dataclass(slots=True)
+class FileLayout:
+    """How to read a song: one file for each of `stretches`, whose audio follows one another.
+
+    `patches` (offset → bytes) correct a header. `container` is FFmpeg's name, "" if unknown.
+    `missing_seconds`, and `missing_share` of all, is audio that is lost or damaged.
+    `declared_seconds` is what a header announces, and `valid_bits` how many a sample has; both are
+    known of a WAV only.
+    """
+
+    stretches: list[list[tuple[int, int]]]
+    patches: dict[int, bytes] = field(default_factory=dict)
+    container: str = ""
+    declared_seconds: float | None = None
+    valid_bits: int | None = None
+    missing_seconds: float = 0.0
+    missing_share: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def files(self, file: BinaryIO) -> Iterator[SongFile]:
+        """Yield the files to decode, one after the other."""
+        for stretches in self.stretches:
+            yield SongFile(file, stretches, self.patches)
+
+
+def open_container(file: SongFile) -> InputContainer:
+    """Open what FFmpeg reads of the containers that are allowed. Raises FFmpegError."""
+    return av.open(
+        file,
+        "r",
+        options=_OPTIONS,
+        buffer_size=_BUFFER_BYTES,
+        metadata_encoding=tags.ENCODING,
+        metadata_errors="replace",
+    )
+
+
+def read_layout(file: BinaryIO) -> FileLayout:
+    """Return the layout of a seekable file. Of an unknown one, it is the file as it is."""
+    size = file.seek(0, 2)
+    whole = [[(0, size)]]
+    if wav := read_wav_header(file):
+        return FileLayout(
+            whole,
+            wav.patches,
+            "wav",
+            declared_seconds=wav.declared_seconds,
+            valid_bits=wav.valid_bits,
+            warnings=wav.warnings,
+        )
+    if ogg := _ogg_layout(file):
+        return ogg
+    container = _container_of(SongFile(file, whole[0]))
+    for name, read_header in frame_scan.HEADERS.items():
+        if container not in ("", name):
+            continue
+        audio = frame_scan.scan(file, read_header)
+        # bytes that look like frames occur in other files too
+        if audio and (container or audio.size > size / 2):
+            return _frames_layout(name, audio)
+    return FileLayout(whole, container=container)
+
+
+def _container_of(file: SongFile) -> str:
+    """FFmpeg's name of the container; "" if it knows none."""
+    with suppress(av.error.FFmpegError, ValueError), open_container(file) as container:
+        return container.format.name
+    return ""
+
+
+def _ogg_layout(file: BinaryIO) -> FileLayout | None:
+    file.seek(0)
+    if file.read(4) != b"OggS" or not (found := ogg_links.find_links(file)):
+        return None
+    layout = FileLayout([[link] for link in found.links], container="ogg")
+    layout.missing_share = found.missing_share
+    if found.is_cut:
+        layout.warnings.append("its last Ogg page is missing: it may be incomplete")
+    return layout
+
+
+def _frames_layout(name: str, audio: frame_scan.AudioMap) -> FileLayout:
+    layout = FileLayout([audio.stretches], container=name, missing_seconds=audio.missing_seconds)
+    if audio.junk >= _MIN_JUNK_WARNING:
+        layout.warnings.append(f"{audio.junk} bytes in the file are not audio: they were skipped")
+    if audio.is_cut:
+        layout.warnings.append("the file ends in the middle of a frame: it may be incomplete")
+    return layout

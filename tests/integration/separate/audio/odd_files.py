@@ -1,0 +1,94 @@
+"""Files with something beside the audio, or with a header that is not true."""
+
+import struct
+
+import numpy as np
+
+from functions.separate.audio.frame_scan import read_mpeg_header
+from functions.separate.engine import Floats
+
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
+
+
+def picture(size: int) -> bytes:
+    """Bytes that begin as a PNG."""
+    return b"\x89PNG\r\n\x1a\n" + noise(size)
+
+
+def fake_frames(mp3: bytes, count: int) -> bytes:
+    """Frames with real headers, and noise for audio: they decode to impossible samples."""
+    at = frame_start(mp3)
+    frame = read_mpeg_header(mp3[at : at + 8])
+    assert frame
+    return b"".join(mp3[at : at + 4] + noise(frame.size - 4, seed) for seed in range(count))
+
+
+def frame_start(mp3: bytes) -> int:
+    """Where the first frame behind an ID3v2 tag is."""
+    if not mp3.startswith(b"ID3"):
+        return 0
+    return 10 + sum(byte << shift for byte, shift in zip(mp3[6:10], (21, 14, 7, 0), strict=True))
+
+
+def id3v1() -> bytes:
+    return b"TAG".ljust(128, b" ")
+
+
+def _synchsafe(size: int) -> bytes:
+    return bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
+
+
+def id3v2(body: bytes, *, footer: bool = False) -> bytes:
+    """An ID3v2.4 tag with one cover."""
+    frame = b"APIC" + _synchsafe(len(body) + 14) + b"\0\0" + b"\0image/png\0\x03\0\0" + body
+    size = _synchsafe(len(frame))
+    flags = b"\x10" if footer else b"\0"
+    tag = b"ID3\x04\0" + flags + size + frame
+    return tag + b"3DI\x04\0" + flags + size if footer else tag
+
+
+def ape(body: bytes, *, version: int = 2000, header: bool = True) -> bytes:
+    """An APE tag with one cover; version 1 has no header."""
+    value = b"cover.png\0" + body
+    item = struct.pack("<II", len(value), 2) + b"Cover Art (Front)\0" + value
+    size = len(item) + 32
+    flags = 1 << 31 if header else 0
+    footer = b"APETAGEX" + struct.pack("<IIII", version, size, 1, flags) + bytes(8)
+    head = b"APETAGEX" + struct.pack("<IIII", version, size, 1, flags | 1 << 29) + bytes(8)
+    return (head if header else b"") + item + footer
+
+
+def lyrics3(text: bytes) -> bytes:
+    """A Lyrics3v2 tag."""
+    body = b"LYRICSBEGIN" + b"LYR" + b"%05d" % min(len(text), 99_999) + text
+    return body + b"%06dLYRICS200" % len(body)
+
+
+def wav_of_width(samples: Floats, valid: int, stored: int, rate: int = 44_100) -> bytes:
+    """A WAVE_FORMAT_EXTENSIBLE file with `valid` bits, the upper ones of `stored`."""
+    channels = samples.shape[1]
+    upper = (samples.astype(np.float64) * (2 ** (valid - 1) - 1)).astype("<i8") << (stored - valid)
+    width = stored // 8
+    data = upper.reshape(-1, 1).view(np.uint8)[:, :width].tobytes()
+    frame = width * channels
+    fmt = struct.pack("<HHIIHH", 0xFFFE, channels, rate, rate * frame, frame, stored)
+    fmt += struct.pack("<HHI", 22, valid, 3) + _PCM_GUID
+    return wav(fmt, data)
+
+
+def wav(fmt: bytes, data: bytes, *, riff_size: int | None = None) -> bytes:
+    chunks = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt
+    chunks += b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", riff_size or len(chunks)) + chunks
+
+
+def bw64(fmt: bytes, data: bytes, magic: bytes = b"BW64") -> bytes:
+    """A file whose sizes are in a ds64 chunk."""
+    ds64 = struct.pack("<QQQI", 4 + 36 + 8 + len(fmt) + 8 + len(data), len(data), 0, 0)
+    chunks = b"WAVEds64" + struct.pack("<I", len(ds64)) + ds64
+    chunks += b"fmt " + struct.pack("<I", len(fmt)) + fmt
+    return magic + b"\xff" * 4 + chunks + b"data" + b"\xff" * 4 + data

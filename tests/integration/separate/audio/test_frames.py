@@ -1,0 +1,163 @@
+"""Every format is read, a cut one says so, and damage is measured in time and silenced."""
+
+import io
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.integration.separate.audio.decoding import decoded, lag, level, refusal
+from tests.integration.separate.sounds import decibels, encoded, file, music, video
+
+SECONDS = 6.0
+MUSIC = music(SECONDS)
+MUSIC_48 = music(SECONDS, 48_000)
+
+FORMATS: dict[str, tuple[Callable[[], bytes], str, int | None]] = {
+    "aiff": (lambda: file(MUSIC, kind="AIFF", subtype="PCM_16"), "aiff", 16),
+    "aiff24": (lambda: file(MUSIC, kind="AIFF", subtype="PCM_24"), "aiff", 24),
+    "aifc-float": (lambda: file(MUSIC, kind="AIFF", subtype="FLOAT"), "aiff", 32),
+    "caf": (lambda: file(MUSIC, kind="CAF", subtype="PCM_24"), "caf", 24),
+    "caf-alac": (lambda: file(MUSIC, kind="CAF", subtype="ALAC_16"), "caf", 16),
+    "alac24": (lambda: encoded(MUSIC, 44_100, "ipod", "alac"), "mp4", 24),
+    "flac24": (lambda: file(MUSIC, kind="FLAC", subtype="PCM_24"), "flac", 24),
+    "webm": (lambda: encoded(MUSIC_48, 48_000, "webm", "libopus"), "webm", None),
+    "mka-flac": (lambda: encoded(MUSIC, 44_100, "matroska", "flac"), "matroska", 16),
+    "mka-aac": (lambda: encoded(MUSIC, 44_100, "matroska", "aac"), "matroska", None),
+    "mp4-video": (lambda: video(MUSIC, "mp4", "aac"), "mp4", None),
+    "mov-video": (lambda: video(MUSIC, "mov", "pcm_s16le"), "mov", 16),
+    "mkv-video": (lambda: video(MUSIC, "matroska", "aac"), "matroska", None),
+    "wavpack": (lambda: encoded(MUSIC, 44_100, "wv", "wavpack"), "wv", 8),
+    "ogg-flac": (lambda: encoded(MUSIC, 44_100, "ogg", "flac"), "ogg", 16),
+    "w64": (lambda: encoded(MUSIC, 44_100, "w64", "pcm_s24le"), "w64", 24),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_read_to_the_sample(name: str) -> None:
+    make, container, bits = FORMATS[name]
+    song, samples = decoded(make())
+    assert container in song.audio.container
+    assert song.audio.bits == bits
+    assert lag(samples, MUSIC) == 0
+    assert 0 <= len(samples) - len(MUSIC) <= 2048 or name == "caf-alac"
+    n = min(len(samples), len(MUSIC))
+    assert decibels(samples[:n], MUSIC[:n]) < (-14 if bits is None else -37)
+    assert song.warnings == []
+
+
+@pytest.mark.parametrize("codec", ["wmav1", "wmav2"])
+def test_wma_is_read_without_its_first_frame(codec: str) -> None:
+    _, samples = decoded(encoded(MUSIC, 44_100, "asf", codec))
+    assert lag(samples, MUSIC) == -2048
+    assert decibels(samples[: 5 * 44_100], MUSIC[2048 : 2048 + 5 * 44_100]) < -15
+
+
+def needs_index(data: bytes) -> bool:
+    """Whether it is an MP4, whose index is at the end."""
+    return data[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.97])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_cut_file_is_rejected_or_has_a_warning(name: str, share: float) -> None:
+    data = FORMATS[name][0]()
+    cut = data[: int(len(data) * share)]
+    song, _ = decoded(cut, allow_truncated=True) if not needs_index(cut) else (None, None)
+    if song is None:
+        assert refusal(cut).kind == "truncated"
+    else:
+        is_tail_of_video = name == "mkv-video" and share > 0.9
+        assert song.warnings or is_tail_of_video
+
+
+def test_what_is_there_of_a_cut_file_is_separated_if_that_is_allowed() -> None:
+    wav = file(MUSIC)
+    song, samples = decoded(wav[: len(wav) // 2], allow_truncated=True)
+    assert decibels(samples, MUSIC[: len(samples)]) < -75
+    assert any("it ends after 3.0 s of 6.0 s" in warning for warning in song.warnings)
+
+
+def test_a_damaged_flac_frame_is_silent_and_everything_else_stays_in_place() -> None:
+    flac = bytearray(file(MUSIC, kind="FLAC"))
+    flac[len(flac) // 2] ^= 0x10
+    song, samples = decoded(bytes(flac))
+    assert len(samples) == len(MUSIC)
+    wrong = np.flatnonzero(np.abs(samples - MUSIC).max(1) > 0.001)
+    assert 0 < len(wrong) <= 4096
+    assert not samples[wrong].any()
+    assert song.audio.missing_seconds == pytest.approx(4096 / 44_100, abs=0.01)
+    assert "0.093 s of audio could not be decoded" in song.warnings
+
+
+def test_more_damage_is_corrupt_and_its_time_is_told() -> None:
+    flac = bytearray(file(MUSIC, kind="FLAC"))
+    for at in range(20_000, len(flac) - 60_000, 30_000):
+        flac[at] ^= 0x10
+    refused = refusal(bytes(flac))
+    assert refused.kind == "corrupt"
+    assert re.fullmatch(r"[012]\.\d\d s of [56]\.\d\d s are damaged", refused.detail), (
+        refused.detail
+    )
+
+
+def test_samples_that_are_no_numbers_are_silence_with_a_warning() -> None:
+    odd = MUSIC.copy()
+    odd[1000:1010, 0], odd[2000, 1] = np.nan, np.inf
+    song, samples = decoded(file(odd, subtype="FLOAT"))
+    assert np.array_equal(samples, np.where(np.isfinite(odd), odd, 0))
+    assert song.warnings == ["11 samples are no numbers: they were replaced with silence"]
+    assert song.audio.mean == pytest.approx(samples.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_a_level_that_no_recording_has_is_corrupt(subtype: str) -> None:
+    assert refusal(file(MUSIC * 1e6, subtype=subtype)).kind == "corrupt"
+
+
+def test_a_few_impossible_samples_are_silence_with_a_warning() -> None:
+    odd = MUSIC.copy()
+    odd[5000] = 1e30
+    song, samples = decoded(file(odd, subtype="FLOAT"))
+    assert not samples[5000].any()
+    assert "1 samples are louder than audio can be" in song.warnings[0]
+
+
+def test_a_float_song_above_full_scale_stays_as_it_is() -> None:
+    loud = 4 * MUSIC / np.abs(MUSIC).max()
+    assert np.array_equal(decoded(file(loud, subtype="FLOAT"))[1], loud)
+
+
+def test_a_loud_burst_in_a_damaged_mp3_is_clipped() -> None:
+    mp3 = bytearray(encoded(0.3 * music(20), 44_100, "mp3", "libmp3lame"))
+    rng = np.random.default_rng(5)
+    for at in rng.integers(5000, len(mp3), 12):
+        mp3[at] ^= 1 << rng.integers(8)
+    _, samples = decoded(bytes(mp3))
+    assert np.abs(samples).max() <= 1
+    assert level(samples) == pytest.approx(level(0.3 * music(20)), rel=0.2)
+
+
+def test_only_the_centre_of_5_1_is_heard_on_both_sides() -> None:
+    six = np.zeros((len(MUSIC), 6), np.float32)
+    six[:, 2] = MUSIC[:, 0]
+    made = io.BytesIO()
+    soundfile.write(made, six, 44_100, subtype="PCM_16", format="WAV")
+    song, samples = decoded(made.getvalue())
+    assert decibels(samples, 0.5**0.5 * MUSIC[:, :1].repeat(2, 1)) < -70
+    assert song.warnings == ["it has 6 channels: they were mixed down"]
+
+
+def test_tags_that_are_no_utf_8_are_read() -> None:
+    made = io.BytesIO()
+    with soundfile.SoundFile(made, "w", 44_100, 2, "PCM_16", format="WAV") as output:
+        output.title = "Bjoerk"
+        output.artist = "Sigur"
+        output.write(MUSIC)
+    wav = (
+        made.getvalue().replace(b"Bjoerk", b"Bj\xf6rk!").replace(b"Sigur", b"\xff\xfe\x81\xd8\x00")
+    )
+    song, _ = decoded(wav)
+    assert song.audio.tags["title"] == "Björk!"
