@@ -24,7 +24,7 @@ def tried(action):
 print(json.dumps({
     "read song": tried(lambda: client.get_object("songs", "mine.mp3").close()),
     "write song": tried(lambda: client.put_object("songs", "tried.txt", io.BytesIO(b"1"), 1)),
-    "remove song": tried(lambda: client.remove_object("songs", "mine.mp3")),
+    "remove song": tried(lambda: client.remove_object("songs", "tried.txt")),
     "read manifest": tried(lambda: client.get_object("stems", "mine.mp3/manifest.json").close()),
     "write stem": tried(lambda: client.put_object("stems", "tried.txt", io.BytesIO(b"1"), 1)),
     "write model": tried(lambda: client.put_object("models", "tried.txt", io.BytesIO(b"1"), 1)),
@@ -58,7 +58,7 @@ _SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "de
 
 MAY = {
     "separate": {"read song", "read manifest", "write stem"},
-    "upload": {"write song", "read manifest"},
+    "upload": {"write song", "remove song", "read manifest"},
     "notify": {"read manifest"},
 }
 MAY_PUBLISH: dict[str, set[str]] = {
@@ -83,9 +83,8 @@ def test_a_component_has_only_the_rights_it_needs_in_the_store(
     assert done.returncode == 0, done.stderr
     tried = json.loads(done.stdout)
     allowed = {action for action, answer in tried.items() if answer == "allowed"}
-    assert allowed - {"remove song"} == MAY[component], tried
+    assert allowed == MAY[component], tried
     assert set(tried.values()) <= {"allowed", "AccessDenied"}
-    assert tried["remove song"] == "AccessDenied"
 
 
 @pytest.mark.parametrize("component", MAY_PUBLISH)

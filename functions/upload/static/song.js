@@ -61,8 +61,7 @@ export function createSong(name) {
     cancel.onclick = async () => {
       cancel.disabled = true;
       await call("DELETE", path).catch((problem) => {
-        // The job does not exist yet, or has just finished: its events show which.
-        cancel.disabled = ![404, 409].includes(problem.status);
+        cancel.disabled = problem.status !== 404; // the job does not exist yet
       });
     };
     await follow(path, showJob);
