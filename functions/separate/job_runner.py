@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -149,6 +149,8 @@ class JobRunner:
                     self._record_done(manifest)
                 case JobRejected(Cancelled(time=time)) if self._is_sent_again_after(time):
                     log.info("job left to a later event: its song was sent again")
+                case JobRejected(Cancelled(time=time)) if sent := self._time_put_after(time):
+                    self._wait_for_later_event(sent)
                 case JobRejected(problem):
                     self._record_rejected(problem)
                 case Superseded():
@@ -177,6 +179,22 @@ class JobRunner:
         earlier = self.earlier_record
         is_unfinished = earlier is not None and earlier.state not in FINISHED
         return is_unfinished and is_after(self.record.created, time)
+
+    def _time_put_after(self, time: str) -> str:
+        """Return when the same song was put again after `time`, or "". Raises RetryLater."""
+        song = self.job.song
+        for listed in self.songs.list(song.key, recursive=False):
+            is_same = listed.object_name == song.key and (listed.etag or "").strip('"') == song.etag
+            put = listed.last_modified.isoformat() if listed.last_modified else ""
+            if is_same and is_after(put, time):
+                return put
+        return ""
+
+    def _wait_for_later_event(self, sent: str) -> None:
+        """Record the job as waiting: it was cancelled, but its song was sent again since."""
+        log.info("job cancelled and left to a later event: its song was sent again")
+        self.progress.record = JobRecord.of(replace(self.job.song, time=sent), trace=self.job.trace)
+        self.progress.set_state(JobState.WAITING)
 
     def _song_was_replaced(self) -> bool:
         """Whether the song was removed or overwritten since its event. Raises RetryLater."""

@@ -103,7 +103,7 @@ def test_the_first_event_of_a_song_that_was_put_again_after_a_cancel_leaves_it_t
     assert "manifest.json" in objects(job)
 
 
-def test_a_song_that_is_put_again_before_its_cancelled_job_stops_is_separated(
+def test_a_song_that_is_put_again_before_its_cancelled_job_stops_waits_and_is_separated(
     put: PutSong,
     context: Context,
     objects: ReadObjects,
@@ -111,20 +111,21 @@ def test_a_song_that_is_put_again_before_its_cancelled_job_stops_is_separated(
     bus: Bus,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = put(sounds.file(sounds.music(50, seed=51)))
+    song = sounds.file(sounds.music(50, seed=51))
+    job = put(song)
     times_put_again: list[str] = []
 
     def cancel_and_put_again(_: ProgressReporter) -> None:
         bus.put(CANCELS, job.id, now().encode())
         time.sleep(0.01)
+        assert put(song).id == job.id
         times_put_again.append(now())
 
     at_phase(monkeypatch, "separating", cancel_and_put_again)
     run_job(job, context)
-    [time_put_again] = times_put_again
-    assert record(job).state == "cancelled"
-    assert record(job).finished > time_put_again
-    run_job(replace(job, song=replace(job.song, time=time_put_again)), context)
+    assert (record(job).state, record(job).problem, objects(job)) == ("waiting", None, {})
+    assert record(job).created <= times_put_again[0]
+    run_job(replace(job, song=replace(job.song, time=times_put_again[0])), context)
     assert "manifest.json" in objects(job)
 
 

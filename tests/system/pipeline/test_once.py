@@ -140,6 +140,18 @@ def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
     assert not stack.failure("behind.mp3")
 
 
+def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
+    song = mp3(40.0)
+    job = job_id(stack.put_song("running.mp3", song))
+    stack.wait_for_job("running.mp3", "running")
+    stack.api("DELETE", f"/apiv1/jobs/{job}")
+    stack.put_song("running.mp3", song)
+    assert stack.wait_for_manifest("running.mp3")["job"] == job
+    stack.wait_for_job("running.mp3", "done")
+    assert not stack.failure("running.mp3")
+    assert runs(stack, job) == 2
+
+
 def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
     stack.put_song("long too.mp3", mp3(30.1))
     stack.wait_for_job("long too.mp3", "running")
