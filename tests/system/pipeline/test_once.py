@@ -141,7 +141,7 @@ def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
 
 
 def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
-    song = mp3(40.0)
+    song = mp3(100.0)
     job = job_id(stack.put_song("running.mp3", song))
     stack.wait_for_job("running.mp3", "running")
     stack.api("DELETE", f"/apiv1/jobs/{job}")
