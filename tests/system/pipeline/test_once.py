@@ -141,7 +141,7 @@ def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
 
 
 def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
-    song = mp3(100.0)
+    song = mp3(40.0, 3.0)
     job = job_id(stack.put_song("running.mp3", song))
     stack.wait_for_job("running.mp3", "running")
     stack.api("DELETE", f"/apiv1/jobs/{job}")
@@ -153,7 +153,7 @@ def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
 
 
 def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
-    stack.put_song("long too.mp3", mp3(30.1))
+    stack.put_song("long too.mp3", mp3(38.0, 4.0))
     stack.wait_for_job("long too.mp3", "running")
     job = job_id(stack.put_song("unwanted.mp3", mp3(3.95)))
     stack.wait_for_job("unwanted.mp3", "waiting")
@@ -165,7 +165,7 @@ def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
 
 
 def test_a_song_that_is_removed_while_it_is_separated_is_given_up(stack: Stack) -> None:
-    stack.put_song("removed.mp3", mp3(50.1))
+    stack.put_song("removed.mp3", mp3(40.1, 2.5))
     stack.wait_for_job("removed.mp3", "running")
     stack.store.remove_object("songs", "removed.mp3")
     stack.wait_for_job("removed.mp3", "superseded", seconds=4)
