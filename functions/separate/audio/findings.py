@@ -58,7 +58,9 @@ class Findings:
         early = (self.declared_seconds or 0) - known
         if early > _PADDING_S or self.video_seconds - known > _VIDEO_LONGER_S:
             self.warn(f"it ends {max(early, self.video_seconds - known):.2f} s before it should")
-        is_clipped = not self.is_exact and self.channels <= 2 and level.is_rarely_over
+        is_damaged = self.ends_early or self.missing_seconds > 0
+        may_clip = not self.is_exact and self.channels <= 2
+        is_clipped = may_clip and (level.is_rarely_over or (is_damaged and level.is_over))
         statistics = level.clipped if is_clipped else level.whole
         return AudioFacts(
             container=self.container,

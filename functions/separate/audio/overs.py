@@ -1,8 +1,7 @@
 """Measure a song's level, and decide whether its samples above full scale are its own.
 
 A lossy codec exceeds full scale a little all over a loud song, which is left as it is, as demucs
-does. In a few places of a song that is not loud it comes from damage: that is clipped, as players
-do.
+does. In a few places of a song that is not loud, or in a damaged one, it is clipped, as players do.
 """
 
 import copy
@@ -28,6 +27,11 @@ class Level:
     def clipped(self) -> RunningStatistics:
         """The level if the samples are clipped at full scale."""
         return self._clipped or self.whole
+
+    @property
+    def is_over(self) -> bool:
+        """Whether any sample exceeds full scale."""
+        return self._spans > 0
 
     @property
     def is_rarely_over(self) -> bool:

@@ -19,7 +19,7 @@ from tests.integration.separate.audio import odd_files
 from tests.integration.separate.audio.decoding import decoded
 from tests.integration.separate.sounds import encoded, file, music, video
 
-PER_FORMAT = int(os.environ.get("MUTATIONS", "12"))
+PER_FORMAT = int(os.environ.get("MUTATIONS", "10"))
 LIMIT_S = 60
 KINDS = {"corrupt", "empty", "not-audio", "too-long", "truncated"}
 # Resampled or lossy audio overshoots its source a little.

@@ -15,6 +15,7 @@ def level_of(*blocks: np.ndarray) -> Level:
 
 def test_a_song_within_full_scale_is_not_over() -> None:
     level = level_of(QUIET, QUIET[:0])
+    assert not level.is_over
     assert not level.is_rarely_over
     assert level.clipped is level.whole
 
@@ -30,4 +31,6 @@ def test_a_short_burst_is_rarely_over() -> None:
 
 
 def test_a_loud_song_is_not_rarely_over() -> None:
-    assert not level_of(QUIET, QUIET * 2.5).is_rarely_over
+    level = level_of(QUIET, QUIET * 2.5)
+    assert level.is_over
+    assert not level.is_rarely_over
