@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -170,12 +169,23 @@ def test_any_key(stack: Stack, key: str) -> None:
     assert_stems(stack, key, manifest)
 
 
-def test_without_a_suffix_the_content_type_decides_what_is_a_song(stack: Stack) -> None:
-    stack.put_song("no suffix", mp3(3.0), content_type="audio/mpeg")
-    assert_stems(stack, "no suffix", stack.wait_for_manifest("no suffix"))
-    stack.put_song("not a song", mp3(3.0), content_type="application/octet-stream")
+@pytest.mark.parametrize("content_type", ["audio/mpeg", "application/octet-stream"])
+def test_a_song_needs_no_suffix(stack: Stack, content_type: str) -> None:
+    key = f"no suffix {content_type[0]}"
+    stack.put_song(key, mp3(3.0), content_type=content_type)
+    assert_stems(stack, key, stack.wait_for_manifest(key))
+
+
+def test_an_object_that_is_not_audio_leaves_a_failure(stack: Stack) -> None:
+    stack.put_song("folder/notes.xyz", b"no audio at all", "application/octet-stream")
+    failure = stack.wait_for_failure("folder/notes.xyz")
+    assert failure["type"] == "urn:micro-demucs:problem:not-audio"
+
+
+def test_an_object_that_is_clearly_no_song_leaves_nothing(stack: Stack) -> None:
+    stack.put_song("folder/.DS_Store", b"Bud1", "application/octet-stream")
     stack.put_song("after it.mp3", mp3(3.0))
     stack.wait_for_manifest("after it.mp3")
-    assert not stack.manifest("not a song")
-    assert not stack.logged("delivered", subject="not a song")
-    assert json.dumps(stack.api("GET", "/apiv1/jobs?key=not%20a%20song")["jobs"]) == "[]"
+    assert stack.failure("folder/.DS_Store") is None
+    assert not stack.logged("delivered", subject="folder/.DS_Store")
+    assert stack.api("GET", "/apiv1/jobs?key=folder%2F.DS_Store")["jobs"] == []

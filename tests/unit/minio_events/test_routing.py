@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -85,6 +86,17 @@ def test_a_new_song_becomes_one_call(name: str, keys: list[str]) -> None:
 
 def test_a_song_of_another_bucket_gets_no_call() -> None:
     assert song_calls(PUT, "other") == []
+
+
+def test_an_object_that_is_clearly_no_song_is_only_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    message = notification(ObjectCreated("songs", "mix/.DS_Store", 1, "e"), "r")
+    with caplog.at_level(logging.DEBUG):
+        assert song_calls(message, "songs") == []
+    assert [(record.levelname, record.key) for record in caplog.records] == [
+        ("DEBUG", "mix/.DS_Store")
+    ]
 
 
 def test_each_record_of_a_notification_becomes_a_call_in_order() -> None:
