@@ -1,6 +1,5 @@
 """A real store and a real bus, and the function's context with the function's own rights."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -26,9 +25,6 @@ from tests.integration.separate.jobs import (
     ReadRecord,
     unique_song,
 )
-
-# Without it, torch's threads wait for each other on a core that another test uses.
-os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
