@@ -7,6 +7,6 @@ from microdemucs.paths import ROOT
 # Child processes find the packages as this process does (pyproject.toml, pythonpath).
 os.environ["PYTHONPATH"] = f"{ROOT}:{ROOT / 'minio-events'}"
 
-# Before anything imports torch, which reads it once: the threads of tests that run beside each other
-# would wait for each other on the same cores.
+# Before anything imports torch, which reads it once: threads of tests that run side by side would
+# wait for each other on the same cores.
 os.environ["OMP_NUM_THREADS"] = "1"
