@@ -94,7 +94,7 @@ def test_an_object_that_is_clearly_no_song_is_only_logged(
     message = notification(ObjectCreated("songs", "mix/.DS_Store", 1, "e"), "r")
     with caplog.at_level(logging.DEBUG):
         assert song_calls(message, "songs") == []
-    assert [(record.levelname, record.key) for record in caplog.records] == [
+    assert [(record.levelname, vars(record)["key"]) for record in caplog.records] == [
         ("DEBUG", "mix/.DS_Store")
     ]
 
