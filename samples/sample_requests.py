@@ -59,7 +59,6 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
         f"/apiv1/jobs?prefix=form/{upload['id']}",
         check=lambda response: len(response.json()["jobs"]) == 1,
     )
-    api.request("DELETE", upload["job"], 409, members=["type", "detail"])
     received = receiver.wait_for("dev.microdemucs.separation.completed", job.get("key", ""))
     api.check(received, "the webhook has arrived with a valid signature")
 
@@ -104,6 +103,7 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.get(f"/apiv1/remove/{uploaded_hash}/drums", members=["hash", "reason"])
     api.request("DELETE", f"/apiv1/remove/{uploaded_hash}/base", 200, members=["reason"])
     api.get(f"/apiv1/track/{uploaded_hash}/drums", 404, members=["type"])
+    api.request("DELETE", upload["job"], 200, members=["reason", "removed"])
 
     api.title("Cancel a job")
     upload = upload_song(api, song, {"shifts": 5})
