@@ -25,6 +25,7 @@ def show_page() -> flask.Response:
             "page.html",
             suffixes=formats.SUFFIXES,
             content_types=formats.CONTENT_TYPES,
+            format_names=formats.NAMES,
             formats=FORMATS,
             bitrates=BITRATES,
             max_song_bytes=settings.max_bytes,
