@@ -34,7 +34,7 @@ class Measured:
 
 
 def text(measured: Measured) -> str:
-    """Return the table, what is needed to read it, and the ratio as the last line."""
+    """Return the table, its explanation, and the ratio as the last line."""
     figures = measured.figures
     cold, demucs = figures[COLD], figures[DEMUCS]
     ratios = sorted(a.seconds / b.seconds for a, b in zip(demucs, cold, strict=True))

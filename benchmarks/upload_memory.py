@@ -84,7 +84,7 @@ FORMS = (
 
 
 def report(worker: psutil.Process, label: str, action: Callable[[], str]) -> None:
-    """Print the result and time of `action`, and the memory of `worker` meanwhile."""
+    """Print the result and time of `action`, and the memory of `worker` around it."""
     before = worker.memory_info().rss
     peak, ended = [before], threading.Event()
 
