@@ -1,9 +1,10 @@
 """What the decoder finds in a song. Its child process reports it, and range messages carry it."""
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 
-class AudioFacts(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFacts:
     """What the decoder found in a song.
 
     `codec`, `sample_rate`, `channels` and `bits` are the song's own; `bits` is None for a codec

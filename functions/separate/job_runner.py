@@ -317,7 +317,7 @@ class JobRunner:
             with progress.phase("uploading") as on_progress:
                 writer.reencode(on_progress)
                 ensure_unchanged(self.songs, self.job.song)
-                audio = structs.replace(song.audio, seconds=song.seconds)
+                audio = replace(song.audio, seconds=song.seconds)
                 return _Stems(writer.finish(), _AudioMembers.of(audio))
 
     def _tags_of(self, song: DecodedSong) -> Callable[[str], StemTags]:

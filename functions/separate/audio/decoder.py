@@ -4,6 +4,7 @@ The child decodes the whole song once before it writes any sample, so the song's
 are known from the start. Neither process holds the song in memory.
 """
 
+import base64
 import fcntl
 import os
 import select
@@ -17,7 +18,7 @@ from typing import IO, BinaryIO
 
 import msgspec
 
-from functions.separate.audio.decoder_report import AudioRejected, DecoderTask, read_report
+from functions.separate.audio.decoder_report import DecoderReport, DecoderTask
 from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
 from functions.separate.engine import SAMPLE_RATE
@@ -102,12 +103,15 @@ def decode(
         text = _read_report(report_pipe, on_progress)
         if not text:
             raise _problem_of(child)
-        report = read_report(text)
-        if isinstance(report, AudioRejected):
-            raise Rejected(report.kind, _TITLES[report.kind], report.detail)
+        report = msgspec.json.decode(text, type=DecoderReport)
+        if not report.audio:
+            assert report.rejection
+            raise Rejected(
+                report.rejection.kind, _TITLES[report.rejection.kind], report.rejection.detail
+            )
         _ensure_usable(report.audio, allow_truncated)
         assert child.stdout
-        yield DecodedSong(child.stdout, report.audio, cover=report.cover)
+        yield DecodedSong(child.stdout, report.audio, cover=base64.b64decode(report.cover_base64))
 
 
 @contextmanager

@@ -10,27 +10,22 @@ is known before its first sample, and neither memory nor disk holds the decoded 
 """
 
 import base64
+import json
 import os
 import re
 import resource
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import BinaryIO, NamedTuple
 
 import av
 import av.error
-import msgspec
 import numpy as np
 import soxr
 from av.container import InputContainer
 
-from functions.separate.audio.decoder_report import (
-    AudioAccepted,
-    AudioRejected,
-    DecoderTask,
-    Report,
-    write_report,
-)
+from functions.separate.audio.decoder_report import DecoderReport, DecoderTask, Rejection
 from functions.separate.audio.duration import HEAD_BYTES, caf_seconds, declared_seconds
 from functions.separate.audio.file_layout import FileLayout, open_container, read_layout
 from functions.separate.audio.findings import Findings
@@ -38,7 +33,6 @@ from functions.separate.audio.frames import decode_frames, join_frames
 from functions.separate.audio.overs import Level
 from functions.separate.audio.song_file import SongFile
 from functions.separate.audio.stereo import samples_of, silence_impossible, to_stereo
-from functions.separate.audio.tags import read_cover, read_tags
 from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs import formats
 
@@ -70,9 +64,9 @@ def main(task: DecoderTask) -> None:
         is_clipped = task.is_clipped
         if task.report_fd is not None:
             report = inspect(file, layout, task)
-            _write_all(task.report_fd, write_report(report))
+            _write_all(task.report_fd, json.dumps(asdict(report)).encode())
             os.close(task.report_fd)
-            if isinstance(report, AudioRejected):
+            if not report.audio:
                 return
             is_clipped = report.audio.is_clipped
         write_samples(file, layout, task, is_clipped)
@@ -88,21 +82,22 @@ def write_samples(file: BinaryIO, layout: FileLayout, task: DecoderTask, is_clip
         position += len(block)
 
 
-def inspect(file: BinaryIO, layout: FileLayout, task: DecoderTask) -> Report:
+def inspect(file: BinaryIO, layout: FileLayout, task: DecoderTask) -> DecoderReport:
     """Decode all of the song and return its facts, or why it is rejected."""
-    findings = Findings(missing_seconds=layout.missing_seconds, warnings=list(layout.warnings))
-    _read_tags_of_whole(file, findings)
+    findings = Findings(
+        missing_seconds=layout.missing_seconds, tags=layout.tags, warnings=list(layout.warnings)
+    )
     level = Level()
     try:
         for block in _decode(file, layout, task, findings):
             level.add(block)
     except _Rejected as error:
-        return AudioRejected(error.kind, error.detail)
+        return DecoderReport(Rejection(error.kind, error.detail))
     if layout.missing_share:
         share = min(layout.missing_share, 0.999)
         findings.missing_seconds += findings.seconds * share / (1 - share)
-    cover = base64.b64encode(findings.cover).decode()
-    return AudioAccepted(findings.facts(level), cover)
+    cover = base64.b64encode(layout.cover).decode()
+    return DecoderReport(audio=findings.facts(level), cover_base64=cover)
 
 
 def _limit_resources(max_seconds: float, max_memory_bytes: int) -> None:
@@ -124,18 +119,6 @@ def _decode(
     """Yield [n, 2] samples at 44.1 kHz, and set what is found in `findings`. Raises _Rejected."""
     blocks = _decode_files(file, layout, task, findings)
     yield from _resample(blocks, task.max_seconds, findings)
-
-
-def _read_tags_of_whole(file: BinaryIO, findings: Findings) -> None:
-    """Read the tags before those of an MP3 are cut off."""
-    size = file.seek(0, 2)
-    try:
-        with open_container(SongFile(file, [(0, size)])) as container:
-            streams = [stream.metadata for stream in container.streams.audio]
-            findings.tags = read_tags(container.metadata, *streams)
-            findings.cover = read_cover(container)
-    except (av.error.FFmpegError, ValueError):  # decoding says what is wrong
-        return
 
 
 def _decode_files(
@@ -294,6 +277,6 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 if __name__ == "__main__":
-    _task = msgspec.json.decode(sys.argv[1], type=DecoderTask)
+    _task = DecoderTask(**json.loads(sys.argv[1]))
     _limit_resources(_task.max_seconds, _task.max_memory_bytes)
     main(_task)

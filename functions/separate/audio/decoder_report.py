@@ -1,18 +1,17 @@
 """What the decoder's child process reads as its task, and reports to its parent, as JSON.
 
-functions.separate.audio.decoder_process reads the task and writes the report,
-functions.separate.audio.decoder does the opposite.
+functions.separate.audio.decoder writes the task and reads the report,
+functions.separate.audio.decoder_process does the opposite. The child starts once per song, so these
+are dataclasses: the child need not import msgspec, which takes longer than all of this.
 """
 
-import base64
-
-import msgspec
-from msgspec import Struct
+from dataclasses import dataclass
 
 from microdemucs.audio_facts import AudioFacts
 
 
-class DecoderTask(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderTask:
     """How to decode. `front_only` drops all but the first two channels, as demucs does.
 
     With `report_fd` the child reports on the song first, and finds out whether to clip it; without,
@@ -27,34 +26,21 @@ class DecoderTask(Struct, frozen=True, kw_only=True):
     is_clipped: bool = False
 
 
-class AudioRejected(Struct, frozen=True, tag="rejected"):
-    """The song cannot be separated: `kind` and `detail` of the problem."""
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why the song cannot be separated: `kind` and `detail` of the problem."""
 
     kind: str
     detail: str
 
 
-class AudioAccepted(Struct, frozen=True, tag="decoded"):
-    """The song's facts, and its cover, a JPEG or PNG, as base64 ("" for none)."""
+@dataclass(frozen=True, slots=True)
+class DecoderReport:
+    """Either why the song is rejected, or its facts and its cover.
 
-    audio: AudioFacts
+    The cover is a JPEG or PNG as base64, or "".
+    """
+
+    rejection: Rejection | None = None
+    audio: AudioFacts | None = None
     cover_base64: str = ""
-
-    @property
-    def cover(self) -> bytes:
-        """The cover's bytes; b"" for none."""
-        return base64.b64decode(self.cover_base64)
-
-
-Report = AudioAccepted | AudioRejected
-
-
-def write_report(report: Report) -> bytes:
-    """Return the report as JSON."""
-    return msgspec.json.encode(report)
-
-
-def read_report(text: bytes) -> Report:
-    """Read what `write_report` wrote."""
-    report: Report = msgspec.json.decode(text, type=Report)
-    return report

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import av
@@ -26,7 +26,8 @@ class FileLayout:
     `patches` (offset → bytes) correct a header. `container` is FFmpeg's name, "" if unknown.
     `missing_seconds`, and `missing_share` of all, is audio that is lost or damaged.
     `declared_seconds` is what a header announces, and `valid_bits` how many a sample has; both are
-    known of a WAV only.
+    known of a WAV only. `tags` and `cover` are those of the whole file, since the stretches leave
+    out an MP3's tags.
     """
 
     stretches: list[list[tuple[int, int]]]
@@ -36,6 +37,8 @@ class FileLayout:
     valid_bits: int | None = None
     missing_seconds: float = 0.0
     missing_share: float = 0.0
+    tags: dict[str, str] = field(default_factory=dict)
+    cover: bytes = b""
     warnings: list[str] = field(default_factory=list)
 
     def files(self, file: BinaryIO) -> Iterator[SongFile]:
@@ -59,49 +62,58 @@ def open_container(file: SongFile) -> InputContainer:
 def read_layout(file: BinaryIO) -> FileLayout:
     """Return the layout of a seekable file. Of an unknown one, it is the file as it is."""
     size = file.seek(0, 2)
-    whole = [[(0, size)]]
-    if wav := read_wav_header(file):
-        return FileLayout(
-            whole,
-            wav.patches,
-            "wav",
-            declared_seconds=wav.declared_seconds,
-            valid_bits=wav.valid_bits,
-            warnings=wav.warnings,
-        )
-    if ogg := _ogg_layout(file):
-        return ogg
-    container = _container_of(SongFile(file, whole[0]))
-    for name, read_header in frame_scan.HEADERS.items():
-        if container not in ("", name):
-            continue
-        audio = frame_scan.scan(file, read_header)
-        # bytes that look like frames occur in other files too
-        if audio and (container or audio.size > size / 2):
-            return _frames_layout(name, audio)
-    return FileLayout(whole, container=container)
+    whole = FileLayout([[(0, size)]])
+    with (
+        suppress(av.error.FFmpegError, ValueError),  # decoding says what is wrong
+        open_container(SongFile(file, [(0, size)])) as container,
+    ):
+        whole.container = container.format.name
+        streams = [stream.metadata for stream in container.streams.audio]
+        whole.tags = tags.read_tags(container.metadata, *streams)
+        whole.cover = tags.read_cover(container)
+    return _wav_layout(file, whole) or _ogg_layout(file, whole) or _frames_layout(file, whole)
 
 
-def _container_of(file: SongFile) -> str:
-    """FFmpeg's name of the container; "" if it knows none."""
-    with suppress(av.error.FFmpegError, ValueError), open_container(file) as container:
-        return container.format.name
-    return ""
+def _wav_layout(file: BinaryIO, whole: FileLayout) -> FileLayout | None:
+    wav = read_wav_header(file)
+    if not wav:
+        return None
+    return replace(
+        whole,
+        patches=wav.patches,
+        container="wav",
+        declared_seconds=wav.declared_seconds,
+        valid_bits=wav.valid_bits,
+        warnings=wav.warnings,
+    )
 
 
-def _ogg_layout(file: BinaryIO) -> FileLayout | None:
+def _ogg_layout(file: BinaryIO, whole: FileLayout) -> FileLayout | None:
     file.seek(0)
     if file.read(4) != b"OggS" or not (found := ogg_links.find_links(file)):
         return None
-    layout = FileLayout([[link] for link in found.links], container="ogg")
-    layout.missing_share = found.missing_share
+    links = [[link] for link in found.links]
+    layout = replace(whole, stretches=links, container="ogg", missing_share=found.missing_share)
     if found.is_cut:
         layout.warnings.append("its last Ogg page is missing: it may be incomplete")
     return layout
 
 
-def _frames_layout(name: str, audio: frame_scan.AudioMap) -> FileLayout:
-    layout = FileLayout([audio.stretches], container=name, missing_seconds=audio.missing_seconds)
+def _frames_layout(file: BinaryIO, whole: FileLayout) -> FileLayout:
+    """Return where the frames of an MP3 or ADTS file are; of another file, `whole`."""
+    for name, read_header in frame_scan.HEADERS.items():
+        if whole.container not in ("", name):
+            continue
+        audio = frame_scan.scan(file, read_header)
+        # bytes that look like frames occur in other files too
+        if audio and (whole.container or audio.size > whole.stretches[0][0][1] / 2):
+            return _without_junk(replace(whole, container=name), audio)
+    return whole
+
+
+def _without_junk(layout: FileLayout, audio: frame_scan.AudioMap) -> FileLayout:
+    layout.stretches = [audio.stretches]
+    layout.missing_seconds = audio.missing_seconds
     if audio.junk >= _MIN_JUNK_WARNING:
         layout.warnings.append(f"{audio.junk} bytes in the file are not audio: they were skipped")
     if audio.is_cut:

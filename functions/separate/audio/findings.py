@@ -30,7 +30,6 @@ class Findings:
     not_numbers: int = 0
     too_large: int = 0
     tags: dict[str, str] = field(default_factory=dict)
-    cover: bytes = b""
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -1,14 +1,15 @@
 """docs/events.md describes every message and document as its type has it, and nothing else."""
 
+import dataclasses
 import json
 import re
 import types
 from collections.abc import Callable
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from msgspec import Struct, UnsetType
+from msgspec import UnsetType
 
 from functions.notify.deliveries import (
     SCHEDULE,
@@ -63,8 +64,10 @@ def type_text(annotation: Any) -> str:
     return "object"
 
 
-def members(type_: type[Struct]) -> dict[str, str]:
+def members(type_: type) -> dict[str, str]:
     """The members of a type and how the page writes their types and whether they are optional."""
+    if dataclasses.is_dataclass(type_):
+        return {name: type_text(type_) for name, type_ in get_type_hints(type_).items()}
     found = {}
     for field in msgspec.structs.fields(type_):
         text = type_text(field.type)
