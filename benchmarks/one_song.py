@@ -12,13 +12,16 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from functions.separate import preload
+from microdemucs.fast_imports import without_garbage_collection
 
 
 def main() -> None:
     """Separate, and print the times."""
-    preload.start()  # before other imports, as in microdemucs.service
-    from benchmarks.song_to_stems import load, separate
+    with without_garbage_collection():  # as in microdemucs.service
+        from functions.separate import preload
+
+        preload.start()
+        from benchmarks.song_to_stems import load, separate
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("song", type=Path)

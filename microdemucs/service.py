@@ -20,6 +20,7 @@ import functions_framework
 from gunicorn.app.base import BaseApplication
 from werkzeug.exceptions import HTTPException
 
+from microdemucs.fast_imports import without_garbage_collection
 from microdemucs.paths import FUNCTIONS
 from microdemucs.problems import CONTENT_TYPE, Problem, RetryLater
 from microdemucs.settings import BadSetting, ServerSettings
@@ -132,10 +133,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> flask.Flask:
         """Load the function. This runs in the worker, so what `preload` starts lives there."""
-        if self._preload:
-            importlib.import_module(self._preload).start()
-        source = FUNCTIONS / self._function / "main.py"
-        app: flask.Flask = functions_framework.create_app(self._function, str(source))  # type: ignore[no-untyped-call]
+        with without_garbage_collection():
+            if self._preload:
+                importlib.import_module(self._preload).start()
+            source = FUNCTIONS / self._function / "main.py"
+            app: flask.Flask = functions_framework.create_app(self._function, str(source))  # type: ignore[no-untyped-call]
         return app
 
 

@@ -148,7 +148,9 @@ def _task(
 
 @contextmanager
 def _start_child(source: BinaryIO, task: DecoderTask) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "functions.separate.audio.decoder_process"]
+    # without Python's `site`, which takes 8 ms: the packages are where this process finds them
+    command = [sys.executable, "-S", "-m", "functions.separate.audio.start_decoder"]
+    packages = os.pathsep.join(sys.path)
     with subprocess.Popen(
         [*command, msgspec.json.encode(task).decode()],
         stdin=source,
@@ -156,7 +158,7 @@ def _start_child(source: BinaryIO, task: DecoderTask) -> Iterator[subprocess.Pop
         stderr=subprocess.DEVNULL,  # the author of the file can choose what FFmpeg writes there
         pass_fds=[] if task.report_fd is None else [task.report_fd],
         cwd=ROOT,
-        env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+        env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8", "PYTHONPATH": packages},
     ) as child:
         assert child.stdout
         with suppress(OSError):  # the machine allows no larger pipe: decoding is only slower

@@ -1,12 +1,12 @@
 """The child process that decodes: strangers' files are parsed away from secrets and other songs.
 
-    python -m functions.separate.audio.decoder_process TASK < song > samples
+The child decodes standard input twice. The first pass only looks: it writes a report to
+`report_fd`. The second pass writes interleaved float32 stereo at 44.1 kHz, as fast as the pipe is
+read. So the level of the whole song is known before its first sample, and neither memory nor disk
+holds the decoded song. Without `report_fd` there is no first pass.
 
-TASK is a DecoderTask as JSON (functions.separate.audio.decoder_report). The child decodes standard
-input twice. The first pass only looks: it writes a report to `report_fd`. The second pass writes
-interleaved float32 stereo at 44.1 kHz, as fast as the pipe is read. So the level of the whole song
-is known before its first sample, and neither memory nor disk holds the decoded song. Without
-`report_fd` there is no first pass. The parent is functions.separate.audio.decoder.
+functions.separate.audio.start_decoder is the child's entry, functions.separate.audio.decoder its
+parent.
 """
 
 import base64
@@ -14,7 +14,6 @@ import json
 import os
 import re
 import resource
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import BinaryIO, NamedTuple
@@ -57,8 +56,12 @@ class _Block(NamedTuple):
     rate: int
 
 
-def main(task: DecoderTask) -> None:
-    """Report on standard input if asked to, then write its samples unless it is rejected."""
+def decode_in_this_process(task: DecoderTask) -> None:
+    """Report on standard input if asked to, then write its samples unless it is rejected.
+
+    From here on the process has the task's limits.
+    """
+    _limit_resources(task.max_seconds, task.max_memory_bytes)
     with open(SONG, "rb") as file:
         layout = read_layout(file)
         is_clipped = task.is_clipped
@@ -274,9 +277,3 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-if __name__ == "__main__":
-    _task = DecoderTask(**json.loads(sys.argv[1]))
-    _limit_resources(_task.max_seconds, _task.max_memory_bytes)
-    main(_task)

@@ -17,7 +17,7 @@ from tests.integration.separate.sounds import Samples, file, music
 
 MUSIC = music(2)
 WAV = file(MUSIC, subtype="FLOAT")
-MODULE = "functions.separate.audio.decoder_process"
+MODULE = "functions.separate.audio.start_decoder"
 MEMORY_BYTES = 2 * 1024**3
 
 
