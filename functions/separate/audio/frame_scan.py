@@ -8,7 +8,6 @@ the next frames behind anything else. Tags: ID3v1, ID3v2 (id3.org), APEv1/2, Lyr
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 _CHUNK = 1 << 20
@@ -53,8 +52,7 @@ class Frame(NamedTuple):
 ReadHeader = Callable[[bytes], Frame | None]
 
 
-@dataclass(frozen=True, slots=True)
-class AudioMap:
+class AudioMap(NamedTuple):
     """Where a file's audio is: stretches of bytes [start, stop), in order.
 
     `missing_seconds` is how much audio is damaged between them; `junk` counts the bytes that are

@@ -1,7 +1,7 @@
 """Normalize a song as demucs does (demucs.api.Separator.separate_tensor)."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ EPSILON = 1e-8
 """What demucs adds to the standard deviation, so that silence is not divided by zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class Normalization:
+class Normalization(NamedTuple):
     """normalized = (sample - mean) / (standard_deviation + EPSILON).
 
     Both values are those of the mean of the two channels, over the whole song.

@@ -6,7 +6,6 @@ the links are one song.
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 _HEADER = struct.Struct("<4sBBqIIIB")
@@ -18,8 +17,7 @@ _LONGEST_GAP = 1 << 20  # pages
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class OggLinks:
+class OggLinks(NamedTuple):
     """Where the links are: bytes [start, stop), in order, without what follows the last page.
 
     `missing_share` is the share of the pages that are lost or damaged, 0 to 1. `is_cut` tells

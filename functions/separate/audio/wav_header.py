@@ -8,7 +8,7 @@ Sizes: RIFF (IBM and Microsoft 1991), RF64 (EBU Tech 3306), BW64 (ITU-R BS.2088)
 
 import struct
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF}
@@ -34,8 +34,7 @@ class WavHeader:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
+class _Format(NamedTuple):
     at: int
     tag: int
     channels: int
