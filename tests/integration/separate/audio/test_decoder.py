@@ -216,7 +216,7 @@ def children() -> list[int]:
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             if (
                 int(parent) == os.getpid()
-                and b"decoder_process" in (folder / "cmdline").read_bytes()
+                and b"start_decoder" in (folder / "cmdline").read_bytes()
             ):
                 found.append(int(folder.name))
     return found
