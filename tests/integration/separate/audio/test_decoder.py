@@ -214,10 +214,7 @@ def children() -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            if (
-                int(parent) == os.getpid()
-                and b"start_decoder" in (folder / "cmdline").read_bytes()
-            ):
+            if int(parent) == os.getpid() and b"start_decoder" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
     return found
 
