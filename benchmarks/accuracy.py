@@ -23,7 +23,7 @@ from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.engine import Floats
 from functions.separate.engine.openvino_backend.engine import precisions
 from functions.separate.engine.registry import ModelRegistry
-from functions.separate.settings import ModelSettings
+from functions.separate.engine.settings import ModelSettings
 from functions.separate.stems import make_plan, separate_song
 from microdemucs.options import Options
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from functions.separate.engine import process
 from functions.separate.engine.registry import ModelRegistry
-from functions.separate.settings import TORCH, ModelSettings
+from functions.separate.engine.settings import TORCH, ModelSettings
 
 if TYPE_CHECKING:
     from microdemucs.bucket import Bucket

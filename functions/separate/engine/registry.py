@@ -15,7 +15,7 @@ from functions.separate.engine.locate import (
     find_at_path,
 )
 from functions.separate.engine.selection import ModelLoader
-from functions.separate.settings import ModelSettings
+from functions.separate.engine.settings import ModelSettings
 from microdemucs.options import BadOption
 
 log = logging.getLogger(__name__)

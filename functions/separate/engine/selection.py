@@ -9,7 +9,7 @@ from functions.separate.engine.export.export_once import CannotExport, ExportCac
 from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.exported_model import ExportedModel
-from functions.separate.settings import AUTO, OPENVINO, TORCH
+from functions.separate.engine.settings import AUTO, OPENVINO, TORCH
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from minio import Minio
 from functions.separate.context import Context
 from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.settings import ModelSettings
 from functions.separate.job import Job
-from functions.separate.settings import ModelSettings
 from microdemucs import result_store, shutdown, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus

@@ -21,9 +21,9 @@ from msgspec import UNSET, structs
 from functions.separate.audio.decoder import decode
 from functions.separate.context import Context
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.settings import ModelSettings
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
-from functions.separate.settings import ModelSettings
 from functions.separate.stems import make_plan, separate_song
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus

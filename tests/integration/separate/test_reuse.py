@@ -9,8 +9,8 @@ from msgspec import UNSET
 from functions.separate import reuse
 from functions.separate.context import Context
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.settings import ModelSettings
 from functions.separate.job_runner import run_job
-from functions.separate.settings import ModelSettings
 from microdemucs.bus import RESULTS, Bus
 from microdemucs.jobs import options_hash
 from microdemucs.options import Options

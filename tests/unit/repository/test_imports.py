@@ -53,6 +53,7 @@ def test_only_the_engine_package_knows_torch_and_openvino(folder: str) -> None:
 
 def test_the_engine_package_does_not_know_jobs_store_or_bus() -> None:
     above = {"job", "job_runner", "range_runner", "context", "output", "ranges", "lease"}
+    above |= {"settings", "audio"}
     unwanted = {f"functions.separate.{name}" for name in above} | {"microdemucs.bus"}
     assert importing("functions/separate/engine", unwanted) == []
 

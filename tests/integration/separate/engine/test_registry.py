@@ -11,7 +11,7 @@ from minio import Minio
 
 from functions.separate.engine.locate import BUNDLED, LIMITED_QUALITY, OpenBucket
 from functions.separate.engine.registry import ModelRegistry
-from functions.separate.settings import ModelSettings
+from functions.separate.engine.settings import ModelSettings
 from microdemucs.options import BadOption
 from tests.integration.separate.engine.comparison import (
     SEGMENT_S,

@@ -21,8 +21,8 @@ from functions.separate.engine.locate import BUNDLED, LocatedModel, OpenBucket
 from functions.separate.engine.openvino_backend import exported_model
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.settings import ModelSettings
 from functions.separate.engine.torch_engine import TorchEngine
-from functions.separate.settings import ModelSettings
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting
