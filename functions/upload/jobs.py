@@ -68,10 +68,13 @@ def get_job(id_: str) -> dict[str, Any]:
 
 @routes.delete("/apiv1/jobs/<id_>")
 def delete_job(id_: str) -> tuple[dict[str, Any], int]:
-    """Cancel a waiting or running job; remove the stems of a finished one."""
+    """Cancel a waiting or running job; remove the stems of a finished one, unless cancel_only."""
     ctx = context()
-    is_song_too = _parse_song(flask.request.args)
+    flags = _parse_flags(flask.request.args, ("song", "cancel_only"))
+    is_song_too = flags["song"]
     job = find_job(ctx, id_).record
+    if job.state in FINISHED and flags["cancel_only"]:
+        raise _job_finished(job)
     if job.state in FINISHED:
         job = removal.remove_results(ctx, job)
         is_song_removed = is_song_too and removal.remove_song(ctx, job)
@@ -161,13 +164,25 @@ def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]
     }
 
 
-def _parse_song(query: Mapping[str, str]) -> bool:
+def _job_finished(job: JobRecord) -> Problem:
+    return Problem(
+        409,
+        "job-finished",
+        "The job has finished",
+        f"its state is {job.state}; without cancel_only the same request removes its results",
+    )
+
+
+def _parse_flags(query: Mapping[str, str], names: tuple[str, ...]) -> dict[str, bool]:
     for name in query:
-        if name != "song":
-            raise _unknown_parameter(name, ("song",))
-    value = query.get("song", "false")
+        if name not in names:
+            raise _unknown_parameter(name, names)
+    return {name: _parse_flag(name, query.get(name, "false")) for name in names}
+
+
+def _parse_flag(name: str, value: str) -> bool:
     if value not in ("true", "false"):
-        raise bad_value("song", value, "true or false")
+        raise bad_value(name, value, "true or false")
     return value == "true"
 
 

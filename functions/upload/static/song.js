@@ -60,7 +60,7 @@ export function createSong(name) {
     cancel.hidden = false;
     cancel.onclick = async () => {
       cancel.disabled = true;
-      await call("DELETE", path).catch((problem) => {
+      await call("DELETE", `${path}?cancel_only=true`).catch((problem) => {
         cancel.disabled = problem.status !== 404; // the job does not exist yet
       });
     };

@@ -83,6 +83,15 @@ def test_deleting_it_again_answers_the_same(client: WebClient, done: JobRecord) 
     assert client.delete(f"/apiv1/jobs/{done.id}").json == first
 
 
+def test_a_request_that_only_cancels_removes_nothing_of_a_finished_job(
+    client: WebClient, done: JobRecord, objects: Callable[[str], set[str]]
+) -> None:
+    response: Any = client.delete(f"/apiv1/jobs/{done.id}?cancel_only=true")
+    assert response.status_code == 409
+    assert response.json["type"].endswith("job-finished")
+    assert objects(done.key) == {*STEMS, "manifest.json"}
+
+
 def test_the_song_is_removed_on_request(
     client: WebClient, done: JobRecord, ctx: Context, stack: Stack
 ) -> None:
@@ -180,7 +189,7 @@ def test_a_job_that_was_sent_again_meanwhile_keeps_its_record(
     assert stored(job_writer, done) == waiting
 
 
-@pytest.mark.parametrize("query", ["song=yes", "songs=true"])
+@pytest.mark.parametrize("query", ["song=yes", "songs=true", "cancel_only=1"])
 def test_a_bad_parameter_is_named_and_nothing_is_removed(
     client: WebClient, done: JobRecord, objects: Callable[[str], set[str]], query: str
 ) -> None:
