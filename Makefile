@@ -2,6 +2,8 @@
 SONG ?=
 ONCE ?=
 ARGS ?=
+FAULTS ?= 30
+SEED ?= 1
 export BUILDER BUILD_OPTIONS REGISTRY TAG TARGETS ARCHIVES SBOM
 PYTHON := .venv/bin/python
 PYTEST := -m pytest -n 2 --durations 20
@@ -9,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/minio-events
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images lint format bench-bridge bench-latency bench-upload bench-separate bench-knative models images lock schemas clean setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images faults faults-report lint format bench-bridge bench-latency bench-upload bench-separate bench-knative models images lock schemas clean setup setup-torch setup-test setup-bench
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 18
@@ -66,6 +68,12 @@ lint: setup-test  ## run ruff and mypy
 
 format: setup-test  ## fix what ruff can fix
 	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
+
+faults: setup-test  ## kill, pause, cut, slow and fill components while songs arrive (FAULTS=1000 SEED=1)
+	@$(PYTHON) -m testing.faults run --faults $(FAULTS) --seed $(SEED) $(ARGS)
+
+faults-report: setup-test  ## print the table of the last campaign (ARGS="--picture out/faults.svg" draws it)
+	@$(PYTHON) -m testing.faults report $(ARGS)
 
 bench-bridge: setup-test  ## measure how many events per second the bridge forwards
 	@$(PYTHON) -m benchmarks.bridge $(ARGS)

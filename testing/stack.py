@@ -72,9 +72,14 @@ class Stack:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
+                    **self.process_options(component),
                 )
             self.processes[component] = process
             threading.Thread(target=self._read_log, args=(process,), daemon=True).start()
+
+    def process_options(self, component: str) -> dict[str, Any]:  # noqa: ARG002 (overridden)
+        """Return further arguments of Popen for the process of `component`."""
+        return {}
 
     def wait_until_ready(self, *functions: str) -> None:
         """Wait until these functions answer at /readyz."""
