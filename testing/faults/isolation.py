@@ -1,7 +1,7 @@
-"""Network and mount namespaces of the campaign's own, and the faults that need them.
+"""Network, mount and process namespaces of the campaign's own, and the faults that need them.
 
-In them the loopback interface, the firewall and the disks are the campaign's alone, and vanish
-with its last process. Each component has a group id of its own, by which its packets are known.
+In them the loopback interface, the firewall, the disks and all processes are the campaign's alone,
+and vanish with it. Each component has a group id of its own, by which its packets are known.
 """
 
 import os
@@ -12,24 +12,34 @@ from pathlib import Path
 
 _ENTERED = "MICRO_DEMUCS_FAULTS_ISOLATED"
 _PROGRAMS = ("unshare", "ip", "iptables", "tc", "mount")
+_NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _RATE, _LOSS = "512kbit", "0.05"
 _DISK_BYTES = 8 * 2**30  # of memory, but only as far as it is used
 FIRST_GROUP = 60_100
 
 
 def enter(arguments: list[str]) -> str:
-    """Run this program again in namespaces of its own. Return "" in there, or why it cannot."""
+    """Run this program again in namespaces of its own, and end with its exit code.
+
+    Return "" inside of them, or why they cannot be made. Raises SystemExit.
+    """
     if os.environ.get(_ENTERED):
         return ""
     if os.geteuid():
         return "this needs root"
     if missing := [program for program in _PROGRAMS if not shutil.which(program)]:
         return f"not installed: {', '.join(missing)}"
-    namespaces = ["unshare", "--net", "--mount"]
-    if subprocess.run([*namespaces, "true"], capture_output=True).returncode:
+    if subprocess.run([*_NAMESPACES, "true"], capture_output=True).returncode:
         return "the kernel gives no new namespaces"
-    command = [*namespaces, sys.executable, "-m", "testing.faults", *arguments]
-    return str(os.execvpe(command[0], command, os.environ | {_ENTERED: "yes"}))  # does not return
+    program = subprocess.Popen(
+        [*_NAMESPACES, sys.executable, "-m", "testing.faults", *arguments],
+        env=os.environ | {_ENTERED: "yes"},
+        start_new_session=True,
+    )
+    try:
+        raise SystemExit(program.wait())
+    finally:
+        program.kill()  # and with it every process in the namespaces
 
 
 class Network:

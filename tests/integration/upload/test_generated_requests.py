@@ -1,0 +1,82 @@
+"""Schemathesis sends generated requests, valid and invalid, to every route of openapi.json.
+
+GENERATED_REQUESTS sets how many for each route and kind of request.
+"""
+
+import os
+from typing import Any
+
+import pytest
+import schemathesis
+import urllib3
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from microdemucs.paths import FUNCTIONS
+from testing.job_writer import JobWriter, new_job
+from testing.waiting import wait_until
+
+EXAMPLES = int(os.environ.get("GENERATED_REQUESTS", "15"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+SCHEMA = schemathesis.openapi.from_path(FUNCTIONS / "upload" / "openapi.json")
+OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
+WITH_PATH_PARAMETERS = [route for route in OPERATIONS if "{" in route]
+
+
+def send_generated(requests: SearchStrategy[Case], url: str) -> None:
+    """Send the same requests in each run. Raises an error that shows the request as curl."""
+
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(requests)
+    def send(case: Case) -> None:
+        case.call_and_validate(base_url=url, checks=CHECKS, timeout=20)
+
+    send()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_answer_is_documented_and_none_is_a_server_error(
+    route: str, mode: GenerationMode, process: str
+) -> None:
+    send_generated(OPERATIONS[route].as_strategy(generation_mode=mode), process)
+
+
+@pytest.mark.parametrize("route", WITH_PATH_PARAMETERS)
+def test_every_answer_about_something_that_exists_is_documented(
+    route: str, process: str, job_writer: JobWriter
+) -> None:
+    record = job_writer.finish(new_job(f"{route}.mp3"), {"drums.mp3": b"d"})
+    job_url = f"{process}/apiv1/jobs/{record.id}"
+    wait_until(lambda: urllib3.request("GET", job_url).json().get("state") == "done")
+    hook = {"url": "https://example.com/hook"}
+    webhook = urllib3.request("POST", f"{process}/apiv1/webhooks", json=hook).json()
+    existing: dict[str, Any] = {
+        "id": webhook["id"] if "webhooks" in route else record.id,
+        "hash": urllib3.request("GET", job_url).json()["hash"],
+        "track": "drums.mp3",
+    }
+    names = {parameter.name for parameter in OPERATIONS[route].path_parameters}
+    path = {name: value for name, value in existing.items() if name in names}
+    send_generated(OPERATIONS[route].as_strategy(path_parameters=path), process)
