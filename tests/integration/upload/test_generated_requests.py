@@ -11,8 +11,9 @@ import schemathesis
 import urllib3
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
-from schemathesis import Case, GenerationMode
+from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -33,7 +34,18 @@ CHECKS = [
     response_schema_conformance,
 ]
 SCHEMA = schemathesis.openapi.from_path(FUNCTIONS / "upload" / "openapi.json")
-OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
+
+
+def read_operations() -> dict[str, APIOperation]:
+    """Return the operations of the document by their labels, such as "GET /healthz"."""
+    operations = {}
+    for result in SCHEMA.get_all_operations():
+        assert isinstance(result, Ok), result
+        operations[result.ok().label] = result.ok()
+    return operations
+
+
+OPERATIONS = read_operations()
 WITH_PATH_PARAMETERS = [route for route in OPERATIONS if "{" in route]
 
 
