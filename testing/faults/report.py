@@ -17,7 +17,7 @@ _COLORS = {
     Kind.SLOW: "#d68910",
     Kind.FULL: "#27ae60",
 }
-_LEFT, _TOP, _LANE, _WIDTH, _GAP_S = 90, 46, 22, 1100, 20.0
+_LEFT, _TOP, _ROW, _WIDTH, _GAP_S = 90, 46, 22, 1100, 20.0
 
 
 def table(campaigns: Sequence[Events]) -> str:
@@ -57,23 +57,23 @@ def last_round(events: Events) -> str:
 
 
 def picture(campaigns: Sequence[Events]) -> str:
-    """Return the timelines one after the other: a lane per component, a bar per fault."""
+    """Return the timelines one after the other: a row per component, a bar per fault."""
     seconds = sum(_length(events) + _GAP_S for events in campaigns)
     scale = _WIDTH / max(seconds, 1)
-    lanes = {component: _TOP + (2 + n) * _LANE for n, component in enumerate(COMPONENTS)}
-    height = _TOP + (3 + len(COMPONENTS)) * _LANE
+    rows_of = {component: _TOP + (2 + n) * _ROW for n, component in enumerate(COMPONENTS)}
+    height = _TOP + (3 + len(COMPONENTS)) * _ROW
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 20}" height="{height}"'
         ' font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="white"/>',
         *_legend(),
-        _text(4, _TOP + _LANE, "songs"),
-        *(_text(4, y + 4, component) for component, y in lanes.items()),
-        *(f'<path d="M{_LEFT} {y}h{_WIDTH}" stroke="#eee"/>' for y in lanes.values()),
+        _text(4, _TOP + _ROW, "songs"),
+        *(_text(4, y + 4, component) for component, y in rows_of.items()),
+        *(f'<path d="M{_LEFT} {y}h{_WIDTH}" stroke="#eee"/>' for y in rows_of.values()),
     ]
     before = 0.0
     for events in campaigns:
-        parts += _draw(events, before, scale, lanes, height)
+        parts += _draw(events, before, scale, rows_of, height)
         before += _length(events) + _GAP_S
     parts.append(_text(_LEFT, height - 6, "0"))
     parts.append(_text(_LEFT + _WIDTH - 60, height - 6, f"{seconds / 60:.0f} min"))
@@ -81,24 +81,24 @@ def picture(campaigns: Sequence[Events]) -> str:
 
 
 def _draw(
-    events: Events, before: float, scale: float, lanes: dict[str, int], height: int
+    events: Events, before: float, scale: float, rows_of: dict[str, int], height: int
 ) -> Iterable[str]:
     open_faults: dict[tuple[str, str], float] = {}
     for event in events:
         x = _LEFT + (before + event["at"]) * scale
         match event["event"]:
             case "song accepted":
-                yield f'<path d="M{x:.1f} {_TOP + _LANE - 9}v9" stroke="#555"/>'
+                yield f'<path d="M{x:.1f} {_TOP + _ROW - 9}v9" stroke="#555"/>'
             case "round held":
-                yield f'<path d="M{x:.1f} {_TOP + 6}V{height - _LANE}" stroke="#cde8d3"/>'
+                yield f'<path d="M{x:.1f} {_TOP + 6}V{height - _ROW}" stroke="#cde8d3"/>'
             case "violation":
-                yield f'<path d="M{x:.1f} {_TOP}V{height - _LANE}" stroke="red" stroke-width="2"/>'
+                yield f'<path d="M{x:.1f} {_TOP}V{height - _ROW}" stroke="red" stroke-width="2"/>'
             case "fault begun":
                 open_faults[event["component"], event["kind"]] = x
             case "fault ended":
                 begin = open_faults.pop((event["component"], event["kind"]), x)
                 yield (
-                    f'<rect x="{begin:.1f}" y="{lanes[event["component"]] - 7}" height="14"'
+                    f'<rect x="{begin:.1f}" y="{rows_of[event["component"]] - 7}" height="14"'
                     f' width="{max(x - begin, 1.0):.1f}" fill="{_COLORS[Kind(event["kind"])]}"/>'
                 )
 
