@@ -1,6 +1,7 @@
 """A load balancer in front of several processes of the separate function, as a cluster has one.
 
-It gives a connection to the healthy process that has the fewest, and closes the connections to a
+It gives a connection to the healthy process that works on the fewest requests. It closes a
+connection that has been answered, so that the next request chooses again, and all connections to a
 process that stops answering /healthz.
 """
 
@@ -11,6 +12,7 @@ from typing import Self
 
 _CHECK_S = 0.5
 _HEALTHY_WITHIN_S = 4.0
+_IDLE_S = 0.2
 _CHUNK_BYTES = 1 << 16
 
 
@@ -66,7 +68,11 @@ class Balancer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         healthy = [backend for backend in self._backends if backend.is_healthy]
-        backend = min(healthy, key=lambda backend: len(backend.connections), default=None)
+        backend = min(
+            healthy,
+            key=lambda backend: (len(backend.answering), len(backend.connections)),
+            default=None,
+        )
         try:
             if backend:
                 await self._connect(backend, reader, writer)
@@ -83,8 +89,8 @@ class Balancer:
             from_backend, to_backend = await asyncio.open_connection("127.0.0.1", backend.port)
             try:
                 forward = asyncio.create_task(self._forward(reader, to_backend, backend, writer))
-                with suppress(OSError):
-                    while data := await from_backend.read(_CHUNK_BYTES):
+                with suppress(OSError, TimeoutError):
+                    while data := await self._read_answer(from_backend, backend, writer):
                         backend.answering.discard(writer)
                         writer.write(data)
                         await writer.drain()
@@ -94,6 +100,19 @@ class Balancer:
         finally:
             backend.connections.discard(writer)
             backend.answering.discard(writer)
+
+    @staticmethod
+    async def _read_answer(
+        from_backend: asyncio.StreamReader, backend: _Backend, writer: asyncio.StreamWriter
+    ) -> bytes:
+        """Return what the process sends. Raises TimeoutError if it has nothing to answer."""
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_S):
+                    return await from_backend.read(_CHUNK_BYTES)
+            except TimeoutError:
+                if writer not in backend.answering:
+                    raise
 
     @staticmethod
     async def _forward(

@@ -123,16 +123,19 @@ class Campaign:
         listed = list(songs)
         self._until(lambda: self._checks.unfinished(listed), _QUIET_WITHIN_S)
 
-    @staticmethod
-    def _until(check: Callable[[], list[str]], seconds: float) -> None:
+    def _until(self, check: Callable[[], list[str]], seconds: float) -> None:
         """Return when nothing is wrong. Raises Violated if something is after `seconds`."""
         end = time.monotonic() + seconds
+        before: list[str] = []
         while True:
             problems = ["a component does not answer"]
             with suppress(*AWAY):
                 problems = check()
             if not problems:
                 return
+            if problems != before:
+                self._timeline.add("unfinished", problems=problems[:5])
+                before = problems
             if time.monotonic() > end:
                 raise Violated("\n".join(problems))
             time.sleep(_LOOK_S)
