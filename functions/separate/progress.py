@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functions.separate.lease import RENEW_S, Lease, song_busy
 from functions.separate.on_progress import OnProgress
 from microdemucs.bus import CANCELS, JOBS, Bus
-from microdemucs.jobs import PHASES, JobRecord, JobState
+from microdemucs.jobs import FINISHED, PHASES, JobRecord, JobState
 from microdemucs.problems import Cancelled, RetryLater, is_after, now
 from microdemucs.shutdown import stopping
 from microdemucs.store import ObjectChanged
@@ -151,10 +151,18 @@ class ProgressReporter:
         self._publish()
 
     def set_state(self, state: JobState) -> None:
-        """Publish the job's state. Call it after `running`."""
+        """Publish the job's state. Call it after `running`.
+
+        Raises RetryLater if the job has ended and the bus is away. The event must come again, since
+        nothing else would ever correct the record.
+        """
         self.record.state = state
         self.record.phase = ""
-        self._publish()
+        if state in FINISHED:
+            self.record.updated = now()
+            self._publish_record(self._bus, self.record)
+        else:
+            self._publish()
 
     def _grace_left(self) -> float:
         """Return the seconds of grace that are left, counted from the first call."""

@@ -1,4 +1,4 @@
-"""Schemathesis sends generated requests, valid and invalid, to every route of openapi.json.
+"""Schemathesis sends generated requests to every route: each answer is documented, none is 5xx.
 
 GENERATED_REQUESTS sets how many for each route and kind of request.
 """
@@ -26,6 +26,7 @@ from testing.job_writer import JobWriter, new_job
 from testing.waiting import wait_until
 
 EXAMPLES = int(os.environ.get("GENERATED_REQUESTS", "15"))
+# The last check is not for a stream of events: OpenAPI 3.1 cannot describe one.
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -47,6 +48,11 @@ def read_operations() -> dict[str, APIOperation]:
 
 OPERATIONS = read_operations()
 WITH_PATH_PARAMETERS = [route for route in OPERATIONS if "{" in route]
+WITH_INPUT = [
+    route
+    for route, operation in OPERATIONS.items()
+    if operation.body or any(True for _ in operation.iter_parameters())
+]
 
 
 def send_generated(requests: SearchStrategy[Case], url: str) -> None:
@@ -62,17 +68,21 @@ def send_generated(requests: SearchStrategy[Case], url: str) -> None:
     )
     @given(requests)
     def send(case: Case) -> None:
-        case.call_and_validate(base_url=url, checks=CHECKS, timeout=20)
+        checks = CHECKS[:-1] if case.operation.path.endswith("/events") else CHECKS
+        case.call_and_validate(base_url=url, checks=checks, timeout=20)
 
     send()
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
 @pytest.mark.parametrize("route", OPERATIONS)
-def test_every_answer_is_documented_and_none_is_a_server_error(
-    route: str, mode: GenerationMode, process: str
-) -> None:
-    send_generated(OPERATIONS[route].as_strategy(generation_mode=mode), process)
+def test_every_answer_to_a_valid_request_is_documented(route: str, process: str) -> None:
+    send_generated(OPERATIONS[route].as_strategy(), process)
+
+
+@pytest.mark.parametrize("route", WITH_INPUT)
+def test_every_answer_to_an_invalid_request_is_documented(route: str, process: str) -> None:
+    invalid = OPERATIONS[route].as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    send_generated(invalid, process)
 
 
 @pytest.mark.parametrize("route", WITH_PATH_PARAMETERS)
