@@ -140,11 +140,19 @@ def test_a_job_is_published_as_started_once(
     assert (started.model, started.trace) == ("htdemucs_tiny", job.trace)
 
 
-def test_a_job_is_done_although_the_bus_goes_away_meanwhile(
+def test_a_job_is_done_although_the_bus_goes_away_and_comes_again_for_its_last_record(
     own: Context, put: PutSong, server: Server, manifest: ReadManifest
 ) -> None:
     job = put(sounds.file(sounds.music(12, seed=78)), shifts="20")
-    thread = threading.Thread(target=run_job, args=(job, own))
+    raised: list[RetryLater] = []
+
+    def run() -> None:
+        try:
+            run_job(job, own)
+        except RetryLater as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
 
     def is_separating() -> bool:
@@ -156,6 +164,7 @@ def test_a_job_is_done_although_the_bus_goes_away_meanwhile(
     thread.join(60)
     assert not thread.is_alive()
     assert len(manifest(job).stems) == 4
+    assert [error.kind for error in raised] == ["bus-away"]
 
 
 def test_without_a_bus_no_job_begins(
