@@ -136,7 +136,7 @@ class Campaign:
             if problems != before:
                 self._timeline.add("unfinished", problems=problems[:5])
                 before = problems
-            if time.monotonic() > end:
+            if time.monotonic() > end or self._checks.beyond_repair:
                 raise Violated("\n".join(problems))
             time.sleep(_LOOK_S)
 
