@@ -94,6 +94,7 @@ def main() -> None:
             "NATS_PASSWORD": "p",
             "SEPARATE_URL": f"http://127.0.0.1:{receiver_port}",
             "SEPARATE_CONCURRENCY": str(arguments.concurrency),
+            "EVENTS_SECRET": "the-secret-of-this-benchmark",
             **{f"NATS_{user}_PASSWORD": "p" for user in users},
         }
         server = subprocess.Popen(

@@ -137,13 +137,14 @@ def _port(name: str, default: int) -> int:
 
 
 def _secrets(file: Path) -> dict[str, str]:
-    if file.exists():
-        return dict(line.split("=", 1) for line in file.read_text().splitlines())
+    known = file.read_text().splitlines() if file.exists() else []
     names = [f"NATS_{user}_PASSWORD" for user in _BUS_USERS]
     names += [f"STORE_{user}_SECRET" for user in _STORE_USERS] + ["MINIO_ROOT_PASSWORD"]
     # The first letter keeps NATS from reading a password as a number.
     drawn = {name: "s" + secrets.token_hex(16) for name in names}
     drawn["CALLBACK_SECRET"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    drawn["EVENTS_SECRET"] = secrets.token_hex(32)
+    drawn |= dict(line.split("=", 1) for line in known)  # a later version may have more
     file.touch(mode=0o600)
     file.write_text("".join(f"{name}={value}\n" for name, value in drawn.items()))
     return drawn

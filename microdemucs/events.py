@@ -13,6 +13,7 @@ from urllib.parse import quote_plus, unquote_plus
 from cloudevents.http import CloudEvent
 
 from microdemucs.formats import is_unrelated
+from microdemucs.keys import is_reserved
 
 STARTED = "dev.microdemucs.separation.started"
 COMPLETED = "dev.microdemucs.separation.completed"
@@ -49,8 +50,11 @@ class ObjectCreated:
 
     @property
     def is_song(self) -> bool:
-        """Whether to treat the object as a song: every one that is not clearly unrelated."""
-        return not is_unrelated(self.key, self.content_type)
+        """Whether to treat the object as a song: every one that is not clearly unrelated.
+
+        Keys that the program uses itself are no songs, either.
+        """
+        return not (is_reserved(self.key) or is_unrelated(self.key, self.content_type))
 
 
 def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]]:

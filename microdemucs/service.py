@@ -18,11 +18,13 @@ import cloudevents.exceptions
 import flask
 import functions_framework
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from microdemucs.fast_imports import without_garbage_collection
 from microdemucs.paths import FUNCTIONS
 from microdemucs.problems import CONTENT_TYPE, Problem, RetryLater
+from microdemucs.server_worker import Worker
 from microdemucs.settings import BadSetting, ServerSettings
 from microdemucs.shutdown import stopping
 
@@ -50,7 +52,9 @@ def install_probes_and_errors(app: flask.Flask, check_ready: Callable[[], None])
     app.register_error_handler(BadSetting, _bad_setting)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(cloudevents.exceptions.GenericException, _not_an_event)
+    app.register_error_handler(ParseException, _malformed_body)
     app.register_error_handler(Exception, _internal_error)
+    app.after_request(_forbid_sniffing)
 
 
 def problem_response(problem: Problem) -> flask.Response:
@@ -99,6 +103,17 @@ def _not_an_event(_: Exception) -> flask.Response:
     )
 
 
+def _malformed_body(_: Exception) -> flask.Response:
+    status = HTTPStatus.BAD_REQUEST
+    return problem_response(Problem(status, "http", status.phrase))
+
+
+def _forbid_sniffing(response: flask.Response) -> flask.Response:
+    """Keep browsers from taking an answer for a page, whatever its type says."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
 def _internal_error(error: Exception) -> flask.Response:
     log.error("internal error", exc_info=error)
     return problem_response(
@@ -110,20 +125,24 @@ class _Server(BaseApplication):  # type: ignore[misc]
     """One gunicorn worker with threads, so that probes are answered while a song is separated."""
 
     def __init__(self, function: str, settings: ServerSettings, preload: str) -> None:
+        self.settings = settings
         self._function = function
-        self._settings = settings
         self._preload = preload
         super().__init__()
 
     def load_config(self) -> None:
         chosen: dict[str, Any] = {
-            "bind": f"{self._settings.host}:{self._settings.port}",
+            "bind": f"{self.settings.host}:{self.settings.port}",
             "workers": 1,
-            "threads": self._settings.threads,
-            "worker_class": "gthread",
+            "threads": self.settings.threads,
+            "worker_class": Worker,
+            # Connections that have to make room for others need a moment to end.
+            "worker_connections": 2 * self.settings.connections,
             "timeout": 0,  # a song takes as long as it takes; the caller has the time limit
-            "graceful_timeout": int(self._settings.grace_seconds),
+            "graceful_timeout": int(self.settings.grace_seconds),
             "keepalive": 30,
+            "forwarder_headers": "",  # or a header SCRIPT_NAME would move the routes
+            "sendfile": False,  # it would not wait for slow readers as ClientSocket does
             "loglevel": "warning",
             "control_socket_disable": True,
             "post_worker_init": _announce_stop,

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+_SECRET_CHARACTERS = 16
+
 Parse = Callable[[str], Any]
 """Reads a variable's text. Raises ValueError, whose message says what is accepted."""
 
@@ -80,6 +82,13 @@ def required(value: str) -> str:
     """Return the text. Raises ValueError if it is empty."""
     if not value:
         raise ValueError("set")
+    return value
+
+
+def shared_secret(value: str) -> str:
+    """Return the secret. Raises ValueError if it is too short to be one."""
+    if len(value) < _SECRET_CHARACTERS:
+        raise ValueError(f"a secret of at least {_SECRET_CHARACTERS} characters")
     return value
 
 
@@ -185,7 +194,28 @@ class ServerSettings:
     host: str = setting("HOST", "0.0.0.0", required, "the address to listen on")  # noqa: S104
     port: int = setting("PORT", "8080", whole(0, 65535), "the port to listen on")
     threads: int = setting(
-        "THREADS", "8", whole(1, 1024), "requests at once; set 64 for upload and 32 for notify"
+        "THREADS",
+        "8",
+        whole(1, 1024),
+        "requests that are worked on at once; set 64 for upload and 32 for notify",
+    )
+    connections: int = setting(
+        "CONNECTIONS",
+        "512",
+        whole(1, 10_000),
+        "connections at once; at the limit the one that has waited longest is closed",
+    )
+    header_seconds: float = setting(
+        "HEADER_SECONDS", "10", number(0.01), "how long a request's headers may take to arrive"
+    )
+    stall_seconds: float = setting(
+        "STALL_SECONDS",
+        "60",
+        number(0.01),
+        "how long a client may send or read less than MIN_BYTES_PER_SECOND",
+    )
+    min_bytes_per_second: float = setting(
+        "MIN_BYTES_PER_SECOND", "1024", number(1), "the least rate of a client"
     )
     grace_seconds: float = setting(
         "GRACE_SECONDS", "25", number(0), "how long a function may go on after SIGTERM"

@@ -33,6 +33,7 @@ from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings, StoreSettings
 from testing.function_process import function_process
 from testing.objects import put_song, read_json
+from testing.signed_events import EVENTS_SECRET
 from testing.waiting import wait_until
 
 COMPONENTS = ("bridge", "intake", "separate", "upload", "notify")
@@ -49,6 +50,7 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         self.environment = Environment.create(folder, ports=dict.fromkeys(PORTS, 0))
+        self.environment.variables["EVENTS_SECRET"] = EVENTS_SECRET  # tests sign events, too
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.log: list[dict[str, Any]] = []
         self.store: Minio = store.connect(self.store_settings("provision"))
@@ -130,13 +132,14 @@ class Stack:
         return [line for line in list(self.log) if expected.items() <= line.items()]
 
     def connection(self, user: str) -> dict[str, str]:
-        """Return the variables with which the component `user` connects to the store and bus."""
+        """Return the variables with which `user` connects to the store, the bus and the bridge."""
         variables = self.environment.for_component(user)
         return {
             name: variables[name]
             for name in (
                 *("NATS_URL", "NATS_USER", "NATS_PASSWORD"),
                 *("STORE_URL", "STORE_ACCESS_KEY", "STORE_SECRET_KEY"),
+                "EVENTS_SECRET",
             )
         }
 

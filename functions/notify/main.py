@@ -25,6 +25,7 @@ from functions.notify.deliveries import (
 )
 from microdemucs import events, logs, service
 from microdemucs.bus import WEBHOOKS, Entry
+from microdemucs.event_guard import Access, guard_events
 from microdemucs.events import object_from_record
 from microdemucs.lazy import Lazy
 from microdemucs.manifest import BadDocument, Failure, Manifest, decode
@@ -44,9 +45,16 @@ def check_ready() -> None:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=3)
 
 
+def event_access() -> Access:
+    """Return what the guard of this function's events needs. Raises BadSetting."""
+    settings = context().settings
+    return Access(settings.server.host, settings.events_secret)
+
+
 # functions-framework imports this module inside the context of the app that serves it.
 flask.current_app.extensions["context"] = Lazy(build_context)
 service.install_probes_and_errors(flask.current_app, check_ready)
+guard_events(flask.current_app, event_access)
 
 
 @functions_framework.cloud_event

@@ -10,6 +10,7 @@ from microdemucs.settings import (
     flag,
     number,
     setting,
+    shared_secret,
     text,
     url_with_host,
 )
@@ -42,6 +43,13 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    events_secret: str = setting(
+        "EVENTS_SECRET",
+        "",
+        shared_secret,
+        "signs events; the bridge, separate and notify share it",
+        secret=True,
+    )
     source: str = setting(
         "PUBLIC_URL",
         "http://127.0.0.1:8080",

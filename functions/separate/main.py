@@ -16,11 +16,14 @@ from functions.separate.context import build_context
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
+from functions.separate.settings import Settings
 from microdemucs import logs, service, shutdown
+from microdemucs.event_guard import Access, guard_events
 from microdemucs.lazy import Lazy
 from microdemucs.problems import RetryLater
 
 context = Lazy(build_context)
+_settings = Lazy(Settings)
 _in_work = threading.Lock()
 
 
@@ -57,4 +60,11 @@ def check_ready() -> None:
     ctx.models.load(ctx.models.choose(""))
 
 
+def event_access() -> Access:
+    """Return what the guard of this function's events needs. Raises BadSetting."""
+    settings = _settings()
+    return Access(settings.server.host, settings.events_secret)
+
+
 service.install_probes_and_errors(flask.current_app, check_ready)
+guard_events(flask.current_app, event_access)

@@ -9,6 +9,7 @@ from microdemucs.settings import (
     StoreSettings,
     number,
     setting,
+    shared_secret,
     whole,
 )
 
@@ -24,6 +25,13 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    events_secret: str = setting(
+        "EVENTS_SECRET",
+        "",
+        shared_secret,
+        "signs events; the bridge, separate and notify share it",
+        secret=True,
+    )
     models: ModelSettings = field(default_factory=ModelSettings)
     max_seconds: float = setting(
         "MAX_SONG_SECONDS",

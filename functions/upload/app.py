@@ -7,6 +7,7 @@ import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.upload import (
+    connection,
     event_stream,
     jobs,
     page,
@@ -39,11 +40,12 @@ ROUTE_MODULES = (
 
 def create_app() -> flask.Flask:
     """Build the app. The first request reads the settings and connects to store and bus."""
-    # Not /static: the functions-framework app around this one serves that path itself.
+    # Not /static: plain functions-framework serves that path itself.
     app = flask.Flask("functions.upload", static_folder="static", static_url_path="/assets")
     app.config["MAX_CONTENT_LENGTH"] = MAX_DOCUMENT_BYTES  # /apiv1/separate sets its own limit
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["context"] = Lazy(build_context)
+    app.after_request(connection.answer_before_body)  # runs last
     app.before_request(_start_timer)
     app.before_request(tokens.require_token)
     for module in ROUTE_MODULES:
@@ -74,7 +76,6 @@ def _start_timer() -> None:
 
 
 def _finish_response(response: flask.Response) -> flask.Response:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if flask.request.path.startswith("/apiv1/"):
         response.headers.setdefault("Cache-Control", "no-store")
         log.info(

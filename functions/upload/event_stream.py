@@ -15,9 +15,9 @@ import flask
 from functions.upload import connection
 from functions.upload.context import Context, context
 from functions.upload.jobs import job_document, unknown_job
+from functions.upload.streams import stream_response
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord
-from microdemucs.problems import RetryLater
 
 HEARTBEAT_S = 15.0
 MAX_STREAM_S = 240.0
@@ -40,23 +40,9 @@ def stream_events(id_: str) -> flask.Response:
     last_event_id = parse_last_event_id(flask.request.headers.get("Last-Event-ID", ""))
     if found and found.revision == last_event_id and found.record.state in FINISHED:
         return flask.Response(status=204)  # an EventSource then stops reconnecting
-    if not ctx.streams.acquire(blocking=False):
-        raise too_many_streams(ctx, "poll the job instead")
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
     events = _events(ctx, request, id_, last_event_id)
-    response = flask.Response(events, mimetype="text/event-stream")
-    response.call_on_close(ctx.streams.release)
-    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
-    return response
-
-
-def too_many_streams(ctx: Context, instead: str) -> RetryLater:
-    """Return the Problem (503) if all streams are in use; `instead` says what else to do."""
-    return RetryLater(
-        "too-many-streams",
-        "Too many open streams",
-        f"all {ctx.settings.event_streams} streams (EVENT_STREAMS) are in use: {instead}",
-    )
+    return stream_response(ctx, events, "text/event-stream", "poll the job instead")
 
 
 def parse_last_event_id(text: str) -> int:

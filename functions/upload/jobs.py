@@ -20,6 +20,7 @@ from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import Cancelled, Problem, now
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{4,}")
 _PARAMETERS = ("state", "key", "prefix", "limit", "cursor")
 
 routes = flask.Blueprint("jobs", __name__)
@@ -219,6 +220,8 @@ def _cursor_after(job: JobRecord) -> str:
 def _parse_cursor(text: str) -> tuple[str, str]:
     """Return the `created` and `id` of the last job of the page before."""
     try:
+        if not _CURSOR.fullmatch(text):
+            raise ValueError
         created, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
     except ValueError:
         raise bad_value("cursor", text, "the value of `next` in the page before") from None

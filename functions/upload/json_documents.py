@@ -1,6 +1,8 @@
 """Small JSON request bodies: read whole, within a limit, and checked for unknown members."""
 
 import json
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import flask
@@ -8,6 +10,7 @@ import flask
 from microdemucs.problems import Problem
 
 MAX_DOCUMENT_BYTES = 2**20
+MAX_DEPTH = 100
 _SHOWN_CHARACTERS = 80
 
 
@@ -35,7 +38,7 @@ def require_json() -> None:
 def parse_document(text: bytes, *allowed: str) -> dict[str, Any]:
     """Parse a JSON object whose members are among `allowed`. Raises Problem (400 or 422)."""
     try:
-        members = json.loads(text.decode("utf-8"), parse_constant=_reject_constant)
+        members = _parse(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Problem(
             400, "malformed-json", "The body is not valid JSON", _why_malformed(error)
@@ -57,12 +60,20 @@ def parse_document(text: bytes, *allowed: str) -> dict[str, Any]:
 def parse_object(member: str, text: str) -> dict[str, Any]:
     """Parse a form field or query parameter that holds a JSON object. Raises Problem (422)."""
     try:
-        value = json.loads(text, parse_constant=_reject_constant)
+        value = _parse(text)
     except (ValueError, RecursionError) as error:
         raise bad_hidden_value(member, "a JSON object", _why_malformed(error)) from None
     if not isinstance(value, dict):
         raise bad_hidden_value(member, "a JSON object")
     return value
+
+
+def optional_object(members: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the member `name`, an object; {} if it is missing or null. Raises Problem (422)."""
+    value = members.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise bad_value(name, value, "an object")
+    return value or {}
 
 
 def bad_value(member: str, value: Any, accepts: str) -> Problem:
@@ -100,6 +111,36 @@ def _bad_value(member: str, detail: str, accepts: str) -> Problem:
     )
 
 
+def _parse(text: str) -> Any:
+    """Parse JSON that can be written again, as others read it. Raises ValueError, RecursionError.
+
+    `json` also accepts halves of surrogate pairs, which no text can have (RFC 8259, section 8.2),
+    and reads 1e999 as infinity, which no JSON can have.
+    """
+    value = json.loads(text, parse_constant=_reject_constant)
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [member for item in level for member in _checked_members(item)]
+        if not level:
+            return value
+    raise RecursionError
+
+
+def _checked_members(item: Any) -> Iterable[Any]:
+    """Return the names and values in a JSON value. Raises ValueError if it is not accepted."""
+    match item:
+        case str():
+            if not item.isascii():
+                item.encode()
+        case float() if not math.isfinite(item):
+            raise ValueError("a number is too large")
+        case list():
+            return item
+        case dict():
+            return [*item, *item.values()]
+    return ()
+
+
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
@@ -110,6 +151,8 @@ def _why_malformed(error: Exception) -> str:
             return f"{error.msg} at character {error.pos}"
         case UnicodeDecodeError():
             return f"byte {error.start} is not UTF-8"
+        case UnicodeEncodeError():
+            return "a text has one half of a surrogate pair without the other"
         case RecursionError():
             return "it is nested too deeply"
     return str(error)

@@ -9,7 +9,7 @@ from typing import Any
 import flask
 
 from functions.upload.context import context
-from functions.upload.json_documents import bad_value, read_document
+from functions.upload.json_documents import bad_value, optional_object, read_document
 from microdemucs import formats
 from microdemucs.options import Options
 
@@ -17,6 +17,8 @@ VALID_FOR = timedelta(hours=1)
 # The name becomes a folder in the output bucket; most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
 _MAX_SUFFIX_CHARACTERS = 10
+# The store replaces ${filename} in the key, and then refuses the form.
+_VARIABLE_START = re.compile(r"\$+\{")
 _AUDIO_TYPE = re.compile(r"audio/[\w.+-]{1,100}")
 
 routes = flask.Blueprint("presigned_form", __name__)
@@ -29,9 +31,7 @@ def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
     members = read_document("filename", "type", "options")
     name = safe_file_name(members.get("filename"))
     content_type = audio_type(name, members.get("type"))
-    options = members.get("options") or {}
-    if not isinstance(options, dict):
-        raise bad_value("options", options, "an object")
+    options = optional_object(members, "options")
     id_ = uuid.uuid4().hex
     signed = {"key": f"form/{id_}/{name}"}
     signed |= {f"x-amz-meta-{k}": v for k, v in Options.of_request(options).metadata().items()}
@@ -67,6 +67,7 @@ def safe_file_name(value: Any) -> str:
         raise bad_value("filename", value, "the name of a file")
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", value)[-1])
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip()
+    name = _VARIABLE_START.sub("{", name)
     if name in ("", ".", ".."):
         raise bad_value("filename", value, "the name of a file")
     stem, dot, suffix = name.rpartition(".")

@@ -12,8 +12,8 @@ from msgspec import UNSET
 
 from functions.upload import connection
 from functions.upload.context import Context, context
-from functions.upload.event_stream import too_many_streams
 from functions.upload.jobs import find_job
+from functions.upload.streams import stream_response
 from functions.upload.tracks import match_file, not_separated
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord, JobState, preview_key, preview_prefix
@@ -35,14 +35,10 @@ def stream_preview(id_: str, name: str) -> flask.Response:
     ctx = context()
     job = find_job(ctx, id_).record
     file = match_file(_files(ctx, job), name)
-    if not ctx.streams.acquire(blocking=False):
-        raise too_many_streams(ctx, "wait for the finished track instead")
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
     content_type = CONTENT_TYPES[PurePosixPath(file).suffix[1:]]
-    response = flask.Response(_growing_stem(ctx, request, job, file), mimetype=content_type)
-    response.call_on_close(ctx.streams.release)
-    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the audio back
-    return response
+    audio = _growing_stem(ctx, request, job, file)
+    return stream_response(ctx, audio, content_type, "wait for the finished track instead")
 
 
 def can_continue(stem: StemEntry, sent: int) -> bool:
@@ -57,16 +53,25 @@ def can_continue(stem: StemEntry, sent: int) -> bool:
 
 
 def _files(ctx: Context, job: JobRecord) -> list[str]:
-    """Return the files of the job's stems that have audio. Raises Problem if there are none."""
+    """Return the files of the job's stems that have audio. Raises Problem if there are none.
+
+    Files that are no stems do not count.
+    """
     if job.state == JobState.DONE:
-        return job.stems
+        return [file for file in job.stems if _is_stem(file)]
     if job.state in FINISHED:
         raise not_separated()
     prefix = preview_prefix(job.key)
     folders = ctx.stems.list(prefix, recursive=False)
-    if not folders:
+    names = [str(folder.object_name).removeprefix(prefix).rstrip("/") for folder in folders]
+    files = [name for name in names if _is_stem(name)]
+    if not files:
         raise not_separated()
-    return [str(folder.object_name).removeprefix(prefix).rstrip("/") for folder in folders]
+    return files
+
+
+def _is_stem(file: str) -> bool:
+    return PurePosixPath(file).suffix[1:] in CONTENT_TYPES
 
 
 def _growing_stem(

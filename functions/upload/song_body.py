@@ -20,6 +20,7 @@ from functions.upload.json_documents import (
     bad_hidden_value,
     bad_value,
     describe,
+    optional_object,
     parse_document,
     parse_object,
 )
@@ -86,10 +87,8 @@ def _read_json(song: SongFile) -> SongBody:
     members = parse_document(rest, "mp3", "model", "options", "callback")
     if members.get("mp3") != "" or not song.size:
         raise bad_value("mp3", members.get("mp3"), "the bytes of a song in base64")
-    options = members.get("options") or {}
-    if not isinstance(options, dict):
-        raise bad_value("options", options, "an object")
-    if members.get("model"):
+    options = optional_object(members, "options")
+    if members.get("model") not in (None, ""):
         options = options | {"model": members["model"]}
     return SongBody(DEFAULT_TYPE, options, members.get("callback"))
 

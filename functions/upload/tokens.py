@@ -2,14 +2,14 @@
 
 import hmac
 from hashlib import sha256
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import flask
 
+from functions.upload import pages
 from functions.upload.context import context
 from functions.upload.settings import Settings
 from microdemucs import service
+from microdemucs.loopback import is_loopback, names_loopback
 from microdemucs.problems import Problem
 
 _PUBLIC_PATHS = {"/apiv1/openapi.json"}
@@ -17,29 +17,16 @@ _NO_TOKENS = "The API is closed because no tokens are set"
 
 
 def require_token() -> flask.Response | None:
-    """Run before each request: answer one that may not use the API, or return None."""
+    """Run before each request: refuse one that may not use the API, or return None."""
     request = flask.request
     if not request.path.startswith("/apiv1/") or request.path in _PUBLIC_PATHS:
         return None
-    # A page of another site cannot read our answers, but can make a browser send requests: an
-    # image whose address is GET /apiv1/remove/… .
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return service.problem_response(
-            Problem(
-                403,
-                "cross-site",
-                "Pages of other sites may not use this API",
-                "the browser sent Sec-Fetch-Site: cross-site; call the API from its own page, or "
-                "from a program",
-            )
-        )
+    pages.ensure_not_cross_site()
     settings = context().settings
     if settings.tokens:
         return _check_authorization(request.headers.get("Authorization", ""), settings.tokens)
-    # The Host header counts too: with DNS rebinding, a page of another site uses a name that
-    # resolves to 127.0.0.1 for a moment.
-    host_header = urlsplit(f"//{request.host}").hostname or ""
-    if is_loopback(settings.server.host) and is_loopback(host_header):
+    if is_loopback(settings.server.host) and names_loopback(request.host):
+        pages.ensure_no_other_page()
         return None
     return _unauthorized(
         Problem(
@@ -75,14 +62,6 @@ def caller_token() -> str:
     if not context().settings.tokens:
         return ""
     return flask.request.headers.get("Authorization", "").partition(" ")[2].strip()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _check_authorization(header: str, tokens: tuple[str, ...]) -> flask.Response | None:

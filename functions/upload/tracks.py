@@ -12,6 +12,7 @@ from werkzeug.datastructures import Range
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.http import http_date, is_resource_modified, parse_if_range_header
 
+from functions.upload import pages
 from functions.upload.context import Context, context
 from functions.upload.jobs import content_disposition, find_job
 from functions.upload.json_documents import describe
@@ -72,10 +73,15 @@ def get_track(hash_: str, name: str) -> flask.Response:
 
 @routes.route("/apiv1/remove/<hash_>/<name>", methods=["GET", "DELETE"])
 def remove_track(hash_: str, name: str) -> dict[str, str]:
-    """Remove one stem's object; the manifest stays and still lists it."""
+    """Remove one stem's object; the manifest stays and still lists it.
+
+    GET is for clients that have no DELETE. It needs a token, or must come from the own page.
+    """
     if flask.request.method == "HEAD":  # flask adds HEAD to GET, but HEAD must not change anything
         raise MethodNotAllowed(["GET", "DELETE"])
     ctx = context()
+    if flask.request.method == "GET" and not ctx.settings.tokens:
+        pages.ensure_own_page()
     track = _find_track(ctx, hash_, name)
     _stat(ctx, track)
     ctx.stems.remove(track.stem.key)

@@ -1,9 +1,9 @@
 """The bridge: sends messages on the bus to the functions as HTTP requests.
 
-The function's response decides. 2xx: the bridge acknowledges the message. 408, 425, 429, 5xx and
-lost connections: it retries with backoff and honours Retry-After. Everything else, and a message
-that failed too often, becomes a dead letter. One separation is one request, however long it takes;
-the bridge extends the message's ack wait meanwhile.
+The function's response decides. 2xx: the bridge acknowledges the message. 401 (another secret),
+408, 425, 429, 5xx and lost connections: it retries with backoff and honours Retry-After. Everything
+else, and a message that failed too often, becomes a dead letter. One separation is one request,
+however long it takes; the bridge extends the message's ack wait meanwhile.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Route:
 class Bridge:
     """All routes of one deployment; they share one connection to the bus and one HTTP session.
 
-    `notified` is the key-value bucket of that name.
+    `notified` is the key-value bucket of that name. `secret` signs the events.
     """
 
     def __init__(
@@ -71,11 +71,13 @@ class Bridge:
         session: aiohttp.ClientSession,
         failed_jobs: FailedJobs,
         notified: KeyValue,
+        secret: str,
     ) -> None:
         self._client = client
         self._session = session
         self._failed_jobs = failed_jobs
         self._notified = notified
+        self._secret = secret
 
     async def run(self, routes: list[Route]) -> None:
         """Serve all routes until cancelled."""
@@ -95,7 +97,7 @@ class Bridge:
             if route.deduplicator.is_duplicate(call.deduplication_key, message.number):
                 continue
             async with route.lock.hold(call.concurrency_key, route.consumer.release_slot):
-                verdict = await post(self._session, route.url, call.event)
+                verdict = await post(self._session, route.url, call.event, self._secret)
             with logs.context(trace=trace_of(call.event), **_job(route, call)):
                 if not await self._act_on(verdict, route, message, call):
                     return
@@ -154,7 +156,7 @@ async def bridge(settings: BridgeSettings) -> None:
         timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            the_bridge = Bridge(client, session, FailedJobs(jobs), notified)
+            the_bridge = Bridge(client, session, FailedJobs(jobs), notified, settings.events_secret)
             await the_bridge.run(_routes(client, settings))
 
     await serve("bridge", settings.bus, work)

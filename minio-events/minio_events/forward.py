@@ -12,12 +12,15 @@ import aiohttp
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 
+from microdemucs.event_signature import ATTRIBUTE, sign
 from microdemucs.retry_after import parse_retry_after
 
 # Header characters that are not percent-encoded (CloudEvents HTTP binding 1.0.2, section 3.1.3.2).
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
 _IS_PLAIN = re.compile(f"[{re.escape(_PLAIN)}]*").fullmatch
 _BUSY = {408, 425, 429}
+# The secrets differ, for example while they are being changed.
+_UNSIGNED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,12 @@ class Undeliverable:
 Verdict = Accepted | Retry | Undeliverable
 
 
-async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent) -> Verdict:
-    """Post `event` to the function at `url`; every failure of the other side becomes a verdict."""
-    headers, body = binary_request(event)
+async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent, secret: str) -> Verdict:
+    """Post `event`, signed with `secret`, to the function at `url`.
+
+    Every failure of the other side becomes a verdict.
+    """
+    headers, body = signed_request(event, secret)
     try:
         # Redirects are not followed: the POST would become a GET, whose 200 would mean nothing.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
@@ -62,6 +68,12 @@ async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent) -> V
         return Retry("no answer in time")
     except aiohttp.ClientError as error:
         return Retry(f"connection lost: {type(error).__name__}")
+
+
+def signed_request(event: CloudEvent, secret: str) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of `event` in binary mode, with its signature."""
+    headers, body = binary_request(event)
+    return headers | {f"ce-{ATTRIBUTE}": sign(event, secret)}, body
 
 
 def binary_request(event: CloudEvent) -> tuple[dict[str, str], bytes]:
@@ -79,7 +91,7 @@ def judge(status: int, retry_after: str | None) -> Verdict:
     """Return what an HTTP response means for the event."""
     if 200 <= status < 300:
         return Accepted()
-    if status in _BUSY or status >= 500:
+    if status in _BUSY or status == _UNSIGNED or status >= 500:
         after = parse_retry_after(retry_after)
         return Retry(f"answer {status}", after, counted=status not in _BUSY)
     return Undeliverable(f"answer {status}")

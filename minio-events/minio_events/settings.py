@@ -11,6 +11,7 @@ from microdemucs.settings import (
     number,
     required,
     setting,
+    shared_secret,
     url_with_host,
     whole,
 )
@@ -43,6 +44,13 @@ class BridgeSettings:
         "SEPARATE_URL", "http://127.0.0.1:8082", url_with_host, "the separate function"
     )
     notify_url: str = setting("NOTIFY_URL", _NOTIFY, url_with_host, "the notify function")
+    events_secret: str = setting(
+        "EVENTS_SECRET",
+        "",
+        shared_secret,
+        "signs events; the bridge, separate and notify share it",
+        secret=True,
+    )
     sink_url: str = setting(
         "K_SINK",
         _NOTIFY,

@@ -14,6 +14,7 @@ from cloudevents.http import CloudEvent
 
 from local.ports import free_port
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
+from testing.signed_events import EVENTS_SECRET
 from tests.integration.minio_events.function_server import FunctionServer
 from tests.unit.minio_events.events import EVENT
 
@@ -22,7 +23,8 @@ def post_event(url: str, subject: str = "a.mp3", **timeouts: float) -> Verdict:
     async def main() -> Verdict:
         timeout = aiohttp.ClientTimeout(**({"total": 20} | timeouts))
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            return await post(session, url, CloudEvent(EVENT | {"subject": subject}, {"n": 1}))
+            event = CloudEvent(EVENT | {"subject": subject}, {"n": 1})
+            return await post(session, url, event, EVENTS_SECRET)
 
     return asyncio.run(main())
 

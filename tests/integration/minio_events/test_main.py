@@ -21,6 +21,7 @@ COMPLETE = {
     "STORE_SEPARATE_SECRET": SECRET,
     "STORE_UPLOAD_SECRET": SECRET,
     "STORE_NOTIFY_SECRET": SECRET,
+    "EVENTS_SECRET": "s" * 16,
 }
 """All settings that some program needs. Nothing listens at the bus's address."""
 

@@ -3,21 +3,22 @@
 import json
 from typing import Any
 
-from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, record_of
+from minio_events.forward import signed_request
+from testing.signed_events import EVENTS_SECRET
 
 SECRET = "whsec_" + "c2VjcmV0LW9mLWEtd2ViaG9vay0yNC1ieXRlcw=="
 CALLBACK_SECRET = "whsec_" + "c2VjcmV0LW9mLWFsbC1jYWxsYmFja3Mtb2YtdGhpcw=="
 
 
 def post_event(client: FlaskClient, event: CloudEvent) -> TestResponse:
-    """POST `event` in binary mode, as the bridge does."""
-    headers, body = to_binary(event)
+    """POST `event` as the bridge does."""
+    headers, body = signed_request(event, EVENTS_SECRET)
     return client.post("/", headers=headers, data=body)
 
 

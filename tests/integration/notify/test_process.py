@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import pytest
 import urllib3
-from cloudevents.conversion import to_binary
 from standardwebhooks import Webhook
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
+from minio_events.forward import signed_request
 from testing.function_process import function_process
 from testing.http_receiver import Request
+from testing.signed_events import EVENTS_SECRET
 from tests.integration.notify.events import (
     CALLBACK_SECRET,
     SECRET,
@@ -64,7 +65,8 @@ def exchange(
 
 
 def post_attempt(url: str, attempt: int) -> tuple[int, str | None]:
-    headers, body = to_binary(delivery_due(delivery_message(), attempt))
+    event = delivery_due(delivery_message(), attempt)
+    headers, body = signed_request(event, EVENTS_SECRET)
     response = urllib3.request("POST", url, headers=headers, body=body, retries=False)
     return response.status, response.headers.get("Retry-After")
 

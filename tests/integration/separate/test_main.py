@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from minio import Minio
 
@@ -21,7 +20,9 @@ from microdemucs.bus import JOBS, LEASES, Bus
 from microdemucs.events import object_from_record
 from microdemucs.jobs import JobRecord, job_id, song_digest
 from microdemucs.paths import ROOT
+from minio_events.forward import signed_request
 from testing.function_process import function_process
+from testing.signed_events import EVENTS_SECRET
 from testing.waiting import wait_until
 from tests.integration.separate import sounds
 
@@ -38,7 +39,7 @@ MakeEvent = Callable[[bytes], CloudEvent]
 
 
 def send(url: str, event: CloudEvent) -> urllib3.BaseHTTPResponse:
-    headers, body = to_binary(event)
+    headers, body = signed_request(event, EVENTS_SECRET)
     return urllib3.request("POST", url, headers=headers, body=body, retries=False, timeout=90)
 
 

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,15 +88,3 @@ def test_a_closed_connection_is_noticed_without_a_write(sockets: Sockets) -> Non
     assert not connection.is_disconnected(Request(ours))  # type: ignore[arg-type]
     theirs.close()
     assert connection.is_disconnected(Request(ours))  # type: ignore[arg-type]
-
-
-def test_a_client_that_stalls_ends_its_request(
-    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "STALL_TIMEOUT_S", 0.05)
-    ours, _ = sockets
-    connection.set_stall_timeout(Request(ours))  # type: ignore[arg-type]
-    started = time.monotonic()
-    with pytest.raises(TimeoutError):
-        ours.recv(1)
-    assert time.monotonic() - started < 5

@@ -72,6 +72,10 @@ def test_a_null_version_is_no_version() -> None:
         ("clip.mp4", "video/mp4", True),
         ("notes.txt", "text/plain", False),
         ("album.mp3/", "", False),
+        ("v.mp3/.live/t.ogg", "audio/ogg", False),
+        (".ranges/j/a.mp3", "audio/mpeg", False),
+        (".live/a.mp3", "", True),
+        ("a/.ranges/b.mp3", "", True),
     ],
 )
 def test_every_object_is_a_song_that_is_not_clearly_unrelated(

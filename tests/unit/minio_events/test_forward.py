@@ -17,10 +17,10 @@ from tests.unit.minio_events.events import EVENT
     [
         *((status, Accepted()) for status in (200, 202, 204)),
         *((status, Retry(f"answer {status}", counted=False)) for status in (408, 425, 429)),
-        *((status, Retry(f"answer {status}")) for status in (500, 502, 503, 504, 599)),
+        *((status, Retry(f"answer {status}")) for status in (401, 500, 502, 503, 504, 599)),
         *(
             (status, Undeliverable(f"answer {status}"))
-            for status in (301, 304, 400, 401, 404, 409, 422)
+            for status in (301, 304, 400, 403, 404, 409, 415, 422)
         ),
     ],
 )

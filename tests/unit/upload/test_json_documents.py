@@ -8,12 +8,22 @@ from functions.upload.json_documents import (
     bad_value,
     describe,
     parse_document,
+    parse_object,
     read_document,
     require_json,
 )
 from microdemucs.problems import Problem
 
 app = flask.Flask(__name__)
+
+HALF = "a text has one half of a surrogate pair without the other"
+SURROGATES = (
+    b'{"a": "\\ud800"}',
+    b'{"a": "x\\udfff y"}',
+    b'{"a": {"b": [1, "\\ude00\\ud83d"]}}',
+    b'{"\\ud800": 1}',
+    b'{"a": {"\\ud800": 1}}',
+)
 
 
 def problem_of(text: bytes, *allowed: str) -> Problem:
@@ -35,11 +45,25 @@ def test_an_object_with_allowed_members_is_returned() -> None:
         (b'{"a": -Infinity}', "-Infinity is not a JSON value"),
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", "it is nested too deeply"),
+        *((text, HALF) for text in SURROGATES),
+        (b'{"a": [1e999]}', "a number is too large"),
     ],
 )
 def test_invalid_json_is_rejected_with_the_reason(text: bytes, detail: str) -> None:
     problem = problem_of(text, "a")
     assert (problem.status, problem.kind, problem.detail) == (400, "malformed-json", detail)
+
+
+@pytest.mark.parametrize("text", SURROGATES)
+def test_a_form_field_has_no_half_of_a_surrogate_pair_either(text: bytes) -> None:
+    with pytest.raises(Problem, match=HALF) as raised:
+        parse_object("options", text.decode())
+    assert raised.value.status == 422
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert parse_document(b'{"a": "\\ud83d\\ude00"}', "a") == {"a": "😀"}
 
 
 def test_a_body_that_is_no_object_is_rejected() -> None:

@@ -12,6 +12,9 @@ from microdemucs.problems import Problem
         ("../../etc/a.mp3", "a.mp3"),
         ("a\x00\u202eb\n.mp3", "ab.mp3"),
         ("e\u0301.mp3", "é.mp3"),
+        ("${filename}.mp3", "{filename}.mp3"),
+        ("${${filename}}.mp3", "{{filename}}.mp3"),
+        ("$$\x00{filename}$.mp3", "{filename}$.mp3"),
         ("ü" * 300 + ".flac", "ü" * 97 + ".flac"),
     ],
 )

@@ -1,7 +1,7 @@
 import pytest
 
 from functions.upload.settings import Settings
-from functions.upload.tokens import ensure_tokens_set, is_loopback, is_valid_token
+from functions.upload.tokens import ensure_tokens_set, is_valid_token
 from microdemucs.problems import Problem
 from microdemucs.settings import ServerSettings
 
@@ -14,16 +14,6 @@ def test_each_token_is_valid(token: str) -> None:
 @pytest.mark.parametrize("token", ["", "firs", "first ", "FIRST", "first,second"])
 def test_anything_else_is_not_valid(token: str) -> None:
     assert not is_valid_token(token, ("first", "second"))
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LocalHost"])
-def test_loopback_addresses_are_recognised(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", "localhost.x", ""])
-def test_other_addresses_are_not_loopback(host: str) -> None:
-    assert not is_loopback(host)
 
 
 def settings(host: str, *tokens: str) -> Settings:
