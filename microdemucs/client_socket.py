@@ -10,6 +10,7 @@ import logging
 import math
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -96,10 +97,12 @@ class ClientSocket(socket.socket):
             try:
                 sent = self.send(rest, flags)
             except BlockingIOError:
-                if not self._wait(select.POLLOUT):
-                    problem = self._too_slow("reads")
-                    raise BrokenPipeError(errno.EPIPE, problem.detail) from None
-                continue
+                if self._wait(select.POLLOUT):
+                    continue
+                problem = self._too_slow("reads")
+                # What is not sent would stay in the kernel: let close drop it.
+                self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raise BrokenPipeError(errno.EPIPE, problem.detail) from None
             self._count(sent)
             rest = rest[sent:]
 

@@ -129,8 +129,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, and wait for its first request."""
-        if self.nr_conns >= self._max_connections:
-            self._make_room()
         try:
             accepted, client = listener.accept()
         except OSError as error:
@@ -166,7 +164,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().finish_request(conn, future)
 
     def murder_pending(self) -> None:
-        """Close the connections whose deadline is over; gunicorn calls this once a second."""
+        """Close connections that are too many, or whose deadline is over.
+
+        gunicorn calls this after it has handled new events, and at least once a second.
+        """
+        for _ in range(self.nr_conns - self._max_connections):
+            self._make_room()
         now = time.monotonic()
         for conn in [conn for conn in self._awaiting_headers if conn.deadline <= now]:
             if conn.head:
