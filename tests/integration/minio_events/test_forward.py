@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
-from cloudevents.http import CloudEvent
+from cloudevents.http import CloudEvent, from_http
 
 from local.ports import free_port
+from microdemucs.event_signature import ensure_signed
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
 from testing.signed_events import EVENTS_SECRET
 from tests.integration.minio_events.function_server import FunctionServer
@@ -36,6 +37,14 @@ def test_a_function_receives_the_event() -> None:
     assert request.subject == "dir/%C3%BC.mp3"
     assert request.headers["traceparent"] == EVENT["traceparent"]
     assert json.loads(request.body) == {"n": 1}
+
+
+def test_the_function_can_verify_the_event_but_never_sees_the_secret() -> None:
+    with FunctionServer() as function:
+        post_event(function.url, "dir/ü.mp3")
+    [request] = function.requests
+    ensure_signed(from_http(request.headers, request.body), EVENTS_SECRET)
+    assert EVENTS_SECRET not in str(request)
 
 
 def test_retry_after_is_read_from_the_response() -> None:

@@ -2,18 +2,22 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
+from cloudevents.http import CloudEvent
 from standardwebhooks import Webhook
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
-from minio_events.forward import signed_request
+from minio_events.forward import binary_request, signed_request
 from testing.function_process import function_process
 from testing.http_receiver import Request
 from testing.signed_events import EVENTS_SECRET
@@ -89,6 +93,56 @@ def test_both_attempts_are_logged(exchange: Exchange) -> None:
     for line in lines:
         assert line["receiver"] == exchange.receiver
         assert (line["job"], line["trace"], line["delivery"]) == ("j", "t", "msg_1")
+
+
+@pytest.mark.parametrize("command", [SERVICE, FRAMEWORK], ids=["service", "framework"])
+def test_only_the_bridge_can_make_an_attempt(
+    command: list[str], settings: dict[str, str], session_registry: Bus, tmp_path: Path
+) -> None:
+    hook = WebhookReceiver((200, {}))
+    put_webhook(session_registry, "w1", hook.url)
+    event = delivery_due(delivery_message())
+    unsigned, body = binary_request(event)
+    signed, _ = signed_request(event, EVENTS_SECRET)
+    plain = {"content-type": "text/plain"}
+    structured = b'{"specversion": "1.0", "id": "x", "source": "n", "type": "t", "data": {}}'
+    try:
+        with function_process(command, settings, tmp_path / "log") as function:
+            statuses = [
+                urllib3.request("POST", function.url, headers=headers, body=sent).status
+                for headers, sent in (
+                    (unsigned, body),
+                    (signed | {"Origin": "http://127.0.0.1:1"}, body),
+                    (signed | {"Sec-Fetch-Site": "same-site"}, body),
+                    (signed | {"Host": "evil.example"}, body),
+                    (signed, body.replace(b"msg_1", b"msg_2")),
+                    (plain, structured),
+                )
+            ]
+    finally:
+        session_registry.delete(WEBHOOKS, "w1")
+        hook.close()
+    assert statuses == [401, 403, 403, 403, 401, 415]
+    assert hook.requests == []
+
+
+def test_idle_connections_do_not_stop_the_function(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    patient = settings | {"HEADER_SECONDS": "600", "STALL_SECONDS": "600", "THREADS": "2"}
+    with ExitStack() as ends:
+        function = ends.enter_context(function_process(SERVICE, patient, tmp_path / "log"))
+        address = urlsplit(function.url)
+        for sent in (b"", b"POST / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"):
+            for _ in range(30):
+                connection = socket.create_connection((address.hostname, address.port))
+                ends.enter_context(connection).sendall(sent)
+        for path in ("/healthz", "/readyz"):
+            assert urllib3.request("GET", function.url + path, timeout=30).status == 200
+        event = CloudEvent({"type": "com.example.other", "source": "s"}, {})
+        headers, body = signed_request(event, EVENTS_SECRET)
+        answer = urllib3.request("POST", function.url, headers=headers, body=body, timeout=30)
+        assert answer.status == 204
 
 
 @pytest.mark.parametrize("secret", [SECRET, CALLBACK_SECRET, "in-the-query"])

@@ -3,11 +3,14 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -80,11 +83,42 @@ def test_a_song_is_separated_under_plain_functions_framework(
     assert manifest.trace == "a" * 32
 
 
-def test_an_event_without_a_song_is_answered_400(settings: dict[str, str], tmp_path: Path) -> None:
-    event = CloudEvent({"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}, {})
-    with function_process(SERVICE, settings, tmp_path / "output") as function:
-        response = send(function.url, event)
+NO_SONG = CloudEvent({"type": "com.amazonaws.s3.ObjectCreated:Put", "source": "tests"}, {})
+
+
+@pytest.fixture(scope="module")
+def patient(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a process with two threads, which waits ten minutes for a client."""
+    limits = {"HEADER_SECONDS": "600", "STALL_SECONDS": "600", "THREADS": "2"}
+    output = tmp_path_factory.mktemp("patient") / "output"
+    with function_process(SERVICE, settings | limits, output) as function:
+        yield function.url
+
+
+def test_an_event_without_a_song_is_answered_400(patient: str) -> None:
+    response = send(patient, NO_SONG)
     assert (response.status, problem_kind(response)) == (400, "no-song")
+
+
+def test_an_event_that_is_not_signed_is_refused(patient: str) -> None:
+    headers, body = signed_request(NO_SONG, "not-the-secret-of-the-bridge")
+    response = urllib3.request("POST", patient, headers=headers, body=body)
+    assert (response.status, problem_kind(response)) == (401, "unsigned-event")
+    headers, body = signed_request(NO_SONG, EVENTS_SECRET)
+    response = urllib3.request("POST", patient, headers=headers | {"Origin": "x"}, body=body)
+    assert (response.status, problem_kind(response)) == (403, "cross-site")
+
+
+def test_idle_connections_do_not_stop_the_function(patient: str) -> None:
+    address = urlsplit(patient)
+    with ExitStack() as connections:
+        for sent in (b"", b"POST / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"):
+            for _ in range(30):
+                connection = socket.create_connection((address.hostname, address.port))
+                connections.enter_context(connection).sendall(sent)
+        for path in ("/healthz", "/readyz"):
+            assert urllib3.request("GET", patient + path, timeout=30).status == 200
+        assert send(patient, NO_SONG).status == 400
 
 
 def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(

@@ -16,12 +16,24 @@ from testing.web_client import WebClient
         ("GET", "/apiv1/separate", 405),
         ("PUT", "/apiv1/jobs", 405),
         ("POST", "/healthz", 405),
+        ("TRACE", "/apiv1/queue", 405),
+        # These are routes of functions-framework, or none of its.
+        ("GET", "/robots.txt", 404),
+        ("GET", "/favicon.ico", 404),
+        ("GET", "/static/x", 404),
+        ("POST", "/static/x", 404),
+        ("GET", "/assets/nothing", 404),
+        ("GET", "/nothing%0A", 404),
+        ("GET", "/apiv1/jobs/a%0Ab", 404),
+        ("GET", "/apiv1/track/%00/%0A", 404),
     ],
 )
 def test_an_unknown_route_or_method_is_a_problem(
     process: str, method: str, path: str, status: int
 ) -> None:
     response = urllib3.request(method, process + path)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.json()["status"] == status
     content_type = response.headers["Content-Type"]
     assert (response.status, content_type) == (status, "application/problem+json")
     assert ("Allow" in response.headers) == (status == 405)
@@ -44,6 +56,19 @@ def test_every_request_to_the_api_is_logged_without_its_query(
     members = vars(line)
     assert (members["method"], members["path"], members["status"]) == ("GET", "/apiv1/jobs", 200)
     assert "private" not in json.dumps(members, default=str)
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "x:y", "..", ""])
+def test_a_malformed_host_is_no_error_of_ours(process: str, host: str) -> None:
+    response = urllib3.request("GET", f"{process}/apiv1/queue", headers={"Host": host})
+    assert response.status in (400, 401)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_long_body_of_a_rejected_request_is_not_kept(process: str) -> None:
+    """functions-framework would read it into memory."""
+    response = urllib3.request("POST", f"{process}/robots.txt", body=bytes(2_000_000))
+    assert response.status == 404
 
 
 def test_a_document_of_more_than_a_mebibyte_is_rejected(client: WebClient) -> None:

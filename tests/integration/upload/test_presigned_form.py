@@ -34,6 +34,15 @@ def test_a_form_uploads_the_song_with_its_options(client: WebClient, job_writer:
     assert stored.metadata["x-amz-meta-bits"] == "24"
 
 
+@pytest.mark.parametrize("name", ["${filename}.mp3", "a ${${filename}} b.mp3", "$${filename}"])
+def test_a_name_with_a_variable_of_the_store_is_accepted_by_it(
+    client: WebClient, job_writer: JobWriter, name: str
+) -> None:
+    upload = client.post("/apiv1/uploads", json={"filename": name, "type": "audio/mpeg"}).json
+    assert send_form(upload, b"a song").status == 204
+    assert job_writer.songs.stat(upload["fields"]["key"]).size == 6
+
+
 def test_the_form_expires_after_an_hour_and_states_its_limits(client: WebClient) -> None:
     upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json
     left = datetime.fromisoformat(upload["expires"]) - datetime.now(UTC)

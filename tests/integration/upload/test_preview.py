@@ -157,6 +157,18 @@ def test_the_number_of_streams_is_limited_and_a_closed_one_is_released(
         assert second.status_code == 200
 
 
+def test_what_is_no_stem_uses_up_no_stream(
+    serve: Callable[..., WebClient], job_writer: JobWriter, job: JobRecord
+) -> None:
+    client = serve(EVENT_STREAMS="1")
+    job_writer.stems.write(f"{job.key}/.live/t.ogg/manifest.json", b"{}", "application/json")
+    wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").status_code == 200)
+    for _ in range(3):
+        assert get_preview(client, job, "t").status_code == 404
+    with client.get(f"/apiv1/jobs/{job.id}/events") as stream:
+        assert stream.status_code == 200
+
+
 def test_a_stem_without_audio_is_not_found_and_the_problem_names_the_reason(
     client: WebClient, job_writer: JobWriter, job: JobRecord, write_chunk: Callable[..., None]
 ) -> None:

@@ -306,3 +306,19 @@ def test_an_interrupted_body_stores_no_song(
         client.shutdown(socket.SHUT_WR)
         assert b" 400 " in client.recv(100)
     assert job_writer.songs.list(sha256(song).hexdigest()) == []
+
+
+HALF = '{"url": "https://example.com", "data": "\\ud800"}'
+
+
+@pytest.mark.parametrize("post", [*POSTS, None], ids=["form", "raw", "json"])
+def test_a_callback_that_cannot_be_sent_is_rejected_at_the_door(
+    client: WebClient, post: Callable[..., Any] | None
+) -> None:
+    if post:
+        response = post(client, unique_song(), callback=HALF)
+    else:
+        body = '{"mp3": "SUQz", "callback": ' + HALF + "}"
+        response = client.post(ROUTE, data=body, content_type="application/json")
+    assert response.status_code in (400, 422)
+    assert "one half of a surrogate pair" in response.json["detail"]

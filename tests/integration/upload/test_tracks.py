@@ -1,5 +1,6 @@
 import os
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -130,21 +131,50 @@ def test_a_job_id_and_an_upload_id_name_their_tracks_too(
         )
 
 
-@pytest.mark.parametrize("method", ["get", "delete"])
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize(("method", "headers"), [("GET", OWN_PAGE), ("DELETE", {})])
 def test_a_track_is_removed_and_the_manifest_stays(
-    client: WebClient, job_writer: JobWriter, method: str
+    client: WebClient, job_writer: JobWriter, method: str, headers: dict[str, str]
 ) -> None:
     hash_ = uuid.uuid4().hex * 2
     job_writer.write_stems(f"{hash_}.mp3", {"bass.mp3": b"b", "drums.mp3": b"d"})
-    response = getattr(client, method)(f"/apiv1/remove/{hash_}/base")
+    response = client.open(f"/apiv1/remove/{hash_}/base", method=method, headers=headers)
     assert response.status_code == 200
     assert response.json == {"hash": hash_, "track": "bass.mp3", "reason": "removed"}
     left = [item.object_name for item in job_writer.stems.list(f"{hash_}.mp3/")]
     assert left == [f"{hash_}.mp3/drums.mp3", f"{hash_}.mp3/manifest.json"]
     for path in (f"track/{hash_}/bass", f"remove/{hash_}/bass"):
-        removed = client.get(f"/apiv1/{path}")
+        removed = client.get(f"/apiv1/{path}", headers=OWN_PAGE)
         assert removed.status_code == 404
         assert removed.json["type"] == "urn:micro-demucs:problem:track-removed"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "same-site"}, {"Referer": "http://localhost:9000/"}],
+    ids=["no proof", "another port", "the store's page"],
+)
+def test_a_get_that_may_come_from_another_page_removes_nothing(
+    client: WebClient, song: str, headers: dict[str, str]
+) -> None:
+    response = client.get(f"/apiv1/remove/{song}/drums", headers=headers)
+    assert response.status_code == 403
+    assert response.json["type"] == "urn:micro-demucs:problem:cross-site"
+    assert response.json["detail"].endswith("use DELETE to remove")
+    assert get(client, song).status_code == 200
+
+
+def test_with_a_token_a_get_removes_a_track(
+    serve: Callable[..., WebClient], job_writer: JobWriter
+) -> None:
+    hash_ = uuid.uuid4().hex * 2
+    job_writer.write_stems(f"{hash_}.mp3", {"bass.mp3": b"b"})
+    response = serve(API_TOKENS="t").get(
+        f"/apiv1/remove/{hash_}/bass", headers={"Authorization": "Bearer t"}
+    )
+    assert response.status_code == 200
 
 
 def test_head_does_not_remove_a_track(client: WebClient, song: str) -> None:
@@ -168,7 +198,7 @@ def test_head_does_not_remove_a_track(client: WebClient, song: str) -> None:
 def test_a_missing_track_is_not_found_and_the_problem_names_what_is_missing(
     client: WebClient, song: str, route: str, path: str, kind: str
 ) -> None:
-    response = client.get(f"/apiv1/{route}/{path.format(song)}")
+    response = client.get(f"/apiv1/{route}/{path.format(song)}", headers=OWN_PAGE)
     assert response.status_code == 404
     assert response.json["type"].rpartition(":")[2] == kind
 
