@@ -17,6 +17,7 @@ import errno
 import json
 import logging
 import math
+import resource
 import selectors
 import socket
 import threading
@@ -114,7 +115,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         settings: ServerSettings = self.app.settings
-        self._max_connections = settings.connections
+        # Requests open files and connections of their own.
+        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._max_connections = min(settings.connections, open_files // 2)
         self._header_seconds = settings.header_seconds
         self._patience = Patience(settings.stall_seconds, settings.min_bytes_per_second)
         self._turns = threading.Semaphore(settings.threads)

@@ -9,6 +9,7 @@ With `--preload MODULE`, the server calls `MODULE.start()` before it loads the f
 import argparse
 import importlib
 import logging
+import resource
 import signal
 from collections.abc import Callable
 from http import HTTPStatus
@@ -171,6 +172,12 @@ def _announce_stop(_: Any) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as possible: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """Serve a function until SIGTERM. A setting that cannot be used ends the process at once."""
     parser = argparse.ArgumentParser(prog="microdemucs.service")
@@ -181,6 +188,7 @@ def main() -> None:
         settings = importlib.import_module(f"functions.{arguments.function}.settings").Settings()
     except BadSetting as error:
         raise SystemExit(f"{arguments.function}: {error}") from None
+    _allow_open_files()
     _Server(arguments.function, settings.server, arguments.preload).run()
 
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
+from testing.function_process import function_process
 from testing.job_writer import JobWriter, new_job
 from testing.stack import Stack
 from testing.waiting import wait_until
@@ -288,6 +290,22 @@ def test_at_the_limit_of_connections_the_oldest_makes_room(
         for connection in bodies:
             connection.sendall(SLOW_REQUESTS["half of a song"])
         assert_serves(url)
+
+
+def test_connections_leave_some_of_the_open_files_to_the_requests(
+    stack: Stack, tmp_path: Path, connect: Connect
+) -> None:
+    few_files = [
+        "bash",
+        "-c",
+        f"ulimit -n 100; exec {sys.executable} -m microdemucs.service upload",
+    ]
+    with function_process(
+        few_files, stack.connection("upload") | PATIENT, tmp_path / "o"
+    ) as function:
+        for _ in range(MANY):
+            connect(function.url).sendall(b"GET / HT")
+        assert_serves(function.url)
 
 
 MALFORMED = {
