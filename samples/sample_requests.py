@@ -100,7 +100,9 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
 
     api.title("Remove stems")
     uploaded_hash = job.get("hash", "")
-    api.get(f"/apiv1/remove/{uploaded_hash}/drums", members=["hash", "reason"])
+    own_page = {"Sec-Fetch-Site": "same-origin"}
+    drums = f"/apiv1/remove/{uploaded_hash}/drums"
+    api.request("GET", drums, 200, headers=own_page, members=["hash", "reason"])
     api.request("DELETE", f"/apiv1/remove/{uploaded_hash}/base", 200, members=["reason"])
     api.get(f"/apiv1/track/{uploaded_hash}/drums", 404, members=["type"])
     api.request("DELETE", upload["job"], 200, members=["reason", "removed"])

@@ -1,6 +1,6 @@
 import pytest
 
-from microdemucs.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits
+from microdemucs.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits, is_reserved
 from microdemucs.manifest import failure_key, manifest_key
 
 
@@ -17,3 +17,15 @@ def test_results_fit_beside_a_song_with_the_longest_key() -> None:
     assert fits(manifest_key(song))
     assert fits(failure_key(song))
     assert fits(f"{song}/no_vocals.flac")
+
+
+@pytest.mark.parametrize("key", ["a.mp3/.live/t.ogg", "a/b/.live/c", ".ranges/j/a.mp3"])
+def test_keys_among_previews_and_ranges_belong_to_the_program(key: str) -> None:
+    assert is_reserved(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["a.mp3", ".live/a.mp3", "a.live/b.mp3", "a/.ranges/b.mp3", "x.live"]
+)
+def test_other_keys_do_not(key: str) -> None:
+    assert not is_reserved(key)
