@@ -12,8 +12,7 @@ from local.environment import Environment
 def main() -> None:
     """Replace this process by the command. Raises SystemExit if no stack was started."""
     component, *command = sys.argv[1:]
-    variables = os.environ | Environment.load().for_component(component)
-    os.execvpe(command[0], command, variables)  # noqa: S606
+    os.execvpe(command[0], command, Environment.load().for_process(component))  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from local.binaries import MC, MINIO
 from local.ports import free_port, is_free, reserve
@@ -20,8 +21,19 @@ PORTS = {
     "STORE_PORT": 9000,
     "NATS_PORT": 4222,
 }
-_BUS_USERS = ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
-_STORE_USERS = ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY")
+_BUS_PASSWORDS = tuple(
+    f"NATS_{user}_PASSWORD"
+    for user in ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
+)
+_STORE_SECRETS = tuple(
+    f"STORE_{user}_SECRET" for user in ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY")
+)
+SECRETS = (
+    *(*_BUS_PASSWORDS, *_STORE_SECRETS, "MINIO_ROOT_PASSWORD"),
+    *("CALLBACK_SECRET", "EVENTS_SECRET"),
+)
+"""The names of all secrets of a stack."""
+_CREDENTIALS = ("NATS_USER", "NATS_PASSWORD", "STORE_ACCESS_KEY", "STORE_SECRET_KEY", "API_TOKENS")
 _PASSED_ON = (
     "MODEL",
     "MODELS_DIR",
@@ -36,9 +48,36 @@ _PASSED_ON = (
 )
 
 
+class _Access(NamedTuple):
+    """A component's user on the bus, its user in the store, and what other secrets it needs."""
+
+    bus: str = ""
+    store: str = ""
+    secrets: tuple[str, ...] = ()
+
+
+_ACCESS = {
+    "nats": _Access(secrets=_BUS_PASSWORDS),
+    "minio": _Access(secrets=("MINIO_ROOT_PASSWORD",)),
+    "provision": _Access("provision", "root", ("NATS_MINIO_PASSWORD", *_STORE_SECRETS)),
+    "bridge": _Access("events", secrets=("EVENTS_SECRET",)),
+    "intake": _Access("events"),
+    "sweep": _Access("events", "events"),
+    "separate": _Access("separate", "separate", ("EVENTS_SECRET",)),
+    "upload": _Access("upload", "upload"),
+    "notify": _Access("notify", "notify", ("CALLBACK_SECRET", "EVENTS_SECRET")),
+    # Commands that people run.
+    "events": _Access("events", "events"),
+    "logs": _Access("logs"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A stack's folder, and the environment variables that all its components get."""
+    """A stack's folder, and all its environment variables, secrets among them.
+
+    No process gets all of them: see `for_component`.
+    """
 
     folder: Path
     variables: dict[str, str]
@@ -47,10 +86,10 @@ class Environment:
     def create(folder: Path = FOLDER, *, ports: dict[str, int] | None = None) -> "Environment":
         """Return the environment of a stack in `folder`; the first call draws its secrets.
 
-        A port that is in use is replaced by a free one, and a printed line says so. Port 0 means
-        any free port.
+        Other users of the machine cannot read the folder. A port that is in use is replaced by a
+        free one, and a printed line says so. Port 0 means any free port.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_private(folder)
         chosen = {name: _port(name, default) for name, default in (ports or PORTS).items()}
         variables = _secrets(folder / "secrets") | _variables(folder, chosen)
         overrides = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
@@ -69,7 +108,7 @@ class Environment:
         return Environment(folder, dict(line.split("=", 1) for line in lines))
 
     def save(self) -> Path:
-        """Write the variables to a file that only the owner can read, for `load` and honcho."""
+        """Write the variables to a file that only the owner can read, for `load` and people."""
         file = self.folder / "env"
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}={value}\n" for name, value in self.variables.items()))
@@ -86,17 +125,47 @@ class Environment:
         return self.variables["STORE_URL"]
 
     def for_component(self, component: str) -> dict[str, str]:
-        """Return the variables of `component`, with its users; provision is the store's root."""
-        name = component.upper()
-        is_root = component == "provision"
-        return self.variables | {
-            "NATS_USER": component,
-            "NATS_PASSWORD": self.variables[f"NATS_{name}_PASSWORD"],
-            "STORE_ACCESS_KEY": self.variables["MINIO_ROOT_USER"] if is_root else component,
-            "STORE_SECRET_KEY": self.variables[
-                "MINIO_ROOT_PASSWORD" if is_root else f"STORE_{name}_SECRET"
-            ],
-        }
+        """Return the variables of `component`: those without a secret, and its own credentials.
+
+        Raises SystemExit if there is no such component.
+        """
+        if component not in _ACCESS:
+            raise SystemExit(f"{component} is no component; there are {', '.join(_ACCESS)}")
+        access = _ACCESS[component]
+        variables = self.without_secrets
+        if access.bus:
+            variables["NATS_USER"] = access.bus
+            variables["NATS_PASSWORD"] = self.variables[f"NATS_{access.bus.upper()}_PASSWORD"]
+        if access.store:
+            is_root = access.store == "root"
+            secret = "MINIO_ROOT_PASSWORD" if is_root else f"STORE_{access.store.upper()}_SECRET"
+            variables["STORE_ACCESS_KEY"] = access.store
+            variables["STORE_SECRET_KEY"] = self.variables[secret]
+        if component == "upload" and "API_TOKENS" in os.environ:
+            variables["API_TOKENS"] = os.environ["API_TOKENS"]
+        return variables | {name: self.variables[name] for name in access.secrets}
+
+    def for_process(self, component: str) -> dict[str, str]:
+        """Return the whole environment of a process that runs as `component`.
+
+        It inherits this process's environment, but for the variables of the stack.
+        """
+        return _inherited() | self.for_component(component)
+
+    def for_manager(self) -> dict[str, str]:
+        """Return the whole environment of the process that starts the components: no secrets."""
+        return _inherited() | self.without_secrets
+
+    @property
+    def without_secrets(self) -> dict[str, str]:
+        """The variables that every component may know."""
+        return {name: value for name, value in self.variables.items() if name not in SECRETS}
+
+
+def _inherited() -> dict[str, str]:
+    """Return this process's environment without credentials, whosever they are."""
+    credentials = {*SECRETS, *_CREDENTIALS}
+    return {name: value for name, value in os.environ.items() if name not in credentials}
 
 
 def _variables(folder: Path, ports: dict[str, int]) -> dict[str, str]:
@@ -136,15 +205,32 @@ def _port(name: str, default: int) -> int:
     return port
 
 
+def _make_private(folder: Path) -> None:
+    """Create the folder for its owner alone, or close one that an older version left open."""
+    is_new = not folder.exists()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_new or not (folder / "secrets").exists() or not folder.stat().st_mode & 0o077:
+        return  # without secrets it may be a folder that is used for something else, too
+    folder.chmod(0o700)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+
+
 def _secrets(file: Path) -> dict[str, str]:
-    known = file.read_text().splitlines() if file.exists() else []
-    names = [f"NATS_{user}_PASSWORD" for user in _BUS_USERS]
-    names += [f"STORE_{user}_SECRET" for user in _STORE_USERS] + ["MINIO_ROOT_PASSWORD"]
-    # The first letter keeps NATS from reading a password as a number.
-    drawn = {name: "s" + secrets.token_hex(16) for name in names}
-    drawn["CALLBACK_SECRET"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    drawn["EVENTS_SECRET"] = secrets.token_hex(32)
-    drawn |= dict(line.split("=", 1) for line in known)  # a later version may have more
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{name}={value}\n" for name, value in drawn.items()))
-    return drawn
+    """Return the secrets in `file`; those that are missing are drawn and written there."""
+    known = {}
+    if file.exists():
+        known = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    drawn = {name: _draw(name) for name in SECRETS if name not in known}
+    if drawn:
+        file.touch(mode=0o600)
+        with file.open("a") as lines:
+            lines.writelines(f"{name}={value}\n" for name, value in drawn.items())
+    return known | drawn
+
+
+def _draw(name: str) -> str:
+    if name == "CALLBACK_SECRET":
+        return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    return "s" + secrets.token_hex(16)  # the letter keeps NATS from reading it as a number

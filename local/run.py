@@ -17,7 +17,7 @@ from minio import Minio
 from local.api import Api
 from local.environment import Environment
 from local.progress_bar import ProgressBar
-from local.stack import stack
+from local.stack import stack, why_it_ended
 from local.webhook_receiver import WebhookReceiver, pretty
 from microdemucs import store
 from microdemucs.bucket import Bucket
@@ -57,7 +57,7 @@ def run(song: Path, output: Path, *, once: bool) -> None:
             flush=True,
         )
         if honcho.wait() not in _STOPPED:
-            raise SystemExit(f"a component has ended: see {environment.folder}/stack.log")
+            raise SystemExit(why_it_ended(environment.folder / "stack.log", "unexpectedly"))
         print("stopped by `make stop`")
 
 

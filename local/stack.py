@@ -1,4 +1,4 @@
-"""Run the stack on this machine: the Procfile's components under honcho.
+"""Run the stack on this machine: start and provision its components, and wait for them.
 
 python -m local.stack stops it (`make stop`).
 """
@@ -21,8 +21,11 @@ from microdemucs.paths import ROOT
 _READY_S = 120
 _STOP_S = 20
 _POLL_S = 0.1
-_ERROR = re.compile(r"(?i)\b(fatal|error|must be|refuse|failed)")
-_ENDED = re.compile(r"system +\| (\w+)\.1 stopped \(rc=(-?\d+)\)")
+_STARTING = "while the stack was starting"
+_NOTICE_S = 3.0  # until honcho has logged that a component ended
+_UMASK = 0o077  # MinIO and NATS would let other users read what they store
+_ERROR = re.compile(r"(?i)\b(fatal|\w*error|must be|refuse|failed)")
+_ENDED = re.compile(r"system +\| (\w+) stopped \(rc=(-?\d+)\)")
 
 
 class NotUp(SystemExit):
@@ -36,7 +39,7 @@ def running(folder: Path) -> int | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    return pid if b"honcho" in command else None
+    return pid if b"local.processes" in command else None
 
 
 @contextmanager
@@ -48,23 +51,20 @@ def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
     folder = environment.folder
     if pid := running(folder):
         raise NotUp(f"this clone's stack is already up (process {pid}); `make stop` ends it")
-    with (folder / "stack.log").open("wb") as log:
+    environment.save()
+    _move_streams(folder / "bus")
+    with open(folder / "stack.log", "wb", opener=_open_private) as log:
         honcho = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "honcho"),
-                "-e",
-                environment.save(),
-                "-f",
-                "Procfile",
-                "start",
-            ],
+            [sys.executable, "-m", "local.processes", str(folder)],
             cwd=ROOT,
-            env=os.environ | environment.variables,
+            env=environment.for_manager(),
             stdout=log,
             stderr=subprocess.STDOUT,
+            umask=_UMASK,
             start_new_session=True,  # Ctrl-C reaches this process only, which stops honcho
         )
-    (folder / "pid").write_text(str(honcho.pid))
+    with open(folder / "pid", "w", opener=_open_private) as file:
+        file.write(str(honcho.pid))
     try:
         provision(environment, honcho)
         _wait_until_ready(environment, honcho)
@@ -77,13 +77,14 @@ def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
 def provision(environment: Environment, honcho: subprocess.Popen[bytes] | None = None) -> None:
     """Create buckets, users, rules and streams, once store and bus answer.
 
-    Raises NotUp, at once if `honcho` has ended.
+    Raises NotUp, at once if `honcho` has ended. If a component has ended, that is the reason, and
+    what provision says about a store or bus that is gone is only its consequence.
     """
     end = time.monotonic() + _READY_S
     with subprocess.Popen(
         [sys.executable, "-m", "minio_events", "provision"],
         cwd=ROOT,
-        env=os.environ | environment.for_component("provision"),
+        env=environment.for_process("provision"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -91,13 +92,15 @@ def provision(environment: Environment, honcho: subprocess.Popen[bytes] | None =
         while process.poll() is None:
             if honcho and honcho.poll() is not None:
                 process.kill()
-                raise NotUp(_why_it_ended(environment.folder / "stack.log"))
+                raise NotUp(why_it_ended(environment.folder / "stack.log", _STARTING))
             if time.monotonic() > end:
                 process.kill()
                 raise NotUp(f"provisioning took too long: see {environment.folder / 'stack.log'}")
             time.sleep(_POLL_S)
         errors = process.stderr.read().strip().splitlines() if process.stderr else []
     if process.returncode:
+        if honcho and _has_ended(environment.folder / "stack.log"):
+            raise NotUp(why_it_ended(environment.folder / "stack.log", _STARTING))
         raise NotUp(f"provision failed: {errors[-1] if errors else 'it printed no reason'}")
 
 
@@ -110,30 +113,51 @@ def answers(url: str) -> bool:
         return False
 
 
+def why_it_ended(log: Path, when: str) -> str:
+    """Return one line: the first component that ended, its last line, and where the log is."""
+    lines = log.read_text(errors="replace").splitlines()
+    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
+    if not ended:
+        return f"the stack ended {when}: see {log}"
+    component = ended[1]
+    output = re.compile(rf"\S+ +{component} +\| (.*)")
+    printed = [found[1].strip() for line in lines if (found := output.match(line))]
+    errors = [line for line in printed if _ERROR.search(line)]
+    last = (errors or printed or ["it printed nothing"])[-1]
+    return f"{component} ended {when}: {last}; see {log}"
+
+
 def _wait_until_ready(environment: Environment, honcho: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _READY_S
     for port in ("UPLOAD_PORT", "NOTIFY_PORT", "SEPARATE_PORT"):
         while not answers(f"http://127.0.0.1:{environment.variables[port]}/readyz"):
             log = environment.folder / "stack.log"
             if honcho.poll() is not None:
-                raise NotUp(_why_it_ended(log))
+                raise NotUp(why_it_ended(log, _STARTING))
             if time.monotonic() > end:
                 raise NotUp(f"the stack is not ready after {_READY_S} s: see {log}")
             time.sleep(_POLL_S)
 
 
-def _why_it_ended(log: Path) -> str:
-    """Return one line: the first component that ended, its last line, and where the log is."""
-    lines = log.read_text(errors="replace").splitlines()
-    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
-    if not ended:
-        return f"the stack ended while it was starting: see {log}"
-    component = ended[1]
-    output = re.compile(rf"\S+ +{component}\.1 +\| (.*)")
-    printed = [found[1].strip() for line in lines if (found := output.match(line))]
-    errors = [line for line in printed if _ERROR.search(line)]
-    last = (errors or printed or ["it printed nothing"])[-1]
-    return f"{component} ended while the stack was starting: {last}; see {log}"
+def _has_ended(log: Path) -> bool:
+    """Return whether a component has ended, also if honcho is only about to log it."""
+    end = time.monotonic() + _NOTICE_S
+    while not _ENDED.search(log.read_text(errors="replace")):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _move_streams(bus: Path) -> None:
+    """Move the streams of a version without accounts to the account CORE. For one release."""
+    old, new = bus / "jetstream" / "$G", bus / "jetstream" / "CORE"
+    if old.exists() and not new.exists():
+        old.rename(new)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _stop(honcho: subprocess.Popen[bytes]) -> None:

@@ -10,15 +10,18 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
+from microdemucs.entries import CHANGES, read_entries, revision_of
+from microdemucs.entries import Entry as Entry
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
 
@@ -37,19 +40,13 @@ JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results
 IDEMPOTENCY = "idempotency"
 
 _TIMEOUT_S = 5.0
+_POLL_S = 5.0  # a watch looks for changes of which it was not told, too
+_LAG_S = 0.05  # until a copy of the stream on another server has caught up
 _T = TypeVar("_T")
 
 
 class RevisionConflict(Exception):
     """Another writer changed this key first."""
-
-
-class Entry(NamedTuple):
-    """A value and its revision; `value` is None if the key was deleted."""
-
-    key: str
-    value: bytes | None
-    revision: int
 
 
 def connection(settings: BusSettings, name: str) -> dict[str, Any]:
@@ -79,7 +76,7 @@ class Bus:
         self._client = Client()
         self._connected = threading.Event()
         self._buckets: dict[str, KeyValue] = {}
-        self._watches: set[asyncio.Event] = set()
+        self._watches: list[Callable[[], None]] = []
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
         # Reentrant: a finalizer may run while it is held, and logging publishes on this bus.
@@ -139,7 +136,8 @@ class Bus:
         """Call `on_entry` with every entry of `bucket`, and then with each change.
 
         `caught_up` is set after the last existing entry. The watch lasts as long as the process;
-        after a reconnect it delivers every entry again.
+        after a reconnect it delivers every entry again. provision must publish the changes of this
+        bucket (minio_events.bus_setup).
         """
         self._submit(self._watch(bucket, on_entry, caught_up))
 
@@ -202,8 +200,8 @@ class Bus:
         self._connecting = asyncio.current_task()
 
         async def restart_watches() -> None:
-            for lost in self._watches:
-                lost.set()
+            for start_again in self._watches:
+                start_again()
 
         async def ignore(_: Exception) -> None:
             """Every failed attempt to reconnect arrives here; callers look at `is_up`."""
@@ -247,41 +245,40 @@ class Bus:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
 
     async def _entries(self, bucket: str, keys: str) -> list[Entry]:
-        # Not by a watch: nats-py may report its end before the first entry (see _watch).
-        subjects = f"$KV.{bucket}.{keys}"
-        state = (await self._js.stream_info(f"KV_{bucket}", subjects_filter=subjects)).state
-        names = [subject.removeprefix(f"$KV.{bucket}.") for subject in state.subjects or {}]
-        found = await asyncio.gather(*(self._get(bucket, name) for name in names))
-        return [entry for entry in found if entry]
+        entries = [entry async for entry in read_entries(self._client, bucket, keys=keys)]
+        return [entry for entry in entries if entry.value is not None]
 
     async def _watch(
         self, bucket: str, on_entry: Callable[[Entry], None], caught_up: threading.Event
     ) -> None:
-        lost = asyncio.Event()
-        self._watches.add(lost)
+        is_lost, changed = False, asyncio.Event()
+        read = latest = 0  # revisions: the last one that was read, and the last one there is
+
+        async def note_change(change: Msg) -> None:
+            nonlocal latest
+            latest = max(latest, revision_of(change))
+            changed.set()
+
+        def start_again() -> None:
+            nonlocal is_lost
+            is_lost = True
+            changed.set()
+
+        self._watches.append(start_again)
         while not self._connected.is_set():  # before that, nats-py would wait for 2 s
             await asyncio.sleep(0.01)
+        await self._client.subscribe(f"{CHANGES}.{bucket}.>", cb=note_change)
         while True:
-            lost.clear()
+            changed.clear()
+            if is_lost:  # the server may have lost entries, so all are delivered again
+                is_lost, read, latest = False, 0, 0
             try:
-                entries = await self._bucket(bucket)
-                is_empty = (await entries.status()).values == 0
-                watcher = await entries.watchall()
+                async for entry in read_entries(self._client, bucket, after=read):
+                    read = entry.revision
+                    on_entry(entry)
             except (nats.errors.Error, OSError):
                 await asyncio.sleep(0.5)  # the bus is away, or the bucket not provisioned
                 continue
-            while not lost.is_set():
-                try:
-                    found = await watcher.updates(timeout=1)  # type: ignore[no-untyped-call]
-                except nats.errors.TimeoutError:
-                    continue
-                if found:
-                    is_deleted = found.operation in ("DEL", "PURGE")
-                    on_entry(
-                        Entry(found.key, None if is_deleted else found.value, found.revision or 0)
-                    )
-                # nats-py's None marks the end of the existing entries, but may come before the
-                # first of them (2.16.0). The count of entries that follow is reliable.
-                if found.delta == 0 if found else is_empty:
-                    caught_up.set()
-            await watcher.stop()  # type: ignore[no-untyped-call]
+            caught_up.set()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(changed.wait(), _LAG_S if read < latest else _POLL_S)

@@ -20,10 +20,10 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import nats
-from honcho.environ import parse_procfile
 from minio import Minio
 
 from local.environment import PORTS, Environment
+from local.processes import commands
 from local.stack import answers, provision
 from microdemucs import store
 from microdemucs.events import ObjectCreated
@@ -54,7 +54,7 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.log: list[dict[str, Any]] = []
         self.store: Minio = store.connect(self.store_settings("provision"))
-        self._commands = parse_procfile((ROOT / "Procfile").read_text()).processes
+        self._commands = commands()
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class Stack:
                     self._commands[component],
                     shell=True,
                     cwd=ROOT,
-                    env=os.environ | self.environment.variables | settings,
+                    env=self.process_environment(component) | settings,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
@@ -78,6 +78,10 @@ class Stack:
                 )
             self.processes[component] = process
             threading.Thread(target=self._read_log, args=(process,), daemon=True).start()
+
+    def process_environment(self, component: str) -> dict[str, str]:
+        """Return the environment of a process, with the secrets of its component only."""
+        return self.environment.for_process(component)
 
     def process_options(self, component: str) -> dict[str, Any]:  # noqa: ARG002 (overridden)
         """Return further arguments of Popen for the process of `component`."""
@@ -141,6 +145,7 @@ class Stack:
                 *("STORE_URL", "STORE_ACCESS_KEY", "STORE_SECRET_KEY"),
                 "EVENTS_SECRET",
             )
+            if name in variables  # upload gets no events
         }
 
     def store_settings(self, user: str) -> StoreSettings:

@@ -7,6 +7,7 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     ConsumerConfig,
     KeyValueConfig,
+    RePublish,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -14,6 +15,7 @@ from nats.js.api import (
 from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
 from microdemucs import bus
+from microdemucs.entries import CHANGES
 
 _HOUR, _DAY = 3600.0, 86400.0
 ACK_WAIT_S = 30.0
@@ -24,6 +26,7 @@ NOTIFIED = "notified"
 """Key-value bucket: song digest → eTag of the result document that the sink accepted."""
 
 _OLD_NOTIFIED = "told"
+_WATCHED = (bus.JOBS, bus.WEBHOOKS)
 
 
 def _streams(replicas: int) -> list[StreamConfig]:
@@ -79,7 +82,14 @@ _CONSUMERS = {
 
 def _buckets(replicas: int, jobs_days: int) -> list[KeyValueConfig]:
     def bucket(name: str, ttl: float = 0.0) -> KeyValueConfig:
-        return KeyValueConfig(bucket=name, ttl=ttl or None, direct=True, replicas=replicas)
+        changes = RePublish(src=f"$KV.{name}.>", dest=f"{CHANGES}.{name}.>", headers_only=True)
+        return KeyValueConfig(
+            bucket=name,
+            ttl=ttl or None,
+            direct=True,
+            replicas=replicas,
+            republish=changes if name in _WATCHED else None,
+        )
 
     return [
         bucket(bus.JOBS, jobs_days * _DAY),  # a view of the buckets
@@ -155,17 +165,30 @@ async def _set_consumer(js: JetStreamContext, stream: str, config: ConsumerConfi
 
 
 async def _set_bucket(js: JetStreamContext, config: KeyValueConfig) -> bool:
-    ttl = config.ttl or 0
+    ttl, stream = config.ttl or 0, f"KV_{config.bucket}"
+    is_new = False
     try:
-        existing = (await js.stream_info(f"KV_{config.bucket}")).config
+        existing = (await js.stream_info(stream)).config
     except NotFoundError:
         await js.create_key_value(config)
-        return True
-    if (existing.max_age or 0, existing.num_replicas) == (ttl, config.replicas):
+        existing = (await js.stream_info(stream)).config
+        is_new = True
+    if not is_new and (
+        *(existing.max_age or 0, existing.num_replicas),
+        *(existing.allow_rollup_hdrs, existing.republish),
+    ) == (ttl, config.replicas, False, config.republish):
         return False
     window = min(existing.duplicate_window, ttl or existing.duplicate_window)
     await js.update_stream(
-        existing.evolve(max_age=ttl, num_replicas=config.replicas, duplicate_window=window)
+        existing.evolve(
+            max_age=ttl,
+            num_replicas=config.replicas,
+            duplicate_window=window,
+            # nats-py allows them for its purge of a key, which is not used here: one message with
+            # the header `Nats-Rollup: all` would remove all entries of the bucket.
+            allow_rollup_hdrs=False,
+            republish=config.republish,
+        )
     )
     return True
 

@@ -8,7 +8,9 @@ import json
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -209,21 +211,46 @@ def _create_buckets(client: Minio, store: StoreSettings) -> list[str]:
 
 
 def _set_users(admin: MinioAdmin, settings: ProvisionSettings) -> list[str]:
-    store = settings.store
     changes = []
     existing = json.loads(admin.user_list())
-    buckets = {"{songs}": store.songs, "{stems}": store.stems, "{models}": store.models}
     for component in COMPONENTS:
-        policy = (_POLICIES / f"{component}.json").read_text()
-        for placeholder, bucket in buckets.items():
-            policy = policy.replace(placeholder, bucket)
-        policy_name = f"micro-demucs-{component}"
-        admin.policy_add(policy_name, policy=json.loads(policy))
-        admin.user_add(component, settings.store_secret(component))
-        if existing.get(component, {}).get("policyName") != policy_name:
-            admin.attach_policy([policy_name], user=component)
+        name, secret = f"micro-demucs-{component}", settings.store_secret(component)
+        admin.policy_add(name, policy=read_policy(component, settings.store))
+        is_current = existing.get(component, {}).get("policyName") == name
+        if component in existing and _has_other_keys(admin, settings.store, component, secret):
+            # A new secret alone would leave access keys and temporary credentials that somebody
+            # made with the old one. They go with the user.
+            admin.user_remove(component)
+            is_current = False
+        admin.user_add(component, secret)
+        if not is_current:
+            admin.attach_policy([name], user=component)
             changes.append(f"user {component}")
     return changes
+
+
+def read_policy(component: str, store: StoreSettings) -> dict[str, Any]:
+    """Return what the component may do in the store, as an IAM policy with the buckets' names."""
+    text = (_POLICIES / f"{component}.json").read_text()
+    for placeholder, bucket in (
+        ("{songs}", store.songs),
+        ("{stems}", store.stems),
+        ("{models}", store.models),
+    ):
+        text = text.replace(placeholder, bucket)
+    policy: dict[str, Any] = json.loads(text)
+    return policy
+
+
+def _has_other_keys(admin: MinioAdmin, store: StoreSettings, user: str, secret: str) -> bool:
+    """Return whether the user's secret is another one, or it has access keys beside its own."""
+    client, _ = _clients(replace(store, access_key=user, secret_key=secret))
+    try:
+        client.list_buckets()
+    except S3Error as error:
+        if error.code == "SignatureDoesNotMatch":
+            return True
+    return bool(json.loads(admin.list_service_account(user)).get("accounts"))
 
 
 def _set_rules(client: Minio, store: StoreSettings) -> list[str]:

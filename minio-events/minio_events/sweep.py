@@ -29,6 +29,7 @@ from nats.js.kv import KeyValue
 
 from microdemucs import bus, store
 from microdemucs.bucket import Bucket
+from microdemucs.entries import read_entries
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id, options_hash, song_digest
 from microdemucs.manifest import BadDocument, Failure, Manifest, failure_key, manifest_key
@@ -79,7 +80,7 @@ class Sweep:
         results_idle = await self._is_idle(bus.STEMS, "results")
         jobs = await self._js.key_value(bus.JOBS)
         self._record_ttl = _ttl(await jobs.status())
-        records = await self._read_records(jobs)
+        records = await self._read_records()
         results = await asyncio.to_thread(lambda: [*list_result_documents(self._stems)])
         by_key = {result.key: result for result in results}
         repairs = {"songs": 0, "results": 0, "records": 0, "removed": 0}
@@ -109,24 +110,12 @@ class Sweep:
         info = await self._js.consumer_info(stream, consumer)
         return not info.num_pending and not info.num_ack_pending
 
-    async def _read_records(self, jobs: KeyValue) -> dict[str, JobRecord]:
+    async def _read_records(self) -> dict[str, JobRecord]:
         records: dict[str, JobRecord] = {}
-        if not (await jobs.status()).values:
-            return records
-        watcher = await jobs.watchall()
-        try:
-            remaining: int | None = None
-            while remaining != 0:
-                # nats-py's None for "that was all" may come before everything else (2.16.0). The
-                # server's count of the remaining entries is right.
-                entry = await watcher.updates(timeout=10)  # type: ignore[no-untyped-call]
-                if entry:
-                    remaining = entry.delta
-                    if entry.operation is None:
-                        with suppress(BadDocument):
-                            records[entry.key] = JobRecord.read(entry.value)
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]
+        async for entry in read_entries(self._client, bus.JOBS):
+            if entry.value is not None:
+                with suppress(BadDocument):
+                    records[entry.key] = JobRecord.read(entry.value)
         return records
 
     async def _lost_song(

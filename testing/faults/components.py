@@ -104,6 +104,14 @@ class FaultStack(Stack):
         for component in components:
             super().start(component, **(self._settings[component] | settings))
 
+    def process_environment(self, component: str) -> dict[str, str]:
+        """Return the environment of a process of the campaign."""
+        if component == "receiver":
+            return self.environment.for_manager()
+        return super().process_environment(
+            "separate" if component == SECOND_SEPARATE else component
+        )
+
     def process_options(self, component: str) -> dict[str, Any]:
         """Return the group of `component` for Popen, by which its packets are known."""
         if not self.network:

@@ -17,8 +17,8 @@ SLEEP = "import time; time.sleep(60)"
 @pytest.fixture
 def honcho(tmp_path: Path) -> Iterator[int]:
     """A process that looks like the stack of `tmp_path`."""
-    process = subprocess.Popen([sys.executable, "-c", SLEEP, "honcho"])
-    wait_until(lambda: b"honcho" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), 10)
+    process = subprocess.Popen([sys.executable, "-c", SLEEP, "local.processes"])
+    wait_until(lambda: b"local.processes" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), 10)
     (tmp_path / "pid").write_text(str(process.pid))
     yield process.pid
     process.kill()
@@ -55,3 +55,30 @@ def test_a_url_answers_if_its_status_is_200(status: int, expected: bool) -> None
 
 def test_a_closed_port_does_not_answer() -> None:
     assert not stack.answers(f"http://127.0.0.1:{free_port()}")
+
+
+LOG = """\
+12:00:01 system   | nats started (pid=1)
+12:00:01 sweep    | {"event": "sweep failed", "reason": "an earlier error"}
+12:00:02 sweep    | Traceback (most recent call last):
+12:00:02 sweep    | RecursionError: maximum recursion depth exceeded
+12:00:02 sweep    | that was all
+12:00:02 system   | sweep stopped (rc=1)
+12:00:02 system   | sending SIGTERM to nats (pid 1)
+12:00:02 nats     | [INF] an error while shutting down
+12:00:02 system   | nats stopped (rc=0)
+"""
+
+
+def test_the_first_component_that_ended_is_named_with_its_last_error(tmp_path: Path) -> None:
+    log = tmp_path / "stack.log"
+    log.write_text(LOG)
+    line = stack.why_it_ended(log, "unexpectedly")
+    reason = "RecursionError: maximum recursion depth exceeded"
+    assert line == f"sweep ended unexpectedly: {reason}; see {log}"
+
+
+def test_a_log_in_which_nothing_ended_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "stack.log"
+    log.write_text(LOG.splitlines()[0])
+    assert stack.why_it_ended(log, "unexpectedly") == f"the stack ended unexpectedly: see {log}"

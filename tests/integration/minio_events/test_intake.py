@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
+from microdemucs.entries import read_entries
 from microdemucs.jobs import JobRecord, JobState, job_id
 from microdemucs.problems import now
 from testing.stack import Stack
@@ -102,6 +103,6 @@ def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack) -> No
     handled(bus_stack)
 
     async def keys(client: Client) -> list[str]:
-        return await (await client.jetstream().key_value("jobs")).keys()
+        return [entry.key async for entry in read_entries(client, "jobs")]
 
     assert bus_stack.on_bus("events", keys) == [job_id(new_song("last.mp3"))]

@@ -1,17 +1,13 @@
-"""Each user has the permissions it needs, and no others: on the bus (nats.conf), in the store."""
+"""Each user of the bus has the permissions that it needs, and no others (nats.conf)."""
 
 import asyncio
-import io
-import json
 from collections.abc import Awaitable, Callable, Iterable
 
 import nats.errors
 import pytest
-from minio import Minio
-from minio.error import S3Error
 from nats.aio.client import Client
+from nats.js.errors import APIError
 
-from microdemucs import store
 from testing.stack import Stack
 
 USERS = ("provision", "minio", "events", "separate", "upload", "notify", "logs")
@@ -37,7 +33,14 @@ PUBLISH: dict[str, set[str]] = {
     "$KV.webhooks.w": {"upload", "notify"},
     "$KV.notified.k": {"events", "provision"},
     "$KV.idempotency.k": {"upload"},
+    "changes.jobs.j": set(),
     "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.j": {"events", "separate", "upload"},
+    "$JS.API.DIRECT.GET.KV_jobs": {"events", "upload"},
+    "$JS.API.DIRECT.GET.KV_webhooks": {"upload", "notify"},
+    "$JS.API.DIRECT.GET.KV_leases": set(),
+    "$JS.API.DIRECT.GET.KV_results": set(),
+    "$JS.API.DIRECT.GET.SONGS": set(),
+    "$JS.API.DIRECT.GET.DEAD": {"events"},
     "$JS.API.DIRECT.GET.KV_webhooks.$KV.webhooks.w": {"upload", "notify"},
     "$JS.API.DIRECT.GET.KV_idempotency.$KV.idempotency.k": {"upload"},
     "$JS.API.DIRECT.GET.KV_notified.$KV.notified.k": {"events"},
@@ -48,13 +51,28 @@ PUBLISH: dict[str, set[str]] = {
     "$JS.API.STREAM.MSG.DELETE.SONGS": set(),
     "$JS.API.CONSUMER.MSG.NEXT.SONGS.separate": {"events"},
     "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.deliveries": {"events"},
-    "$JS.API.CONSUMER.CREATE.KV_webhooks.x": {"upload", "notify"},
-    "$JS.API.CONSUMER.CREATE.SONGS.x": set(),
-    "$JS.API.CONSUMER.CREATE.DELIVERIES.x": set(),
+    **{
+        f"$JS.API.CONSUMER.{call}": set()
+        for stream in ("SONGS", "DELIVERIES", "KV_jobs", "KV_webhooks")
+        for call in (
+            *(f"CREATE.{stream}", f"CREATE.{stream}.x", f"CREATE.{stream}.x.a.b"),
+            *(f"DURABLE.CREATE.{stream}.x", f"DELETE.{stream}.x", f"PAUSE.{stream}.x"),
+        )
+    },
+    "$JS.API.CONSUMER.INFO.SONGS.separate": {"events"},
+    "$JS.API.CONSUMER.INFO.KV_jobs.x": set(),
+    "$JS.API.CONSUMER.NAMES.SONGS": set(),
+    "$JS.API.STREAM.NAMES": set(),
+    "$JS.API.INFO": set(),
+    "$JS.API.STREAM.INFO.SONGS": {"events"},
+    "$JS.API.STREAM.INFO.KV_webhooks": {"upload", "notify"},
+    "$JS.API.STREAM.INFO.KV_leases": {"separate"},
+    "$JS.FC.KV_jobs.x": set(),
     "$JS.API.STREAM.CREATE.X": set(),
     "$JS.API.STREAM.UPDATE.SONGS": set(),
     "$JS.API.STREAM.DELETE.SONGS": set(),
     "$JS.API.STREAM.PURGE.SONGS": set(),
+    "$JS.API.STREAM.PURGE.KV_webhooks": set(),
     "$JS.ACK.SONGS.separate.1.1.1.1.1": {"events"},
     "_INBOX_events.x": set(),
     "anything": set(),
@@ -66,6 +84,9 @@ SUBSCRIBE: dict[str, set[str]] = {
     "minio.songs": set(),
     "deliveries.*": set(),
     "$KV.webhooks.>": set(),
+    "changes.jobs.>": {"upload"},
+    "changes.webhooks.>": {"upload", "notify"},
+    "changes.>": set(),
     "$JS.API.>": set(),
     **{f"_INBOX_{user}.x": {user} for user in USERS if user not in ("minio", "logs")},
 }
@@ -135,55 +156,91 @@ def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack) -> None
     asyncio.run(main())
 
 
-# (action, bucket) → the users that may do it.
-STORE: dict[tuple[str, str], set[str]] = {
-    ("list", "songs"): {"events", "separate", "upload"},
-    ("list", "stems"): {"events", "separate", "upload", "notify"},
-    ("list", "models"): {"separate", "upload"},
-    ("get", "songs"): {"events", "separate"},
-    ("get", "stems"): {"events", "separate", "upload", "notify"},
-    ("get", "models"): {"separate"},
-    ("put", "songs"): {"upload"},
-    ("put", "stems"): {"separate"},
-    ("put", "models"): set(),
-    ("delete", "songs"): {"upload"},
-    ("delete", "stems"): {"separate", "upload"},
-    ("delete", "models"): set(),
-    ("abort upload", "songs"): {"upload"},
-    ("abort upload", "stems"): {"separate"},
-    ("remove rules", "songs"): set(),
-    ("remove bucket", "stems"): set(),
-    ("make bucket", "new"): set(),
-    ("set policy", "songs"): set(),
-}
-POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
-ACTIONS: dict[str, Callable[[Minio, str], object]] = {
-    "list": lambda client, bucket: list(client.list_objects(bucket)),
-    "get": lambda client, bucket: client.get_object(bucket, "a").close(),
-    "put": lambda client, bucket: client.put_object(bucket, "b", io.BytesIO(b"x"), 1),
-    "delete": lambda client, bucket: client.remove_object(bucket, "a"),
-    # minio has no public method that begins a multipart upload
-    "abort upload": lambda client, bucket: client._abort_multipart_upload(
-        bucket, "c", client._create_multipart_upload(bucket, "c", {})
-    ),
-    "remove rules": lambda client, bucket: client.delete_bucket_notification(bucket),
-    "remove bucket": lambda client, bucket: client.remove_bucket(bucket),
-    "make bucket": lambda client, bucket: client.make_bucket(bucket),
-    "set policy": lambda client, bucket: client.set_bucket_policy(bucket, POLICY),
-}
+# Where an answer of the server would do harm: in every stream, and at its own interface.
+TARGETS = (
+    *("minio.songs", "minio.stems", "separation.started", "separation.range"),
+    *("separation.requeue", "deliveries.msg_2", "dead.songs.k", "changes.jobs.j"),
+    *(f"$KV.{bucket}.k" for bucket in ("jobs", "cancels", "leases", "results", "webhooks")),
+    *("$KV.idempotency.k", "$KV.notified.k"),
+    *("$JS.API.STREAM.PURGE.SONGS", "$JS.API.CONSUMER.DELETE.SONGS.separate"),
+)
+OWN_BUCKET = {"separate": "leases", "upload": "webhooks", "notify": "webhooks"}
 
 
-@pytest.mark.parametrize("user", ["events", "separate", "upload", "notify"])
-def test_a_user_of_the_store_does_what_it_needs(stack: Stack, user: str) -> None:
-    for bucket in ("songs", "stems", "models"):
-        stack.store.put_object(bucket, "a", io.BytesIO(b"x"), 1)
-    client = store.connect(stack.store_settings(user))
-    done, refused = set(), set()
-    for action, bucket in STORE:
-        try:
-            ACTIONS[action](client, bucket)
-            done.add((action, bucket))
-        except S3Error as error:
-            refused.add(error.code)
-    assert refused == {"AccessDenied"}
-    assert done == {key for key, users in STORE.items() if user in users}
+async def states(client: Client) -> dict[str, tuple[int, int]]:
+    """Return the last sequence number and the number of consumers of each stream."""
+    streams = await client.jetstream().streams_info()
+    return {
+        info.config.name or "": (info.state.last_seq, info.state.consumer_count) for info in streams
+    }
+
+
+@pytest.mark.parametrize("user", OWN_BUCKET)
+def test_no_answer_of_the_server_reaches_a_stream(bus_stack: Stack, user: str) -> None:
+    """The server sends an answer to any subject that the client names, and as itself."""
+    bucket = OWN_BUCKET[user]
+    subjects = [
+        target
+        for target in TARGETS
+        if user not in PUBLISH.get(target.replace(".k", ".j"), set())
+        and not target.startswith(f"$KV.{bucket}.")
+    ]
+
+    async def attack(client: Client) -> None:
+        entries = await client.jetstream().key_value(bucket)
+        await entries.put("harmless", b'{"Records": []}')
+        before = bus_stack.on_bus("provision", states)
+        for reply in subjects:
+            for request, payload in (
+                (f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.harmless", b""),
+                (f"$JS.API.STREAM.INFO.KV_{bucket}", b""),
+            ):
+                await client.publish(request, payload, reply=reply)
+        # after an answer to itself, the server has sent the others, too
+        assert (await entries.get("harmless")).value
+        await entries.put("harmless", b"again")
+        after = bus_stack.on_bus("provision", states)
+        last, consumers = before[f"KV_{bucket}"]
+        assert after == before | {f"KV_{bucket}": (last + 1, consumers)}
+
+    assert len(subjects) > 8
+    bus_stack.on_bus(user, attack)
+
+
+def test_an_answer_is_sent_to_any_subject_of_the_same_account(bus_stack: Stack) -> None:
+    """So this attack works where there is no account of its own: the test above tries it right."""
+
+    async def attack(client: Client) -> None:
+        before = await states(client)
+        notified = await client.jetstream().key_value("notified")
+        await notified.put("harmless", b"x")
+        request = "$JS.API.DIRECT.GET.KV_notified.$KV.notified.harmless"
+        await client.publish(request, b"", reply="minio.songs")
+        await notified.get("harmless")
+        assert (await states(client))["SONGS"][0] == before["SONGS"][0] + 1
+
+    bus_stack.on_bus("provision", attack)
+
+
+@pytest.mark.parametrize(
+    ("user", "bucket"),
+    [
+        ("upload", "webhooks"),
+        ("notify", "webhooks"),
+        ("upload", "jobs"),
+        ("separate", "leases"),
+        ("events", "notified"),
+    ],
+)
+def test_no_message_empties_a_bucket(bus_stack: Stack, user: str, bucket: str) -> None:
+    async def attack(client: Client) -> None:
+        entries = await client.jetstream().key_value(bucket)
+        await entries.put("first", b"1")
+        for rollup in ("all", "sub"):
+            with pytest.raises(APIError, match="rollup"):
+                await client.jetstream().publish(
+                    f"$KV.{bucket}.second", b"2", headers={"Nats-Rollup": rollup}
+                )
+        assert (await entries.get("first")).value == b"1"
+
+    bus_stack.on_bus(user, attack)

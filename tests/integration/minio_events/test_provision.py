@@ -7,8 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
+from minio import Minio, MinioAdmin
+from minio.credentials.providers import AssumeRoleProvider, StaticProvider
+from minio.crypto import encrypt
+from minio.error import S3Error
 from minio.notificationconfig import NotificationConfig
 from nats.aio.client import Client
 
@@ -110,6 +115,58 @@ def test_a_new_secret_of_a_component_is_set(two: Stack) -> None:
         url=two.environment.store_url, access_key="notify", secret_key="another-secret"
     )
     assert list(store.connect(settings).list_objects("stems")) is not None
+
+
+def answer_to(access_key: str, secret_key: str, url: str, token: str | None = None) -> str:
+    """Return the code with which the store answers these credentials; "" if it lists stems."""
+    client = Minio(
+        url.removeprefix("http://"), access_key, secret_key, session_token=token, secure=False
+    )
+    try:
+        client.list_objects("stems").__next__()
+    except StopIteration:
+        return ""
+    except S3Error as error:
+        return error.code or "?"
+    return ""
+
+
+def test_temporary_credentials_end_with_the_secret_that_made_them(two: Stack) -> None:
+    provision(two)
+    settings = two.store_settings("upload")
+    made = AssumeRoleProvider(
+        sts_endpoint=settings.url,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+    ).retrieve()
+    credentials = (made.access_key, made.secret_key, settings.url, made.session_token)
+    assert answer_to(*credentials) == ""
+    assert provision(two) == []
+    assert answer_to(*credentials) == ""
+    assert provision(two, STORE_UPLOAD_SECRET="another-secret") == ["user upload"]
+    assert answer_to(*credentials) == "InvalidAccessKeyId"
+    assert answer_to("upload", "another-secret", settings.url) == ""
+
+
+def test_access_keys_beside_the_users_own_are_removed(two: Stack) -> None:
+    provision(two)
+    root = two.store_settings("provision")
+    admin = MinioAdmin(
+        endpoint=root.url.removeprefix("http://"),
+        credentials=StaticProvider(root.access_key, root.secret_key),
+        secure=False,
+    )
+    key = {"targetUser": "separate", "accessKey": "made-before", "secretKey": "made-before"}
+    admin._url_open(
+        method="PUT",
+        command=SimpleNamespace(value="add-service-account"),  # type: ignore[arg-type]
+        body=encrypt(json.dumps(key).encode(), root.secret_key),
+    )
+    assert answer_to("made-before", "made-before", root.url) == ""
+    assert provision(two) == ["user separate"]
+    assert answer_to("made-before", "made-before", root.url) == "InvalidAccessKeyId"
+    separate = two.store_settings("separate")
+    assert answer_to(separate.access_key, separate.secret_key, root.url) == ""
 
 
 def test_a_new_password_of_the_store_on_the_bus_is_set(two: Stack) -> None:

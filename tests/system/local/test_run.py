@@ -2,19 +2,22 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from local.environment import PORTS
+from local.environment import PORTS, SECRETS, Environment
 from local.ports import free_port
 from microdemucs.paths import ROOT
 from testing.songs import mp3
+from testing.stack_processes import processes, secrets_by_session
 from testing.waiting import wait_until
 
 Run = Callable[..., "subprocess.Popen[str]"]
@@ -54,18 +57,6 @@ def run(tmp_path: Path) -> Iterator[Run]:
             os.kill(pid, signal.SIGKILL)
 
 
-def processes(folder: Path) -> list[int]:
-    """Return the ids of all processes that were started with this state folder."""
-    pids = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"MICRO_DEMUCS_STATE={folder}\0".encode() in (process / "environ").read_bytes():
-                pids.append(int(process.name))
-        except OSError:
-            continue  # it has ended meanwhile
-    return [pid for pid in pids if pid != os.getpid()]
-
-
 def test_once_prints_progress_stems_and_webhook_and_leaves_no_process(
     run: Run, tmp_path: Path
 ) -> None:
@@ -87,13 +78,7 @@ def test_ctrl_c_ends_what_was_started_and_nothing_else(run: Run, tmp_path: Path)
     nats = Path(sys.executable).parent / "nats-server"
     bystander = subprocess.Popen([nats, "-p", str(free_port())], stderr=subprocess.DEVNULL)
     try:
-        process = run(str(tmp_path / "a song.mp3"))
-        assert process.stdout
-        output = ""
-        while "Ctrl-C stops it" not in output:
-            line = process.stdout.readline()
-            assert line, output
-            output += line
+        process = start_and_wait(run, tmp_path / "a song.mp3")
         assert len(processes(tmp_path / "state")) > 7
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -102,6 +87,77 @@ def test_ctrl_c_ends_what_was_started_and_nothing_else(run: Run, tmp_path: Path)
     finally:
         bystander.kill()
         bystander.wait()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of the machine can read."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start_and_wait(run: Run, song: Path, **settings: str) -> "subprocess.Popen[str]":
+    """Start the stack; return when it is up, and has separated the song."""
+    process = run(str(song), **settings)
+    assert process.stdout
+    output = ""
+    while "Ctrl-C stops it" not in output:
+        line = process.stdout.readline()
+        assert line, output
+        output += line
+    return process
+
+
+def test_other_users_and_other_components_read_nothing_of_a_running_stack(
+    run: Run, tmp_path: Path, open_folder: Path
+) -> None:
+    state = open_folder / "state"
+    start_and_wait(run, tmp_path / "a song.mp3", MICRO_DEMUCS_STATE=str(state))
+    try:
+        open_to_others = [p for p in (state, *state.rglob("*")) if p.stat().st_mode & 0o077]
+        assert open_to_others == []
+        assert list(state.glob("store/songs/*")), "there is something to read"
+        if os.getuid() == 0:
+            command = [sys.executable, "-c", "import os, sys; os.listdir(sys.argv[1])"]
+            nobody = subprocess.run(
+                command, user=65534, group=65534, capture_output=True, text=True
+            )
+            assert "PermissionError" in nobody.stderr
+        environment = Environment.load(state)
+        found = secrets_by_session(environment)
+        honcho = int((state / "pid").read_text())
+        assert found.pop(honcho) == set()
+        names = ("nats", "minio", "bridge", "intake", "sweep", "separate", "upload", "notify")
+        assert len(found) == len(names)
+        allowed = [
+            {name for name in SECRETS if environment.variables[name] in own.values()}
+            for own in map(environment.for_component, names)
+        ]
+        assert sorted(map(sorted, found.values())) == sorted(map(sorted, allowed))
+    finally:
+        for pid in processes(state):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_component_that_ends_later_is_named(run: Run, tmp_path: Path) -> None:
+    process = start_and_wait(run, tmp_path / "a song.mp3")
+    log = (tmp_path / "state" / "stack.log").read_text()
+    [pid] = re.findall(r"system +\| intake started \(pid=(\d+)\)", log)
+    os.kill(int(pid), signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.strip().splitlines()[-1].startswith("intake ended unexpectedly: ")
+
+
+def test_a_component_that_ends_before_provisioning_is_named(run: Run, tmp_path: Path) -> None:
+    process = run(str(tmp_path / "a song.mp3"), "--once", SWEEP_GRACE_SECONDS="soon")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("sweep ended while the stack was starting: "), output
+    assert "SWEEP_GRACE_SECONDS is 'soon'" in last
 
 
 def test_a_file_that_is_not_audio_ends_with_the_reason(run: Run, tmp_path: Path) -> None:

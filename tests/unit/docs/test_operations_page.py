@@ -10,12 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-import functions.notify.settings
-import functions.separate.settings
-import functions.upload.settings
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting, Declaration, declarations
-from minio_events.settings import BridgeSettings, IntakeSettings, ProvisionSettings, SweepSettings
+from tests.unit.component_settings import SETTINGS
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 CODE = "".join(
@@ -23,17 +20,6 @@ CODE = "".join(
     for folder in ("functions", "microdemucs", "minio-events")
     for path in (ROOT / folder).rglob("*.py")
 )
-SETTINGS: dict[str, type] = {
-    "separate": functions.separate.settings.Settings,
-    "upload": functions.upload.settings.Settings,
-    "notify": functions.notify.settings.Settings,
-    "bridge": BridgeSettings,
-    "intake": IntakeSettings,
-    "sweep": SweepSettings,
-    "provision": ProvisionSettings,
-}
-"""Component → all its settings."""
-
 LIBRARY_VARIABLES = {"OMP_NUM_THREADS", "TMPDIR", "HF_ENDPOINT", "HTTPS_PROXY"}
 """Variables that are listed, but that libraries read."""
 

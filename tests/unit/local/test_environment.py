@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.environment import PORTS, Environment
+from local.environment import PORTS, SECRETS, Environment
+from tests.unit.component_settings import SETTINGS, secrets_of
 
 ANY_PORTS = dict.fromkeys(PORTS, 0)
 
@@ -48,6 +49,80 @@ def test_all_secrets_differ(tmp_path: Path) -> None:
 def test_only_the_owner_can_read_the_secrets(name: str, tmp_path: Path) -> None:
     Environment.create(tmp_path, ports=ANY_PORTS).save()
     assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_only_the_owner_can_look_into_the_folder(tmp_path: Path) -> None:
+    Environment.create(tmp_path / "state", ports=ANY_PORTS)
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    Environment.create(folder, ports=ANY_PORTS)
+    (folder / "store").mkdir()
+    (folder / "store" / "song").write_text("x")
+    for path, mode in ((folder, 0o755), (folder / "store", 0o755), (folder / "store/song", 0o644)):
+        path.chmod(mode)
+    Environment.create(folder, ports=ANY_PORTS)
+    assert [p for p in (folder, *folder.rglob("*")) if p.stat().st_mode & 0o077] == []
+
+
+def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Environment.create(tmp_path, ports=ANY_PORTS)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_secret_that_an_older_version_did_not_have_is_drawn(tmp_path: Path) -> None:
+    drawn = Environment.create(tmp_path, ports=ANY_PORTS).variables
+    file = tmp_path / "secrets"
+    older = [line for line in file.read_text().splitlines() if "CALLBACK_SECRET" not in line]
+    file.write_text("".join(f"{line}\n" for line in older))
+    newer = Environment.create(tmp_path, ports=ANY_PORTS).variables
+    assert newer["CALLBACK_SECRET"] != drawn["CALLBACK_SECRET"]
+    assert newer["NATS_UPLOAD_PASSWORD"] == drawn["NATS_UPLOAD_PASSWORD"]
+    assert (
+        Environment.create(tmp_path, ports=ANY_PORTS).variables["CALLBACK_SECRET"]
+        == (newer["CALLBACK_SECRET"])
+    )
+
+
+@pytest.mark.parametrize("component", SETTINGS)
+def test_a_component_gets_the_secrets_that_it_declares_and_no_others(
+    component: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = Environment.create(tmp_path, ports=ANY_PORTS)
+    for name in SECRETS:
+        monkeypatch.setenv(name, environment.variables[name])
+    monkeypatch.setenv("API_TOKENS", "a-token")
+    process = environment.for_process(component)
+    values = {environment.variables[name] for name in SECRETS}
+    given = {name for name, value in process.items() if value in values}
+    users = {name for name in ("NATS_USER", "STORE_ACCESS_KEY", "API_TOKENS") if name in process}
+    assert given | users == secrets_of(component)
+
+
+def test_the_manager_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment.create(tmp_path, ports=ANY_PORTS)
+    for name in SECRETS:
+        monkeypatch.setenv(name, environment.variables[name])
+    secrets = {environment.variables[name] for name in SECRETS}
+    assert secrets.isdisjoint(environment.for_manager().values())
+
+
+def test_tokens_of_the_shell_are_for_upload_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKENS", "a-token")
+    environment = Environment.create(tmp_path, ports=ANY_PORTS)
+    assert environment.for_process("upload")["API_TOKENS"] == "a-token"
+    assert "API_TOKENS" not in environment.for_process("separate")
+
+
+def test_an_unknown_component_is_one_clear_line(tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path, ports=ANY_PORTS)
+    with pytest.raises(SystemExit, match="uplaod is no component; there are nats, minio, "):
+        environment.for_component("uplaod")
 
 
 def test_a_saved_environment_can_be_loaded(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Read a key-value bucket without a consumer.
+
+Whoever may create a consumer on a stream can have the server deliver its messages to any subject,
+also to one on which he may not publish (nats-server issue 8274). So no function may create one, and
+nats-py's watch, which needs one, is not used. A direct get (NATS ADR-31) reads many entries, too.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+CHANGES = "changes"
+"""The server publishes the headers of each new entry of some buckets on changes.<bucket>.<key>."""
+
+_BATCH = 500
+_TIMEOUT_S = 5.0
+_DELETIONS = ("DEL", "PURGE")
+_END, _NONE_LEFT = "204", "404"  # statuses
+
+
+class Entry(NamedTuple):
+    """A value and its revision; `value` is None if the key was deleted."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+async def read_entries(
+    client: Client, bucket: str, *, after: int = 0, keys: str = ">"
+) -> AsyncIterator[Entry]:
+    """Yield the entries and deletions after the revision `after`, in the order of revisions.
+
+    `keys` is a subject pattern. Raises nats.errors.Error.
+    """
+    is_complete = False
+    while not is_complete:
+        batch, is_complete = await _read_batch(client, bucket, after, keys)
+        for entry in batch:
+            after = entry.revision
+            yield entry
+
+
+def revision_of(change: Msg) -> int:
+    """Return the revision of the entry of which a message on `CHANGES` tells."""
+    return int((change.headers or {}).get("Nats-Sequence", 0))
+
+
+async def _read_batch(
+    client: Client, bucket: str, after: int, keys: str
+) -> tuple[list[Entry], bool]:
+    """Return the next entries, and whether they are the last ones."""
+    prefix = f"$KV.{bucket}."
+    request = {"seq": after + 1, "batch": _BATCH, "next_by_subj": prefix + keys}
+    inbox = client.new_inbox()
+    replies = await client.subscribe(inbox)
+    entries: list[Entry] = []
+    try:
+        await client.publish(
+            f"$JS.API.DIRECT.GET.KV_{bucket}", json.dumps(request).encode(), reply=inbox
+        )
+        while True:
+            reply = await replies.next_msg(_TIMEOUT_S)
+            headers = reply.headers or {}
+            status = headers.get("Status")
+            if status == _NONE_LEFT:
+                return entries, True
+            if status == _END:
+                return entries, not entries or headers.get("Nats-Num-Pending", "0") == "0"
+            if status:
+                raise nats.errors.Error(f"nats: {status} {headers.get('Description', '')}")
+            is_deleted = headers.get("KV-Operation") in _DELETIONS
+            entries.append(
+                Entry(
+                    headers["Nats-Subject"].removeprefix(prefix),
+                    None if is_deleted else reply.data,
+                    int(headers["Nats-Sequence"]),
+                )
+            )
+    finally:
+        await replies.unsubscribe()
