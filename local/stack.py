@@ -52,7 +52,7 @@ def stack(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
     if pid := running(folder):
         raise NotUp(f"this clone's stack is already up (process {pid}); `make stop` ends it")
     environment.save()
-    _move_streams(folder / "bus")
+    move_streams(folder / "bus")
     with open(folder / "stack.log", "wb", opener=_open_private) as log:
         honcho = subprocess.Popen(
             [sys.executable, "-m", "local.processes", str(folder)],
@@ -127,6 +127,13 @@ def why_it_ended(log: Path, when: str) -> str:
     return f"{component} ended {when}: {last}; see {log}"
 
 
+def move_streams(bus: Path) -> None:
+    """Move the streams of a version without accounts to the account CORE. For one release."""
+    old, new = bus / "jetstream" / "$G", bus / "jetstream" / "CORE"
+    if old.exists() and not new.exists():
+        old.rename(new)
+
+
 def _wait_until_ready(environment: Environment, honcho: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _READY_S
     for port in ("UPLOAD_PORT", "NOTIFY_PORT", "SEPARATE_PORT"):
@@ -147,13 +154,6 @@ def _has_ended(log: Path) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-def _move_streams(bus: Path) -> None:
-    """Move the streams of a version without accounts to the account CORE. For one release."""
-    old, new = bus / "jetstream" / "$G", bus / "jetstream" / "CORE"
-    if old.exists() and not new.exists():
-        old.rename(new)
 
 
 def _open_private(path: str, flags: int) -> int:

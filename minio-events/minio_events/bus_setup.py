@@ -26,7 +26,7 @@ NOTIFIED = "notified"
 """Key-value bucket: song digest → eTag of the result document that the sink accepted."""
 
 _OLD_NOTIFIED = "told"
-_WATCHED = (bus.JOBS, bus.WEBHOOKS)
+_WATCHED = (bus.JOBS,)
 
 
 def _streams(replicas: int) -> list[StreamConfig]:

@@ -5,11 +5,13 @@ This is the only module that uses MinIO's own admin interface; all others use pl
 
 import hashlib
 import json
+import logging
 import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +32,8 @@ from microdemucs import bus
 from microdemucs.manifest import FAILURE, MANIFEST
 from microdemucs.settings import BusSettings, StoreSettings
 from minio_events.settings import ProvisionSettings
+
+log = logging.getLogger(__name__)
 
 COMPONENTS = ("events", "separate", "upload", "notify")
 """Each has a user of its name in the store; policies/<name>.json lists its permissions."""
@@ -218,11 +222,12 @@ def _set_users(admin: MinioAdmin, settings: ProvisionSettings) -> list[str]:
         admin.policy_add(name, policy=read_policy(component, settings.store))
         is_current = existing.get(component, {}).get("policyName") == name
         if component in existing and _has_other_keys(admin, settings.store, component, secret):
-            # A new secret alone would leave access keys and temporary credentials that somebody
-            # made with the old one. They go with the user.
+            # A new secret alone would leave the access keys that somebody made with the old one.
+            # They go with the user.
             admin.user_remove(component)
             is_current = False
         admin.user_add(component, secret)
+        _revoke_temporary_credentials(admin, component)
         if not is_current:
             admin.attach_policy([name], user=component)
             changes.append(f"user {component}")
@@ -240,6 +245,24 @@ def read_policy(component: str, store: StoreSettings) -> dict[str, Any]:
         text = text.replace(placeholder, bucket)
     policy: dict[str, Any] = json.loads(text)
     return policy
+
+
+def _revoke_temporary_credentials(admin: MinioAdmin, user: str) -> None:
+    """End the credentials that the user has requested: no component does that, and none may stay.
+
+    No policy can forbid the request (AssumeRole).
+    """
+    try:
+        admin._url_open(  # minio 7.2.20 has no method for this command
+            method="POST",
+            command=SimpleNamespace(value="revoke-tokens/builtin"),  # type: ignore[arg-type]
+            query_params={"user": user, "fullRevoke": "true"},
+        )
+    except MinioAdminException as error:  # a store of before 2025 does not know it
+        log.warning(
+            "temporary credentials kept: the store cannot revoke them",
+            extra={"user": user, "reason": str(error)},
+        )
 
 
 def _has_other_keys(admin: MinioAdmin, store: StoreSettings, user: str, secret: str) -> bool:

@@ -23,8 +23,8 @@ def tried(action):
     return "allowed"
 print(json.dumps({
     "read song": tried(lambda: client.get_object("songs", "mine.mp3").close()),
-    "write song": tried(lambda: client.put_object("songs", "tried.txt", io.BytesIO(b"1"), 1)),
-    "remove song": tried(lambda: client.remove_object("songs", "tried.txt")),
+    "write song": tried(lambda: client.put_object("songs", "form/tried.txt", io.BytesIO(b"1"), 1)),
+    "remove song": tried(lambda: client.remove_object("songs", "form/tried.txt")),
     "read manifest": tried(lambda: client.get_object("stems", "mine.mp3/manifest.json").close()),
     "write stem": tried(lambda: client.put_object("stems", "tried.txt", io.BytesIO(b"1"), 1)),
     "write model": tried(lambda: client.put_object("models", "tried.txt", io.BytesIO(b"1"), 1)),

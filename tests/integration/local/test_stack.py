@@ -1,14 +1,19 @@
+import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nats
 import pytest
+from nats.aio.client import Client
 
 from local import stack
 from local.environment import PORTS, Environment
 from local.ports import free_port
 from testing.http_receiver import HttpReceiver
+from testing.stack import Stack
 from testing.waiting import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -82,3 +87,43 @@ def test_a_log_in_which_nothing_ended_is_named(tmp_path: Path) -> None:
     log = tmp_path / "stack.log"
     log.write_text(LOG.splitlines()[0])
     assert stack.why_it_ended(log, "unexpectedly") == f"the stack ended unexpectedly: see {log}"
+
+
+def test_streams_of_a_version_without_accounts_are_kept(tmp_path: Path) -> None:
+    running = Stack(tmp_path)
+    store, port = running.environment.variables["NATS_STORE"], free_port()
+    command = ["nats-server", "-js", "-sd", store, "-a", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(
+        command, env=running.environment.for_manager(), stderr=subprocess.DEVNULL
+    ) as old:
+        asyncio.run(add_stream(f"nats://127.0.0.1:{port}"))
+        old.terminate()
+    stack.move_streams(Path(store))
+    with running:
+        running.start("nats")
+
+        async def kept(client: Client) -> int:
+            return (await client.jetstream().stream_info("SONGS")).state.messages
+
+        url = running.environment.variables["NATS_URL"]
+        wait_until(lambda: answers(url), 20, "NATS accepts connections")
+        assert running.on_bus("events", kept) == 1
+        stack.move_streams(Path(store))  # a second time changes nothing
+        assert running.on_bus("events", kept) == 1
+
+
+def answers(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
+
+
+async def add_stream(url: str) -> None:
+    async def ignore(_: Exception) -> None:
+        """The server is not up yet."""
+
+    client = await nats.connect(
+        url, reconnect_time_wait=0.05, max_reconnect_attempts=200, error_cb=ignore
+    )
+    await client.jetstream().add_stream(name="SONGS", subjects=["minio.songs"])
+    await client.jetstream().publish("minio.songs", b"a song")
+    await client.close()

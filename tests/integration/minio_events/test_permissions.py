@@ -85,7 +85,7 @@ SUBSCRIBE: dict[str, set[str]] = {
     "deliveries.*": set(),
     "$KV.webhooks.>": set(),
     "changes.jobs.>": {"upload"},
-    "changes.webhooks.>": {"upload", "notify"},
+    "changes.webhooks.>": set(),
     "changes.>": set(),
     "$JS.API.>": set(),
     **{f"_INBOX_{user}.x": {user} for user in USERS if user not in ("minio", "logs")},

@@ -68,16 +68,17 @@ ObjectCall = Callable[[Minio, str, str], object]
 OBJECT_CALLS: dict[str, tuple[ObjectCall, dict[str, set[str]]]] = {
     "read": (lambda client, bucket, key: client.get_object(bucket, key).close(), READERS),
     "stat": (lambda client, bucket, key: client.stat_object(bucket, key), READERS),
-    "read an old version": (
+    # MinIO asks for no more than the right to read; other stores also for s3:GetObjectVersion.
+    "read a version": (
         lambda client, bucket, key: client.get_object(bucket, key, version_id="null").close(),
-        {key: {"separate"} for key in OBJECTS["songs"]},
+        READERS,
     ),
     "write": (lambda client, bucket, key: client.put_object(bucket, key, io.BytesIO(), 0), WRITERS),
     "write in parts and abort": (abort_upload, WRITERS),
     "copy": (copy_onto_itself, {key: {"separate"} for key in OBJECTS["stems"]}),
     "remove": (lambda client, bucket, key: client.remove_object(bucket, key), REMOVERS),
     "remove several": (delete_several, REMOVERS),
-    "remove an old version": (
+    "remove a version": (
         lambda client, bucket, key: client.remove_object(bucket, key, version_id="null"),
         {},
     ),
@@ -165,11 +166,7 @@ ADMIN_CALLS: dict[str, Callable[[MinioAdmin, str], object]] = {
     "choose its access key": lambda admin, _: admin.add_service_account(
         access_key="chosen-by-user", secret_key="chosen-by-user"
     ),
-    "list its access keys": lambda admin, user: admin.list_service_account(user),
     "list access keys of others": lambda admin, _: admin.list_service_account("root"),
-    "change an access key": lambda admin, _: admin.update_service_account(
-        access_key="chosen-by-user", name="mine"
-    ),
     "list all access keys": command("GET", "list-access-keys-bulk", listType="all", all="true"),
     "change its own secret": lambda admin, user: admin.user_add(user, "another-secret"),
     "read its own user": lambda admin, user: admin.user_info(user),

@@ -21,9 +21,8 @@ SERVERS = {
 
 def documents(*folders: str) -> list[dict[str, Any]]:
     files = [file for folder in folders for file in (ROOT / "knative" / folder).glob("*.yaml")]
-    return [
-        document for file in files for document in yaml.safe_load_all(file.read_text()) if document
-    ]
+    parsed = [one for file in files for one in yaml.safe_load_all(file.read_text())]
+    return [one for one in parsed if isinstance(one, dict)]  # a list is a patch
 
 
 def containers() -> dict[str, dict[str, Any]]:
