@@ -19,7 +19,8 @@ from tests.integration.minio_events.program import failure_line, run_program
 def test_a_wrong_password_ends_the_program_with_one_line(
     bus_stack: Stack, command: list[str]
 ) -> None:
-    completed = run_program(bus_stack, "events", command, NATS_PASSWORD="wrong")
+    component = "events" if command[0] == "dead-letters" else command[0]
+    completed = run_program(bus_stack, component, command, NATS_PASSWORD="wrong")
     url = bus_stack.environment.variables["NATS_URL"]
     assert failure_line(completed) == f"the bus at {url} refuses NATS_USER and NATS_PASSWORD"
 
@@ -65,6 +66,6 @@ def test_a_refused_subject_is_logged(bus_stack: Stack, caplog: pytest.LogCapture
 
 
 def test_the_password_is_in_no_line(bus_stack: Stack) -> None:
-    completed = run_program(bus_stack, "events", ["bridge"], NATS_PASSWORD="very-wrong-password")
+    completed = run_program(bus_stack, "bridge", ["bridge"], NATS_PASSWORD="very-wrong-password")
     assert "very-wrong-password" not in completed.stdout + completed.stderr
     assert "very-wrong-password" not in repr(BusSettings("nats://h", "u", "very-wrong-password"))
