@@ -34,8 +34,9 @@ class Campaign:
         self._stack = stack
         self._timeline = timeline
         self._clients = Clients(stack, timeline)
+        self._prepared: dict[Song, tuple[Sent, bytes]] = {}
         self._steps = StepWatcher(stack)
-        self._nemesis = Nemesis(stack, self._steps, timeline)
+        self._nemesis = Nemesis(stack, self._steps, timeline, self._send)
         webhook = stack.api(
             "POST", "/apiv1/webhooks", {"url": f"http://127.0.0.1:{stack.receiver_port}/webhook"}
         )
@@ -86,15 +87,14 @@ class Campaign:
         self._timeline.add(
             "round started", round=round_.number, faults=[asdict(fault) for fault in round_.faults]
         )
-        prepared = [self._clients.prepare(song) for song in round_.songs]
-        songs = [sent for sent, _ in prepared]
+        self._prepared = {song: self._clients.prepare(song) for song in round_.all_songs}
+        songs = [sent for sent, _ in self._prepared.values()]
         self._steps.expected_files = {sent.key: self._expected_files(sent) for sent in songs}
-        threads = [
-            *(_start(self._clients.send, sent, body) for sent, body in prepared),
-            *(_start(self._nemesis.do, fault) for fault in round_.faults),
-        ]
-        for thread in threads[len(songs) :]:
-            thread.join()
+        for song in round_.songs:
+            self._send(song)
+        faults = [_start(self._nemesis.do, fault) for fault in round_.faults]
+        for fault in faults:
+            fault.join()
         begun = time.monotonic()
         try:
             self._wait_until_quiet(songs)
@@ -114,6 +114,9 @@ class Campaign:
         )
         for sent in songs:
             self._clients.remove(sent)
+
+    def _send(self, song: Song) -> None:
+        _start(self._clients.send, *self._prepared[song])
 
     def _expected_files(self, sent: Sent) -> tuple[str, ...]:
         result = self._checks.references[reference_of(sent, sent.options)]

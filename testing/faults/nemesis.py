@@ -3,10 +3,11 @@
 import signal
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 
 from testing.faults.components import SECOND_SEPARATE, FaultStack
-from testing.faults.plan import Fault, Kind
+from testing.faults.plan import Fault, Kind, Song
 from testing.faults.steps import StepWatcher
 from testing.faults.timeline import Timeline
 
@@ -14,9 +15,19 @@ _STEP_WITHIN_S = 15.0
 
 
 class Nemesis:
-    """Does faults. Two faults of one component never overlap; those of different ones do."""
+    """Does faults. Two faults of one component never overlap; those of different ones do.
 
-    def __init__(self, stack: FaultStack, steps: StepWatcher, timeline: Timeline) -> None:
+    `send` sends a song in the background.
+    """
+
+    def __init__(
+        self,
+        stack: FaultStack,
+        steps: StepWatcher,
+        timeline: Timeline,
+        send: Callable[[Song], None],
+    ) -> None:
+        self._send = send
         self._stack = stack
         self._steps = steps
         self._timeline = timeline
@@ -31,6 +42,8 @@ class Nemesis:
         """Wait for the fault's time and step; then begin it, and end it after its seconds."""
         self._stopped.wait(fault.offset)
         with self._locks[fault.component]:
+            if fault.song:
+                self._send(fault.song)
             job = self._steps.wait(fault.step, _STEP_WITHIN_S) if fault.step else ""
             process = self._process_of(fault, job or "")
             about = {

@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count, islice
 
 from testing.faults.recipes import RECIPES
 
@@ -51,21 +52,6 @@ _SEPARATE_PROCESSES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault: it begins `offset` seconds after its round, or later if it waits for a step.
-
-    `process` chooses among several processes of the component, if the step does not.
-    """
-
-    component: str
-    kind: Kind
-    step: Step | None
-    offset: float
-    seconds: float
-    process: int
-
-
-@dataclass(frozen=True, slots=True)
 class Song:
     """One song that a client sends, `offset` seconds after its round has started."""
 
@@ -81,12 +67,34 @@ class Song:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: it begins `offset` seconds after its round, or later if it waits for a step.
+
+    `process` chooses among several processes of the component, if the step does not. `song` is
+    sent when the fault begins to wait for its step, so that there is a job that reaches it.
+    """
+
+    component: str
+    kind: Kind
+    step: Step | None
+    offset: float
+    seconds: float
+    process: int
+    song: Song | None
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """Songs and faults that happen together. The stack is checked after each round."""
 
     number: int
     songs: tuple[Song, ...]
     faults: tuple[Fault, ...]
+
+    @property
+    def all_songs(self) -> list[Song]:
+        """The songs, and those that faults need for their steps."""
+        return [*self.songs, *(fault.song for fault in self.faults if fault.song)]
 
 
 def draw_rounds(
@@ -97,21 +105,21 @@ def draw_rounds(
     The same arguments give the same rounds. A lease expires after `lease_s`.
     """
     chance = random.Random(seed)
-    drawn = _draw_faults(chance, lease_s, kinds)
-    numbers = range(0, faults, FAULTS_PER_ROUND)
+    numbers = count(1)
+    drawn = _draw_faults(chance, lease_s, kinds, numbers)
     return [
         Round(
             number=number,
-            songs=_draw_songs(chance, (number - 1) * SONGS_PER_ROUND),
+            songs=_draw_songs(chance, numbers),
             faults=tuple(next(drawn) for _ in range(min(FAULTS_PER_ROUND, faults - begin))),
         )
-        for number, begin in enumerate(numbers, 1)
+        for number, begin in enumerate(range(0, faults, FAULTS_PER_ROUND), 1)
     ]
 
 
-def _draw_songs(chance: random.Random, before: int) -> tuple[Song, ...]:
+def _draw_songs(chance: random.Random, numbers: Iterator[int]) -> tuple[Song, ...]:
     songs: list[Song] = []
-    for number in range(before + 1, before + SONGS_PER_ROUND + 1):
+    for number in islice(numbers, SONGS_PER_ROUND):
         recipe = chance.choice(list(RECIPES.values()))
         ways = [Way.PUT, Way.PUT, Way.TWICE]
         if recipe.is_accepted_by_api:
@@ -124,7 +132,9 @@ def _draw_songs(chance: random.Random, before: int) -> tuple[Song, ...]:
     return tuple(songs)
 
 
-def _draw_faults(chance: random.Random, lease_s: float, kinds: Collection[Kind]) -> Iterator[Fault]:
+def _draw_faults(
+    chance: random.Random, lease_s: float, kinds: Collection[Kind], numbers: Iterator[int]
+) -> Iterator[Fault]:
     """Yield faults without end; each combination comes once before one comes again."""
     combinations = [one for one in _combinations() if one[1] in kinds]
     while True:
@@ -136,7 +146,14 @@ def _draw_faults(chance: random.Random, lease_s: float, kinds: Collection[Kind])
                 offset=round(chance.uniform(0, _FAULTS_BEGIN_WITHIN_S), 2),
                 seconds=round(_draw_seconds(chance, component, kind, lease_s), 2),
                 process=chance.randrange(_SEPARATE_PROCESSES),
+                song=_draw_song_for_step(chance, next(numbers)) if step else None,
             )
+
+
+def _draw_song_for_step(chance: random.Random, number: int) -> Song:
+    # the longest has ranges: each of its requests is short, and most of them write no stem
+    recipes = [recipe for recipe in RECIPES.values() if recipe.has_stems and recipe.seconds < 10]
+    return Song(number, chance.choice(recipes).name, Way.PUT, 0.0)
 
 
 def _combinations() -> Iterator[tuple[str, Kind, Step | None]]:

@@ -25,6 +25,11 @@ class Recipe:
     other_options: Mapping[str, str] | None = None
     is_accepted_by_api: bool = True
 
+    @property
+    def has_stems(self) -> bool:
+        """Whether its songs can be separated."""
+        return bool(self.form) and self.is_accepted_by_api
+
     def body(self, number: int) -> bytes:
         """Return the file of song `number`: other bytes than any other number, the same music."""
         if not self.form:

@@ -53,6 +53,11 @@ def test_separate_is_paused_for_longer_than_a_lease() -> None:
     assert min(pauses) > 15
 
 
+def test_each_fault_at_a_step_has_a_song_that_reaches_it() -> None:
+    faults = faults_of(draw_rounds(1, 100, 15))
+    assert all((fault.song is not None) == (fault.step is not None) for fault in faults)
+
+
 def test_no_song_has_the_number_of_another() -> None:
-    songs = [song.number for round_ in draw_rounds(1, 60, 15) for song in round_.songs]
+    songs = [song.number for round_ in draw_rounds(1, 60, 15) for song in round_.all_songs]
     assert len(set(songs)) == len(songs)
