@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from functions.separate.audio.frame_scan import read_mpeg_header
-from functions.separate.audio.lame_info import can_have_info, count_frames, info_frame
+from functions.separate.audio.flac_cover import FlacWithCover
+from functions.separate.audio.lame_info import count_frames, frame_rate, info_frame
 from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2
 from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs.options import Options
@@ -107,15 +107,14 @@ class _Mp3:
 
     @property
     def sample_rate(self) -> int:
-        frame = read_mpeg_header(self._header)
-        return frame.stream[2] if frame else SAMPLE_RATE
+        return frame_rate(self._header) if self._header else SAMPLE_RATE
 
     def write(self, block: Floats) -> None:
         self._append(self._lame.encode(_pcm(block, 16).astype("<i2").tobytes()))
 
     def close(self) -> None:
         self._append(self._lame.flush())
-        if can_have_info(self._header):
+        if self._header:
             frames = count_frames(self._header, self._size)
             self._file.seek(self._info_start)
             self._file.write(info_frame(self._header, frames, self._size, self._length))
@@ -124,8 +123,7 @@ class _Mp3:
     def _append(self, frames: bytes | bytearray) -> None:
         if frames and not self._header:
             self._header = bytes(frames[:4])
-            if can_have_info(self._header):
-                self._file.write(info_frame(self._header, 0, 0, self._length))
+            self._file.write(info_frame(self._header, 0, 0, self._length))
         self._file.write(frames)
         self._size += len(frames)
 
@@ -136,10 +134,11 @@ class _Flac:
     def __init__(self, file: BinaryIO, bits: int, tags: StemTags) -> None:
         self._bits = bits
         # libsndfile closes the descriptor that it is given, so it gets its own
-        descriptor = os.dup(file.fileno())
-        self._flac = soundfile.SoundFile(
-            descriptor, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
-        )
+        output = FlacWithCover(file, tags.cover) if tags.cover else os.dup(file.fileno())
+        with _map_write_errors():
+            self._flac = soundfile.SoundFile(
+                output, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
+            )
         for name, text in _texts(tags).items():
             setattr(self._flac, "tracknumber" if name == "track" else name, text)
 

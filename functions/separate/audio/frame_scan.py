@@ -30,8 +30,7 @@ _ADTS_RATES = (
     *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000),
     *(24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350),
 )
-# kbit/s by index, for MPEG-1 layers 1 to 3, and MPEG-2 layer 1, layers 2 and 3
-_KBITS = {
+MPEG_KBITS = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -39,6 +38,7 @@ _KBITS = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+"""kbit/s by whether it is MPEG-1 and the layer; in a header, the index of the first is 1."""
 
 
 class Frame(NamedTuple):
@@ -79,7 +79,7 @@ def read_mpeg_header(data: bytes) -> Frame | None:
     if version == 1 or layer == 4 or not 0 < bits < 15 or rate_index == 3:
         return None
     rate, is_mpeg1 = _RATES[version][rate_index], version == 3
-    bitrate = 1000 * _KBITS[is_mpeg1, layer][bits - 1]
+    bitrate = 1000 * MPEG_KBITS[is_mpeg1, layer][bits - 1]
     if layer == 1:
         samples, size = 384, (12 * bitrate // rate + padding) * 4
     else:

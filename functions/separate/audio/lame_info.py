@@ -5,55 +5,71 @@ Layout: the Xing header and the "mp3 Info Tag" of LAME (gabriel.mp3-tech.org/mp3
 
 import struct
 
-from functions.separate.audio.frame_scan import read_mpeg_header
+from functions.separate.audio.frame_scan import MPEG_KBITS, Frame, read_mpeg_header
 from functions.separate.engine import SAMPLE_RATE
 
 ENCODER_DELAY = 576
-"""Samples that LAME 3.100 puts before the first one; a decoder adds 529."""
-_SAMPLES_PER_FRAME = 1152
-_SIDE_INFORMATION = 32  # bytes, of MPEG-1 stereo
-_SIZE = 4 + _SIDE_INFORMATION + 120 + 36
+"""Samples that LAME 3.100 puts before the first one, also if it resamples; a decoder adds 529."""
+_TAG_BYTES = 120 + 36  # Xing's header and LAME's
 _FRAMES, _BYTES, _TOC, _QUALITY = 1, 2, 4, 8
 _VERSION = b"LAME3.100"
 _CBR = 1
-_BITRATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s
 
 
-def can_have_info(header: bytes) -> bool:
-    """Whether a file with this frame `header` is MPEG-1 at 44.1 kHz, with frames large enough.
-
-    LAME resamples at low bit rates, and then its delay is another.
-    """
-    frame = read_mpeg_header(header)
-    return bool(frame and frame.stream == (3, 3, SAMPLE_RATE) and frame.size >= _SIZE)
+def frame_rate(header: bytes) -> int:
+    """Return the sample rate in Hz: LAME resamples at low bit rates."""
+    return _frame_of(header).stream[2]
 
 
 def count_frames(header: bytes, size: int) -> int:
     """How many frames `size` bytes have; their sizes differ by a byte so that the mean is exact."""
-    return round(size * SAMPLE_RATE / (144_000 * _kbits(header)))
+    return round(size / (_frame_of(header).seconds * _kbits(header) * 125))
 
 
 def info_frame(header: bytes, frames: int, size: int, length: int) -> bytes:
-    """Return the frame for an MPEG-1 stereo file with this first frame `header` (4 bytes).
+    """Return the frame for a stereo file of layer III with this first frame `header` (4 bytes).
 
-    `frames` and `size` (bytes) are those of the audio frames, `length` the samples that were
-    encoded. It has the same bit rate, no checksum, and no padding.
+    `frames` and `size` (bytes) are those of the audio frames, `length` the samples at 44.1 kHz that
+    were encoded. It has no checksum, no padding, and the same bit rate unless it is too large for a
+    frame of that.
     """
-    header = bytes([header[0], header[1] | 1, header[2] & ~2, header[3] & 0xCF])
-    frame_size = 144_000 * _kbits(header) // SAMPLE_RATE
-    total = size + frame_size
-    padding = max(0, frames * _SAMPLES_PER_FRAME - ENCODER_DELAY - length)
+    side_information = 32 if _is_mpeg_1(header) else 17  # bytes
+    least = 4 + side_information + _TAG_BYTES
+    sized = (_with_bitrate(header, index) for index in range(header[2] >> 4, 15))
+    info_header = next(sized_ for sized_ in sized if _frame_of(sized_).size >= least)
+    frame = _frame_of(info_header)
+    total = size + frame.size
+    samples_per_frame = 1152 if _is_mpeg_1(header) else 576
+    encoded = max(1, round(length * frame.stream[2] / SAMPLE_RATE))
+    padding = max(0, frames * samples_per_frame - ENCODER_DELAY - encoded)
     xing = b"Info" + struct.pack(">III", _FRAMES | _BYTES | _TOC | _QUALITY, frames, total)
     xing += bytes(index * 256 // 100 for index in range(100)) + struct.pack(">I", 0)
     lame = _VERSION + bytes([_CBR, 0]) + bytes(8) + bytes([0, min(255, _kbits(header))])
     lame += struct.pack(">I", ENCODER_DELAY << 12 | min(padding, 0xFFF))[1:]
     lame += bytes(4) + struct.pack(">IH", total, 0)
-    body = header + bytes(_SIDE_INFORMATION) + xing + lame
-    return (body + struct.pack(">H", _crc(body))).ljust(frame_size, b"\0")
+    body = info_header + bytes(side_information) + xing + lame
+    return (body + struct.pack(">H", _crc(body))).ljust(frame.size, b"\0")
+
+
+def _with_bitrate(header: bytes, index: int) -> bytes:
+    """Return `header` with another bit rate, without a checksum and padding, in plain stereo."""
+    third = index << 4 | header[2] & 0x0C | header[2] & 1
+    return bytes([header[0], header[1] | 1, third, header[3] & 0xCF])
+
+
+def _frame_of(header: bytes) -> Frame:
+    frame = read_mpeg_header(header)
+    if not frame or frame.stream[1] != 3:
+        raise ValueError(f"{header.hex()} is no header of an MP3 frame")
+    return frame
+
+
+def _is_mpeg_1(header: bytes) -> bool:
+    return header[1] >> 3 & 3 == 3
 
 
 def _kbits(header: bytes) -> int:
-    return _BITRATES[header[2] >> 4]
+    return MPEG_KBITS[_is_mpeg_1(header), 3][(header[2] >> 4) - 1]
 
 
 def _crc(data: bytes) -> int:

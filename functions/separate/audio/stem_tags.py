@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 _TEXT_FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB", "track": b"TRCK"}
+MAX_COVER_BYTES = 300_000
 _UTF_8, _FRONT_COVER = b"\x03", b"\x03"
 
 
@@ -39,9 +40,19 @@ def id3v2(tags: StemTags) -> bytes:
         if (text := getattr(tags, member))
     )
     if tags.cover:
-        media_type = b"image/png" if tags.cover.startswith(b"\x89PNG") else b"image/jpeg"
-        frames += _frame(b"APIC", _UTF_8 + media_type + b"\0" + _FRONT_COVER + b"\0" + tags.cover)
+        head = _UTF_8 + cover_type(tags.cover) + b"\0" + _FRONT_COVER + b"\0"
+        frames += _frame(b"APIC", head + tags.cover)
     return b"ID3\x04\0\0" + _synchsafe(len(frames)) + frames if frames else b""
+
+
+def is_cover(data: bytes) -> bool:
+    """Whether this is a JPEG or PNG of at most MAX_COVER_BYTES."""
+    return data.startswith((b"\xff\xd8\xff", b"\x89PNG")) and len(data) <= MAX_COVER_BYTES
+
+
+def cover_type(cover: bytes) -> bytes:
+    """Return the media type of a cover, a JPEG or PNG."""
+    return b"image/png" if cover.startswith(b"\x89PNG") else b"image/jpeg"
 
 
 def _frame(name: bytes, body: bytes) -> bytes:

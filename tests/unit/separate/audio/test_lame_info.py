@@ -3,7 +3,7 @@
 import pytest
 
 from functions.separate.audio.frame_scan import read_mpeg_header
-from functions.separate.audio.lame_info import can_have_info, count_frames, info_frame
+from functions.separate.audio.lame_info import count_frames, frame_rate, info_frame
 
 CBR_128 = bytes.fromhex("fffb9264")
 
@@ -24,11 +24,30 @@ def test_it_tells_delay_and_padding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "possible"),
-    [("fffb9064", True), ("fffbe064", True), ("fffb7844", False), ("fff38464", False), ("", False)],
+    ("header", "size"),
+    [("fffb9064", 417), ("fff34864", 180), ("fff36064", 182), ("fff38464", 192), ("fffb6864", 360)],
+    ids=["128-44100", "32-16000", "48-22050", "64-24000", "80-32000"],
 )
-def test_only_mpeg_1_at_44_100_hz_has_one(header: str, possible: bool) -> None:
-    assert can_have_info(bytes.fromhex(header)) is possible
+def test_it_has_a_bit_rate_at_which_it_fits(header: str, size: int) -> None:
+    frame = info_frame(bytes.fromhex(header), 100, 40_000, 114_000)
+    read = read_mpeg_header(frame)
+    given = read_mpeg_header(bytes.fromhex(header))
+    assert read
+    assert given
+    assert (len(frame), read.size, read.stream) == (size, size, given.stream)
+    assert b"Info" in frame[:40]
+
+
+@pytest.mark.parametrize(
+    ("header", "rate"), [("fffb9064", 44_100), ("fff34864", 16_000), ("fffb6864", 32_000)]
+)
+def test_the_rate_is_that_of_the_frames(header: str, rate: int) -> None:
+    assert frame_rate(bytes.fromhex(header)) == rate
+
+
+def test_a_header_of_another_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="fffd9064 is no header"):
+        frame_rate(bytes.fromhex("fffd9064"))
 
 
 def test_frames_are_counted_by_the_size() -> None:
