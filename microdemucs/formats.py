@@ -42,6 +42,19 @@ CONTENT_TYPES = tuple(type_ for format_ in FORMATS for type_ in format_.content_
 FFMPEG_CONTAINERS = tuple(format_.container for format_ in FORMATS)
 NAMES = tuple(format_.name for format_ in FORMATS)
 
+CODECS = (
+    *("mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1"),
+    *("aac", "alac", "flac", "wavpack"),
+    *("vorbis", "opus", "libopus", "speex"),
+    *("ac3", "eac3", "dca", "mlp", "truehd", "amrnb", "amrwb"),
+    *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice"),
+    *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_yamaha", "adpcm_swf"),
+    *("pcm_u8", "pcm_s8", "pcm_alaw", "pcm_mulaw"),
+    *("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"),
+    *("pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"),
+)
+"""FFmpeg's names of the decoders that a song may need, in any of the containers."""
+
 UNRELATED_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".svg", ".ico"),
     *(".txt", ".md", ".rtf", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".csv", ".html", ".htm"),

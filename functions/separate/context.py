@@ -1,13 +1,17 @@
 """What a process has for all its jobs."""
 
+import logging
 from dataclasses import dataclass
 
 from functions.separate import preload
+from functions.separate.audio import sandbox
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.settings import Settings
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import Bus
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ def build_context() -> Context:
     settings = Settings()
     bus = Bus(settings.bus, "separate")
     logs.start("separate", bus)
+    if not sandbox.has_filter():
+        reason = "this kernel or processor has no seccomp filters: other limits protect the rest"
+        log.warning("decoder not fully locked in", extra={"reason": reason})
     return Context(
         stems=Bucket(store.connect(settings.store), settings.store.stems),
         bus=bus,

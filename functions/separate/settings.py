@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from functions.separate.audio.sandbox import has_filter
 from functions.separate.engine.settings import ModelSettings
 from microdemucs.settings import (
     BusSettings,
     ServerSettings,
     StoreSettings,
     number,
+    one_of,
     setting,
     shared_secret,
     whole,
@@ -16,6 +18,12 @@ from microdemucs.settings import (
 
 def _optional_quality(value: str) -> int | None:
     return whole(0, 9)(value) if value else None
+
+
+def _sandbox(value: str) -> str:
+    if one_of("auto", "required")(value) == "required" and not has_filter():
+        raise ValueError("auto, as this kernel or processor has no seccomp filters")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,12 @@ class Settings:
     )
     max_bytes: int = setting(
         "MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song in bytes"
+    )
+    decoder_sandbox: str = setting(
+        "DECODER_SANDBOX",
+        "auto",
+        _sandbox,
+        "whether the kernel must have seccomp filters, which lock the decoder in",
     )
     range_seconds: float = setting(
         "RANGE_SECONDS",

@@ -7,6 +7,7 @@ from typing import Any
 import uvloop
 
 from microdemucs import logs
+from microdemucs.hidden_memory import hide_memory
 from microdemucs.settings import BadSetting, BusSettings
 from minio_events.bridge import bridge
 from minio_events.dead_letters_cli import dead_letters
@@ -20,6 +21,7 @@ _DEAD_LETTERS = ("dead-letters", "deadletters")
 
 def main() -> None:
     """Run one program. On failure, exit with code 1 and one line on stderr."""
+    hide_memory()
     arguments = _parser().parse_args()
     try:
         uvloop.run(_program(arguments))

@@ -5,6 +5,7 @@ are known from the start. Neither process holds the song in memory.
 """
 
 import base64
+import binascii
 import fcntl
 import os
 import select
@@ -13,14 +14,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, BinaryIO
 
 import msgspec
 
-from functions.separate.audio.decoder_report import DecoderReport, DecoderTask
+from functions.separate.audio.decoder_report import NO_SANDBOX, DecoderReport, DecoderTask
 from functions.separate.audio.normalization import Normalization
 from functions.separate.audio.reader import LengthMismatch, Reader
+from functions.separate.audio.stem_tags import is_cover
+from functions.separate.audio.tag_encoding import decode_tags
 from functions.separate.engine import SAMPLE_RATE
 from functions.separate.on_progress import OnProgress
 from microdemucs.audio_facts import AudioFacts
@@ -29,10 +32,14 @@ from microdemucs.problems import Problem, Rejected, RetryLater
 
 _MEMORY_BYTES = 2 * 1024**3  # of address space, most of it libraries
 _PIPE_BYTES = 1 << 20  # how far the child may be ahead, some 3 s
+_MAX_REPORT_BYTES = 1 << 20  # of JSON; most of it is the cover
 _POLL_MS = 100
-_TOLERANCE_S = 0.25  # durations are rounded, and encoders declare their padding
+_END_S = 30  # a child that takes longer to end is killed
+# Durations are rounded, and encoders declare their padding
+_TOLERANCE_S, _TOLERANCE_SAMPLES = 0.25, 4_000
 _MAX_MISSING_SHARE = 0.05  # a scratch; with more missing it is not the same song
 _MAX_MISSING_S = 0.1  # a few packets, which a very short song may miss too
+_MAX_MISSING_AT_CUT_S = 1.0  # the packets at which an incomplete file is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +108,17 @@ def decode(
         finally:
             os.close(writing_end)
         text = _read_report(report_pipe, on_progress)
-        if not text:
+        report_pipe.close()  # a child that still reports ends now
+        report = _parse_report(text, max_seconds)
+        if report and report.rejection:
+            kind = report.rejection.kind
+            raise Rejected(kind, _TITLES[kind], report.rejection.detail)
+        if not report or not report.audio:
             raise _problem_of(child)
-        report = msgspec.json.decode(text, type=DecoderReport)
-        if not report.audio:
-            assert report.rejection
-            raise Rejected(
-                report.rejection.kind, _TITLES[report.rejection.kind], report.rejection.detail
-            )
-        _ensure_usable(report.audio, allow_truncated)
+        audio = replace(report.audio, tags=decode_tags(report.audio.tags))
+        _ensure_usable(audio, allow_truncated)
         assert child.stdout
-        yield DecodedSong(child.stdout, report.audio, cover=base64.b64decode(report.cover_base64))
+        yield DecodedSong(child.stdout, audio, cover=base64.b64decode(report.cover_base64))
 
 
 @contextmanager
@@ -172,7 +179,7 @@ def _start_child(source: BinaryIO, task: DecoderTask) -> Iterator[subprocess.Pop
 
 
 def _read_report(pipe: BinaryIO, on_progress: OnProgress) -> bytes:
-    """Return all that the child writes; b"" if it dies before it writes."""
+    """Return what the child writes; b"" if it dies before it writes, or writes too much."""
     report = b""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
@@ -183,15 +190,42 @@ def _read_report(pipe: BinaryIO, on_progress: OnProgress) -> bytes:
             if not data:
                 return report
             report += data
+            if len(report) > _MAX_REPORT_BYTES:
+                return b""
+
+
+def _parse_report(text: bytes, max_seconds: float) -> DecoderReport | None:
+    """Return the report; None if it cannot be true, as a file may have taken over the child."""
+    try:
+        report: DecoderReport = msgspec.json.decode(text, type=DecoderReport)
+        cover = base64.b64decode(report.cover_base64, validate=True)
+    except (msgspec.DecodeError, binascii.Error):
+        return None
+    audio, rejection = report.audio, report.rejection
+    if rejection:
+        return report if rejection.kind in _TITLES else None
+    is_believable = (
+        audio is not None
+        and 0 <= audio.length <= (max_seconds + 1) * SAMPLE_RATE
+        and audio.standard_deviation >= 0
+        and (not cover or is_cover(cover))
+    )
+    return report if is_believable else None
 
 
 def _problem_of(child: subprocess.Popen[bytes]) -> Problem:
     """Return why the child wrote no report, or fewer or more samples than it announced."""
     assert child.stdout
     child.stdout.close()  # a child that still writes ends now
-    code = child.wait()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_END_S)
+    code = child.returncode
     if code == -signal.SIGKILL:
         return RetryLater("no-memory", "There is not enough memory to decode the song", after=30)
+    if code == NO_SANDBOX:
+        return RetryLater(
+            "no-sandbox", "The decoder cannot be locked in", "the kernel refuses its seccomp filter"
+        )
     detail = "decoding it fails in a way that no intact file does"
     if code == -signal.SIGXCPU:
         detail = "decoding it takes too long"
@@ -215,24 +249,25 @@ def _ensure_usable(audio: AudioFacts, allow_truncated: bool) -> None:
         raise Rejected("corrupt", _TITLES["corrupt"], "none of it can be decoded")
     if not audio.length:
         raise Rejected("empty", _TITLES["empty"], "it holds no samples")
+    tolerated = _MAX_MISSING_AT_CUT_S if incompleteness else _MAX_MISSING_S
+    if missing > max(tolerated, _MAX_MISSING_SHARE * (seconds + missing)):
+        raise Rejected(
+            "corrupt",
+            _TITLES["corrupt"],
+            f"{missing:.2f} s of {seconds + missing:.2f} s are damaged",
+        )
     if incompleteness and not allow_truncated:
         raise Rejected(
             "truncated",
             _TITLES["truncated"],
             f"{incompleteness}; to separate what is there, set the option allow_truncated",
         )
-    is_damaged = missing > max(_MAX_MISSING_S, _MAX_MISSING_SHARE * (seconds + missing))
-    if is_damaged and not incompleteness:
-        raise Rejected(
-            "corrupt",
-            _TITLES["corrupt"],
-            f"{missing:.2f} s of {seconds + missing:.2f} s are damaged",
-        )
 
 
 def _incompleteness(audio: AudioFacts) -> str:
     declared, seconds = audio.declared_seconds, audio.seconds
-    if declared and seconds + audio.missing_seconds < declared - _TOLERANCE_S:
+    tolerance = max(_TOLERANCE_S, _TOLERANCE_SAMPLES / max(1, audio.sample_rate))
+    if declared and seconds + audio.missing_seconds < declared - tolerance:
         return f"it ends after {seconds:.1f} s of {declared:.1f} s"
     if audio.ends_early:
         return f"the file cannot be read after {seconds:.1f} s"

@@ -20,11 +20,19 @@ from typing import BinaryIO, NamedTuple
 
 import av
 import av.error
+import av.subtitles.codeccontext  # PyAV imports both when it opens a file: the sandbox forbids it
+import av.subtitles.stream
 import numpy as np
 import soxr
 from av.container import InputContainer
 
-from functions.separate.audio.decoder_report import DecoderReport, DecoderTask, Rejection
+from functions.separate.audio import sandbox
+from functions.separate.audio.decoder_report import (
+    NO_SANDBOX,
+    DecoderReport,
+    DecoderTask,
+    Rejection,
+)
 from functions.separate.audio.duration import HEAD_BYTES, caf_seconds, declared_seconds
 from functions.separate.audio.file_layout import FileLayout, open_container, read_layout
 from functions.separate.audio.findings import Findings
@@ -32,6 +40,7 @@ from functions.separate.audio.frames import decode_frames, join_frames
 from functions.separate.audio.overs import Level
 from functions.separate.audio.song_file import SongFile
 from functions.separate.audio.stereo import samples_of, silence_impossible, to_stereo
+from functions.separate.audio.wma_priming import KEEP_PRIMING, ffmpeg_priming
 from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs import formats
 
@@ -59,10 +68,15 @@ class _Block(NamedTuple):
 def decode_in_this_process(task: DecoderTask) -> None:
     """Report on standard input if asked to, then write its samples unless it is rejected.
 
-    From here on the process has the task's limits.
+    From here on the process has the task's limits, and is locked in.
     """
     _limit_resources(task.max_seconds, task.max_memory_bytes)
     with open(SONG, "rb") as file:
+        os.dup2(file.fileno(), 0)  # the parent's descriptor may be for writing, too
+        try:
+            sandbox.enter()
+        except OSError:
+            raise SystemExit(NO_SANDBOX) from None
         layout = read_layout(file)
         is_clipped = task.is_clipped
         if task.report_fd is not None:
@@ -106,12 +120,12 @@ def inspect(file: BinaryIO, layout: FileLayout, task: DecoderTask) -> DecoderRep
 def _limit_resources(max_seconds: float, max_memory_bytes: int) -> None:
     """Limit what a file can make a decoder do; a second of audio takes some 1.5 ms to decode."""
     processor_seconds = int(30 + max_seconds / 10)
+    # at the first limit comes SIGXCPU, which says why the child ends; at the second SIGKILL
+    resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds + 5))
     for kind, limit in (
         (resource.RLIMIT_AS, max_memory_bytes),
-        (resource.RLIMIT_CPU, processor_seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 32),
     ):
         resource.setrlimit(kind, (limit, limit))
 
@@ -142,6 +156,7 @@ def _decode_files(
             if not container.streams.audio:
                 continue
             stream = container.streams.audio[0]
+            _ensure_known_codec(stream)
             if not findings.container:
                 _describe(file, head, layout, container, stream, findings)
             elif stream.rate != findings.sample_rate or stream.channels != findings.channels:
@@ -150,10 +165,23 @@ def _decode_files(
                 )
             if stream.codec_context.name in _CHECKED_CODECS:
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            yield from _decode_stream(part, container, stream, task, findings)
+            priming = ffmpeg_priming(container, stream)
+            if priming:
+                stream.codec_context.options = KEEP_PRIMING
+            blocks = _decode_stream(part, container, stream, task, findings)
+            yield from _without_first(priming, blocks)
     if not findings.container:
         raise _unreadable(file) if error else _Rejected("not-audio", "it has no audio track")
     findings.ends_early |= error is not None
+
+
+def _ensure_known_codec(stream: av.AudioStream) -> None:
+    """Raise _Rejected unless the codec is one of those that songs may have."""
+    context: av.AudioCodecContext | None = stream.codec_context  # None if FFmpeg has no decoder
+    if not context or context.name not in formats.CODECS:
+        name = f"the codec {context.name}" if context else "an unknown codec"
+        raise _Rejected("corrupt", f"it has {name}, which is not read; convert it, to FLAC say")
+    context.thread_count = 1  # the sandbox lets no other start
 
 
 def _describe(
@@ -240,6 +268,13 @@ def _decode_stream(
             how = dropped if task.front_only else mixed
             findings.warn(f"it has {len(names)} channels: {how}")
         yield _Block(to_stereo(samples, names, front_only=task.front_only), rate)
+
+
+def _without_first(count: int, blocks: Iterator[_Block]) -> Iterator[_Block]:
+    for samples, rate in blocks:
+        if len(samples) > count:
+            yield _Block(samples[count:], rate)
+        count = max(0, count - len(samples))
 
 
 def _resample(blocks: Iterator[_Block], max_seconds: float, findings: Findings) -> Iterator[Floats]:

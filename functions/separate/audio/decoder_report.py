@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from microdemucs.audio_facts import AudioFacts
 
+NO_SANDBOX = 71
+"""The exit code of a child that could not be locked in (EX_OSERR of sysexits.h)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderTask:

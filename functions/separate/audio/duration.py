@@ -43,7 +43,7 @@ def caf_seconds(file: BinaryIO) -> float | None:
         name, size = struct.unpack(">4sq", head)
         if name == b"desc" and len(desc := file.read(32)) == 32:
             rate, _, _, packet_bytes, packet_frames = struct.unpack(">d4sIII", desc[:24])
-            if packet_bytes and rate > 0:
+            if packet_bytes and rate >= 1:  # false for NaN
                 seconds_per_byte = packet_frames / packet_bytes / rate
         if name == b"data" or size < 0:
             return (size - 4) * seconds_per_byte if size > 4 and seconds_per_byte else None

@@ -12,9 +12,13 @@ from av.container import InputContainer
 from functions.separate.audio import frame_scan, ogg_links, tags
 from functions.separate.audio.song_file import SongFile
 from functions.separate.audio.wav_header import read_wav_header
-from microdemucs.formats import FFMPEG_CONTAINERS
+from microdemucs.formats import CODECS, FFMPEG_CONTAINERS
 
-_OPTIONS = {"format_whitelist": ",".join(FFMPEG_CONTAINERS)}
+# FFmpeg also decodes a little of each stream to find out what it is
+_OPTIONS = {
+    "format_whitelist": ",".join(FFMPEG_CONTAINERS),
+    "codec_whitelist": ",".join(CODECS),
+}
 _BUFFER_BYTES = 1 << 16
 _MIN_JUNK_WARNING = 4096  # bytes: less is padding
 
@@ -54,7 +58,7 @@ def open_container(file: SongFile) -> InputContainer:
         "r",
         options=_OPTIONS,
         buffer_size=_BUFFER_BYTES,
-        metadata_encoding=tags.ENCODING,
+        metadata_encoding="latin-1",  # each byte of a tag is kept: see tag_encoding
         metadata_errors="replace",
     )
 

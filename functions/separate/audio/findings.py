@@ -6,7 +6,8 @@ from functions.separate.audio.overs import Level
 from microdemucs.audio_facts import AudioFacts
 
 _EXACT_CODECS = ("pcm_", "flac", "alac", "wavpack")  # they keep every sample
-_PADDING_S = 0.06  # what a header may declare beyond the audio: an encoder's padding
+# What a header may declare beyond the audio: an encoder's padding
+_PADDING_S, _PADDING_SAMPLES = 0.06, 2_646
 _VIDEO_LONGER_S = 0.5
 
 
@@ -55,7 +56,8 @@ class Findings:
             self.warn(f"{self.missing_seconds:.3f} s of audio could not be decoded")
         known = self.seconds - self.silent_seconds + self.missing_seconds
         early = (self.declared_seconds or 0) - known
-        if early > _PADDING_S or self.video_seconds - known > _VIDEO_LONGER_S:
+        padding = max(_PADDING_S, _PADDING_SAMPLES / max(1, self.sample_rate))
+        if early > padding or self.video_seconds - known > _VIDEO_LONGER_S:
             self.warn(f"it ends {max(early, self.video_seconds - known):.2f} s before it should")
         is_damaged = self.ends_early or self.missing_seconds > 0
         may_clip = not self.is_exact and self.channels <= 2

@@ -15,6 +15,7 @@ from functions.separate.engine import SAMPLE_RATE
 _BLOCK = 1 << 16  # samples: Python works once per block
 _UNREAD_S = 0.5  # what a demuxer may leave at the end of a file that is complete
 _WITHOUT_INDEX = ("mp3", "aac", "ogg")  # all of such a file is audio
+_MAX_PLANES = 8  # FFmpeg keeps no more in the frame itself (AV_NUM_DATA_POINTERS)
 _MAX_GAP_S = 60  # of damage that is filled with silence; more is a wrong time stamp
 
 _Decoded = tuple["av.Packet[av.AudioStream]", list[av.AudioFrame | float]]
@@ -31,7 +32,10 @@ def decode_frames(
         for packet, decoded in decode(container, stream):
             position = max(position, (packet.pos or 0) + packet.size)
             for frame in decoded:
-                if isinstance(frame, av.AudioFrame):
+                if isinstance(frame, av.AudioFrame) and _has_too_many_planes(frame):
+                    findings.missing_seconds += frame.samples / frame.sample_rate
+                    findings.warn(f"it has {frame.layout.nb_channels} channels: 8 can be read")
+                elif isinstance(frame, av.AudioFrame):
                     last = frame
                     yield frame
                 elif last and frame < _MAX_GAP_S:
@@ -42,6 +46,11 @@ def decode_frames(
             _count_unread(part.size, position, findings, is_end=True)
     except av.error.FFmpegError:
         _count_unread(part.size, position, findings, is_end=False)
+
+
+def _has_too_many_planes(frame: av.AudioFrame) -> bool:
+    """Whether PyAV would read behind the end of the list of the frame's planes."""
+    return frame.format.is_planar and frame.layout.nb_channels > _MAX_PLANES
 
 
 def _decode(container: InputContainer, stream: av.AudioStream) -> Iterator[_Decoded]:
@@ -103,11 +112,14 @@ def _count_unread(size: int, read: int, findings: Findings, *, is_end: bool) -> 
     """Tell what it means that the demuxer stopped after `read` of `size` bytes."""
     # a packet's position is that of its Ogg page
     unread = size - read - (MAX_PAGE_BYTES if findings.container == "ogg" else 0)
-    seconds = unread * findings.seconds / read if read and findings.seconds else float("inf")
-    if unread > 0 and seconds > _UNREAD_S:
+    if unread <= 0:
+        return
+    is_rate_known = read and findings.seconds
+    seconds = unread * findings.seconds / read if is_rate_known else float("inf")
+    if seconds > _UNREAD_S:
         findings.ends_early = True
     elif not is_end:
-        findings.missing_seconds += max(0.0, seconds)
+        findings.missing_seconds += seconds
 
 
 def join_frames(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:

@@ -43,8 +43,9 @@ class Level:
         is_over = bool(len(block)) and max(block.max(), -block.min()) > 1
         if is_over:
             self._clipped = self._clipped or copy.copy(self.whole)
-            over = np.flatnonzero((np.abs(block) > 1).any(axis=1))
-            self._spans += len(np.unique(over // _SPAN))
+            spans = np.zeros(len(block) // _SPAN + 1, bool)
+            spans[np.flatnonzero((np.abs(block) > 1).any(axis=1)) // _SPAN] = True
+            self._spans += int(spans.sum())
         if self._clipped:
             self._clipped.add(block.clip(-1, 1) if is_over else block)
         self.whole.add(block)

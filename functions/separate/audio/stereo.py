@@ -84,8 +84,9 @@ def silence_impossible(samples: Floats, *, is_lossy: bool) -> Silenced:
     not_numbers = ~np.isfinite(samples).all(axis=1)
     too_large = ~not_numbers & (np.abs(samples) > limit).any(axis=1)
     if is_lossy:
-        frames = np.unique(np.flatnonzero(not_numbers | too_large) // _LOSSY_FRAME)
-        damaged = np.isin(np.arange(len(samples)) // _LOSSY_FRAME, frames)
+        frames = np.zeros(len(samples) // _LOSSY_FRAME + 1, bool)
+        frames[np.flatnonzero(not_numbers | too_large) // _LOSSY_FRAME] = True
+        damaged = np.repeat(frames, _LOSSY_FRAME)[: len(samples)]
         samples[damaged] = 0
         return Silenced(0, int(damaged.sum()))
     samples[~np.isfinite(samples) | (np.abs(samples) > limit)] = 0
@@ -107,6 +108,7 @@ def to_stereo(samples: Floats, names: Sequence[str], *, front_only: bool) -> Flo
 
 def _downmix(names: tuple[str, ...], channels: int) -> Floats:
     if len(names) != channels or not set(names) <= set(_MATRIX):
-        # channels without a known place count as much on both sides
-        names = _DEFAULT_NAMES.get(channels, ("FC",) * channels)
+        if channels not in _DEFAULT_NAMES:  # no place is known: the mean on both sides
+            return np.full((channels, 2), 1 / channels, np.float32)
+        names = _DEFAULT_NAMES[channels]
     return np.array([_MATRIX[name] for name in names], np.float32)

@@ -92,3 +92,40 @@ def bw64(fmt: bytes, data: bytes, magic: bytes = b"BW64") -> bytes:
     chunks = b"WAVEds64" + struct.pack("<I", len(ds64)) + ds64
     chunks += b"fmt " + struct.pack("<I", len(fmt)) + fmt
     return magic + b"\xff" * 4 + chunks + b"data" + b"\xff" * 4 + data
+
+
+def _descriptor(tag: int, body: bytes) -> bytes:
+    """A descriptor of MPEG-4 (ISO/IEC 14496-1, 8.3.3), its length as Apple writes it."""
+    return bytes([tag, 0x80, 0x80, 0x80, len(body)]) + body
+
+
+def caf_aac(adts: bytes, length: int, rate: int = 44_100, channels: int = 2) -> bytes:
+    """The frames of an ADTS stream as Apple's programs store them in a CAF.
+
+    `length` samples follow 1,024 that the encoder added.
+    """
+    frames, at = [], 0
+    while at < len(adts):
+        size = (adts[at + 3] & 3) << 11 | adts[at + 4] << 3 | adts[at + 5] >> 5
+        frames.append(adts[at + 7 : at + size])
+        at += size
+    index = adts[2] >> 2 & 15
+    config = (2 << 11 | index << 7 | channels << 3).to_bytes(2, "big")  # AAC-LC
+    decoder = _descriptor(4, b"\x40\x15" + bytes(11) + _descriptor(5, config))
+    cookie = _descriptor(3, bytes(3) + decoder + _descriptor(6, b"\x02"))
+    sizes = b"".join(bytes([len(frame) >> 7 | 0x80, len(frame) & 0x7F]) for frame in frames)
+    rest = 1024 * (len(frames) - 1) - length
+    table = struct.pack(">QQII", len(frames), length, 1024, rest) + sizes
+    description = struct.pack(">d4sIIIII", rate, b"aac ", 2, 0, 1024, channels, 0)
+    chunks = {b"desc": description, b"kuki": cookie, b"pakt": table}
+    chunks[b"data"] = bytes(4) + b"".join(frames)
+    body = b"".join(name + struct.pack(">Q", len(data)) + data for name, data in chunks.items())
+    return b"caff" + struct.pack(">HH", 1, 0) + body
+
+
+def free_format_mp3(constant: bytes, size: int) -> bytes:
+    """An MP3 whose frames all have `size` bytes, without its bit rate in the headers."""
+    free = bytearray(constant)
+    for at in range(2, len(free), size):
+        free[at] &= 0x0F
+    return bytes(free)

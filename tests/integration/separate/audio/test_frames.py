@@ -2,12 +2,16 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable
 
+import av
+import lameenc
 import numpy as np
 import pytest
 import soundfile
 
+from tests.integration.separate.audio import odd_files
 from tests.integration.separate.audio.decoding import decoded, lag, level, refusal
 from tests.integration.separate.sounds import decibels, encoded, file, music, video
 
@@ -48,11 +52,86 @@ def test_a_format_is_read_to_the_sample(name: str) -> None:
     assert song.warnings == []
 
 
-@pytest.mark.parametrize("codec", ["wmav1", "wmav2"])
-def test_wma_is_read_without_its_first_frame(codec: str) -> None:
-    _, samples = decoded(encoded(MUSIC, 44_100, "asf", codec))
-    assert lag(samples, MUSIC) == -2048
-    assert decibels(samples[: 5 * 44_100], MUSIC[2048 : 2048 + 5 * 44_100]) < -15
+def test_aac_in_a_caf_begins_with_the_song() -> None:
+    aac = encoded(MUSIC, 44_100, "adts", "aac")
+    _, samples = decoded(odd_files.caf_aac(aac, len(MUSIC)))
+    assert len(samples) == len(MUSIC)
+    assert decibels(samples, MUSIC) < -14
+
+
+@pytest.mark.parametrize("container", ["3gp", "3g2"])
+def test_aac_in_a_3gp_is_read(container: str) -> None:
+    _, samples = decoded(encoded(MUSIC, 44_100, container, "aac"))
+    assert decibels(samples[: len(MUSIC)], MUSIC) < -14
+
+
+CODECS = {
+    "mp2": lambda: encoded(MUSIC, 44_100, "mp2", "mp2"),
+    "mp3-in-wav": lambda: encoded(MUSIC, 44_100, "wav", "libmp3lame"),
+    "mp3-in-caf": lambda: encoded(MUSIC, 44_100, "caf", "libmp3lame"),
+    "ima-in-caf": lambda: encoded(MUSIC, 44_100, "caf", "adpcm_ima_qt"),
+    "ima": lambda: encoded(MUSIC, 44_100, "wav", "adpcm_ima_wav"),
+    "yamaha": lambda: encoded(MUSIC, 44_100, "wav", "adpcm_yamaha"),
+    "a-law": lambda: encoded(MUSIC, 44_100, "wav", "pcm_alaw"),
+    "mu-law": lambda: file(MUSIC, kind="AIFF", subtype="ULAW"),
+    "ac3": lambda: encoded(MUSIC_48, 48_000, "matroska", "ac3"),
+    "eac3": lambda: encoded(MUSIC_48, 48_000, "mp4", "eac3"),
+    "opus-in-mp4": lambda: encoded(MUSIC_48, 48_000, "mp4", "libopus"),
+    "flac-in-mp4": lambda: encoded(MUSIC, 44_100, "mp4", "flac"),
+    "wavpack-in-mka": lambda: encoded(MUSIC, 44_100, "matroska", "wavpack"),
+    "pcm-in-mov": lambda: encoded(MUSIC, 44_100, "mov", "pcm_s24be"),
+}
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_codec_of_the_list_is_decoded(name: str) -> None:
+    _, samples = decoded(CODECS[name]())
+    shift = lag(samples, MUSIC)
+    assert 0 <= shift <= 1105
+    assert level(samples) == pytest.approx(level(MUSIC), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("matroska", "tta"), ("wav", "g722"), ("wav", "pcm_s64le")]
+)
+def test_a_codec_that_is_not_meant_is_rejected_by_name(container: str, codec: str) -> None:
+    rate = 16_000 if codec == "g722" else 44_100
+    channels = 1 if codec == "g722" else 2
+    data = encoded(music(1.0, rate, channels), rate, container, codec)
+    refused = refusal(data)
+    assert (refused.kind, f"the codec {codec}" in refused.detail) == ("corrupt", True)
+
+
+def test_more_channels_than_can_be_read_are_rejected() -> None:
+    made = io.BytesIO()
+    with av.open(made, "w", format="wv") as output:
+        stream = output.add_stream("wavpack", rate=44_100, layout="hexadecagonal")
+        samples = np.full((16, 4096), 0.1, np.float32)
+        frame = av.AudioFrame("fltp", "hexadecagonal", 4096)
+        for plane, channel in zip(frame.planes, samples, strict=False):
+            plane.update(channel.tobytes())
+        frame.sample_rate = 44_100
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    refused = refusal(made.getvalue())
+    assert (refused.kind, refused.detail) == ("corrupt", "none of it can be decoded")
+
+
+def test_an_unknown_codec_is_rejected() -> None:
+    wav = bytearray(file(MUSIC))
+    wav[20:22] = b"\x99\x99"
+    assert "an unknown codec" in refusal(bytes(wav)).detail
+
+
+def test_a_free_format_mp3_is_not_read() -> None:
+    pcm = (MUSIC_48 * 32_767).astype("<i2").tobytes()
+    lame = lameenc.Encoder()
+    lame.set_bit_rate(128)
+    lame.set_in_sample_rate(48_000)
+    lame.set_channels(2)
+    lame.silence()
+    mp3 = bytes(lame.encode(pcm) + lame.flush())
+    assert refusal(odd_files.free_format_mp3(mp3, 384)).kind == "not-audio"
 
 
 def needs_index(data: bytes) -> bool:
@@ -78,6 +157,22 @@ def test_what_is_there_of_a_cut_file_is_separated_if_that_is_allowed() -> None:
     song, samples = decoded(wav[: len(wav) // 2], allow_truncated=True)
     assert decibels(samples, MUSIC[: len(samples)]) < -75
     assert any("it ends after 3.0 s of 6.0 s" in warning for warning in song.warnings)
+
+
+def test_an_incomplete_song_with_much_damage_is_corrupt_in_any_case() -> None:
+    flac = bytearray(file(music(30), kind="FLAC"))
+    for at in range(20_000, len(flac) // 2, 30_000):
+        flac[at] ^= 0x10
+    refused = refusal(bytes(flac[: len(flac) // 2]), allow_truncated=True)
+    assert (refused.kind, "are damaged" in refused.detail) == ("corrupt", True)
+
+
+def test_an_incomplete_song_with_a_little_damage_is_separated_if_that_is_allowed() -> None:
+    flac = bytearray(file(music(30), kind="FLAC"))
+    flac[100_000] ^= 0x10
+    song, _ = decoded(bytes(flac[: len(flac) // 2]), allow_truncated=True)
+    assert any("could not be decoded" in warning for warning in song.warnings)
+    assert any("it ends after" in warning for warning in song.warnings)
 
 
 def test_a_damaged_flac_frame_is_silent_and_everything_else_stays_in_place() -> None:
@@ -161,3 +256,25 @@ def test_tags_that_are_no_utf_8_are_read() -> None:
     )
     song, _ = decoded(wav)
     assert song.audio.tags["title"] == "Björk!"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "title"),
+    [
+        ("latin-1", "Jóga"),
+        ("cp1251", "Группа крови"),
+        ("cp932", "残酷な天使のテーゼ"),
+        ("gb18030", "七里香"),
+    ],
+)
+def test_tags_without_an_encoding_refuse_no_song(encoding: str, title: str) -> None:
+    text = title.encode(encoding)
+    id3v1 = (b"TAG" + text.ljust(30, b"\0") + text.ljust(30, b"\0")).ljust(128, b"\0")
+    info = b"INFOINAM" + struct.pack("<I", len(text) + 1) + text + b"\0" * (1 + ~len(text) % 2)
+    listed = b"LIST" + struct.pack("<I", len(info)) + info
+    wav = bytearray(file(MUSIC) + listed)
+    wav[4:8] = struct.pack("<I", len(wav) - 8)
+    mp3 = encoded(MUSIC, 44_100, "mp3", "libmp3lame")
+    mp3 = mp3[odd_files.frame_start(mp3) :]  # without the ID3v2, which counts more
+    for song in (decoded(mp3 + id3v1)[0], decoded(bytes(wav))[0]):
+        assert song.audio.tags["title"] == title

@@ -71,3 +71,8 @@ def test_a_lossy_codec_loses_all_around_an_impossible_sample() -> None:
     assert silence_impossible(samples, is_lossy=True) == Silenced(0, 1024)
     assert not samples[1024:2048].any()
     assert samples[:1024].all()
+
+
+def test_many_channels_without_places_are_averaged() -> None:
+    samples = np.ones((3, 24), np.float32)
+    assert to_stereo(samples, ["?"] * 24, front_only=False) == pytest.approx(np.ones((3, 2)))
