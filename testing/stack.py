@@ -31,9 +31,9 @@ from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.paths import ROOT
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings, StoreSettings
+from testing.events_secret import EVENTS_SECRET
 from testing.function_process import function_process
 from testing.objects import put_song, read_json
-from testing.signed_events import EVENTS_SECRET
 from testing.waiting import wait_until
 
 COMPONENTS = ("bridge", "intake", "separate", "upload", "notify")

@@ -3,7 +3,7 @@
 import os
 
 from microdemucs.paths import ROOT
-from testing.signed_events import EVENTS_SECRET
+from testing.events_secret import EVENTS_SECRET
 
 # Child processes find the packages as this process does (pyproject.toml, pythonpath).
 os.environ["PYTHONPATH"] = f"{ROOT}:{ROOT / 'minio-events'}"

@@ -15,7 +15,7 @@ from cloudevents.http import CloudEvent, from_http
 from local.ports import free_port
 from microdemucs.event_signature import ensure_signed
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
-from testing.signed_events import EVENTS_SECRET
+from testing.events_secret import EVENTS_SECRET
 from tests.integration.minio_events.function_server import FunctionServer
 from tests.unit.minio_events.events import EVENT
 

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.events import COMPLETED, FAILED, STARTED, ObjectCreated, record_of
 from minio_events.forward import signed_request
-from testing.signed_events import EVENTS_SECRET
+from testing.events_secret import EVENTS_SECRET
 
 SECRET = "whsec_" + "c2VjcmV0LW9mLWEtd2ViaG9vay0yNC1ieXRlcw=="
 CALLBACK_SECRET = "whsec_" + "c2VjcmV0LW9mLWFsbC1jYWxsYmFja3Mtb2YtdGhpcw=="

@@ -18,9 +18,9 @@ from standardwebhooks import Webhook
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
 from minio_events.forward import binary_request, signed_request
+from testing.events_secret import EVENTS_SECRET
 from testing.function_process import function_process
 from testing.http_receiver import Request
-from testing.signed_events import EVENTS_SECRET
 from tests.integration.notify.events import (
     CALLBACK_SECRET,
     SECRET,

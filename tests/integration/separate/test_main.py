@@ -24,8 +24,8 @@ from microdemucs.events import object_from_record
 from microdemucs.jobs import JobRecord, job_id, song_digest
 from microdemucs.paths import ROOT
 from minio_events.forward import signed_request
+from testing.events_secret import EVENTS_SECRET
 from testing.function_process import function_process
-from testing.signed_events import EVENTS_SECRET
 from testing.waiting import wait_until
 from tests.integration.separate import sounds
 
