@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from microdemucs.bus import LEASES
 from testing.faults.checks import AWAY, Checks, reference_of
@@ -60,9 +61,9 @@ class Campaign:
             self._stack.save_log()
 
     def _lease_seconds(self) -> float:
-        async def read(client: object) -> float:
-            js = client.jetstream()  # type: ignore[attr-defined]
-            return float((await js.stream_info(f"KV_{LEASES}")).config.max_age)
+        async def read(client: Any) -> float:
+            info = await client.jetstream().stream_info(f"KV_{LEASES}")
+            return float(info.config.max_age)
 
         return float(self._stack.on_bus("provision", read))
 
@@ -100,9 +101,6 @@ class Campaign:
             self._wait_until_quiet(songs)
             self._until(lambda: self._checks.results(songs), 0)
             self._until(self._checks.memory, 30)
-        except Violated as violation:
-            self._timeline.add("violation", round=round_.number, problems=str(violation))
-            raise
         finally:
             self._stack.save_log()
         self._timeline.add(
@@ -152,8 +150,12 @@ def run_campaign(stack: FaultStack, folder: Path, seed: int, faults: int, skippe
     timeline = Timeline(folder / "timeline.jsonl")
     kinds = frozenset({Kind.KILL, Kind.PAUSE} if skipped else Kind)
     timeline.add("campaign started", seed=seed, faults=faults, kinds=sorted(kinds), skipped=skipped)
-    with stack:
-        Campaign(stack, timeline).run(seed, faults, kinds)
+    try:
+        with stack:
+            Campaign(stack, timeline).run(seed, faults, kinds)
+    except Violated as violation:
+        timeline.add("violation", problems=str(violation))
+        raise
     timeline.add("campaign held")
 
 
