@@ -57,6 +57,7 @@ class Checks:
             *self._objects(listed),
             *self._records(),
             *self._bus(),
+            *(self._stack.network.unsent() if self._stack.network else []),
             *(problem for sent in listed for problem in self._events(sent)),
             *self._deliveries.problems,
             *self.beyond_repair,

@@ -68,6 +68,17 @@ class Network:
             self._change("-D" if heal else "-A", rule)
 
     @staticmethod
+    def unsent() -> list[str]:
+        """Return which connections have bytes that are sent again until they arrive.
+
+        A request can arrive long after a cut has ended, also if its sender has given up.
+        """
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        queues = {fields[2]: fields[4].partition(":")[0] for fields in map(str.split, lines)}
+        ports = [int(to.partition(":")[2], 16) for to, queue in queues.items() if int(queue, 16)]
+        return [f"bytes are on the way to port {port}" for port in ports]
+
+    @staticmethod
     def _cut_rules(group: int, port: int) -> list[tuple[str, ...]]:
         sent = ("filter", "OUTPUT", "-m", "owner", "--gid-owner", str(group), "-j", "DROP")
         received = ("filter", "INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
