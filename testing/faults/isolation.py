@@ -73,10 +73,12 @@ class Network:
 
         A request can arrive long after a cut has ended, also if its sender has given up.
         """
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-        queues = {fields[2]: fields[4].partition(":")[0] for fields in map(str.split, lines)}
-        ports = [int(to.partition(":")[2], 16) for to, queue in queues.items() if int(queue, 16)]
-        return [f"bytes are on the way to port {port}" for port in ports]
+        _, *lines = Path("/proc/net/tcp").read_text().splitlines()
+        unsent = []
+        for _, _, remote, _, queues, *_ in map(str.split, lines):
+            if int(queues.partition(":")[0], 16):
+                unsent.append(f"bytes are on the way to port {int(remote.partition(':')[2], 16)}")
+        return unsent
 
     @staticmethod
     def _cut_rules(group: int, port: int) -> list[tuple[str, ...]]:
