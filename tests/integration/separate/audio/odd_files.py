@@ -51,6 +51,12 @@ def id3v2(body: bytes, *, footer: bool = False) -> bytes:
     return tag + b"3DI\x04\0" + flags + size if footer else tag
 
 
+def id3v2_title(encoding: int, text: bytes) -> bytes:
+    """An ID3v2.3 tag with a title, `encoding` as in its section 3.3."""
+    frame = b"TIT2" + struct.pack(">I", len(text) + 1) + b"\0\0" + bytes([encoding]) + text
+    return b"ID3\x03\0\0" + _synchsafe(len(frame)) + frame
+
+
 def ape(body: bytes, *, version: int = 2000, header: bool = True) -> bytes:
     """An APE tag with one cover; version 1 has no header."""
     value = b"cover.png\0" + body

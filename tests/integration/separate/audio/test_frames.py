@@ -278,3 +278,32 @@ def test_tags_without_an_encoding_refuse_no_song(encoding: str, title: str) -> N
     mp3 = mp3[odd_files.frame_start(mp3) :]  # without the ID3v2, which counts more
     for song in (decoded(mp3 + id3v1)[0], decoded(bytes(wav))[0]):
         assert song.audio.tags["title"] == title
+
+
+TITLE = "Группа 夜"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "title"),
+    [
+        (1, TITLE.encode("utf-16"), TITLE),
+        (1, b"\xfe\xff" + TITLE.encode("utf-16-be"), TITLE),
+        (1, TITLE.encode("utf-16") + b"x", TITLE),
+        (1, TITLE.encode("utf-16-le"), None),
+        (1, b"\xff\xfeA\0\x00\xd8B\0", "A"),
+        (1, b"\xff\xfe", None),
+        (2, TITLE.encode("utf-16-be"), TITLE),
+        (3, "Björk".encode("latin-1"), "Björk"),
+        (0, TITLE.encode(), TITLE),
+        (0, "Группа крови".encode("cp1251"), "Группа крови"),
+        (9, b"abc", None),
+        (0, b"", None),
+    ],
+)
+def test_an_id3v2_title_in_any_encoding_refuses_no_song(
+    encoding: int, text: bytes, title: str | None
+) -> None:
+    mp3 = encoded(MUSIC, 44_100, "mp3", "libmp3lame")
+    tag = odd_files.id3v2_title(encoding, text)
+    song, _ = decoded(tag + mp3[odd_files.frame_start(mp3) :])
+    assert song.audio.tags.get("title") == title
