@@ -123,6 +123,30 @@ def test_an_account_imports_what_its_user_may_publish(account: str) -> None:
     assert imported[1:] == [one for one in publishes(user) if not one.startswith("logs.")]
 
 
+def covers(export: str, subject: str) -> bool:
+    """Return whether every subject that `subject` matches also matches `export`."""
+    wider, narrower = export.split("."), subject.split(".")
+    for position, token in enumerate(wider):
+        if token == ">":
+            return len(narrower) > position
+        if position >= len(narrower) or narrower[position] == ">":
+            return False
+        if token not in ("*", narrower[position]):
+            return False
+    return len(wider) == len(narrower)
+
+
+@pytest.mark.parametrize("kind", ["service", "stream"])
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_what_an_account_imports_is_exported_once(account: str, kind: str) -> None:
+    """Otherwise the server does not start, or takes either export's kind of response."""
+    imports = block(f"{account} {{", "  }")
+    [exports] = re.findall(r"CORE \{.*?exports: \[(.*?)\n    \]", CONF, re.DOTALL)
+    exported = re.findall(rf'{kind}: "([^"]+)"', exports)
+    for subject in re.findall(rf'{kind}: \{{ account: CORE, subject: "([^"]+)"', imports):
+        assert len([one for one in exported if covers(one, subject)]) == 1, subject
+
+
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_an_account_imports_what_its_user_may_follow(account: str) -> None:
     text = block(f"{account} {{", "  }")
