@@ -69,14 +69,14 @@ class Network:
 
     @staticmethod
     def unsent() -> list[str]:
-        """Return which connections have bytes that are sent again until they arrive.
+        """Return which connections send bytes again, since nobody has acknowledged them.
 
         A request can arrive long after a cut has ended, also if its sender has given up.
         """
         _, *lines = Path("/proc/net/tcp").read_text().splitlines()
         unsent = []
-        for _, _, remote, _, queues, *_ in map(str.split, lines):
-            if int(queues.partition(":")[0], 16):
+        for _, _, remote, _, _, _, retransmissions, *_ in map(str.split, lines):
+            if int(retransmissions, 16):
                 unsent.append(f"bytes are on the way to port {int(remote.partition(':')[2], 16)}")
         return unsent
 
