@@ -16,6 +16,7 @@ from microdemucs.formats import is_unrelated
 from microdemucs.keys import is_reserved
 
 STARTED = "dev.microdemucs.separation.started"
+FINISHED = "dev.microdemucs.separation.finished"
 COMPLETED = "dev.microdemucs.separation.completed"
 FAILED = "dev.microdemucs.separation.failed"
 DELIVERY = "dev.microdemucs.delivery"
@@ -69,7 +70,7 @@ def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]
             if action in _NEW_CONTENT:
                 created = object_from_record(record)
                 yield _event(record, action, created), created
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise MalformedMessage(f"not a bucket notification: {error!r}") from error
 
 

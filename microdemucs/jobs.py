@@ -5,6 +5,7 @@ Its id is computed, never random: an idempotency key. The same event ten times i
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -13,9 +14,11 @@ import msgspec
 from msgspec import Struct, field
 
 from microdemucs.events import ObjectCreated
-from microdemucs.manifest import decode
+from microdemucs.manifest import BadDocument, decode
 from microdemucs.options import BadOption, Options, option_metadata
 from microdemucs.problems import is_after, now
+
+log = logging.getLogger(__name__)
 
 
 class JobState(StrEnum):
@@ -152,6 +155,15 @@ class JobRecord(Struct):
     def read(text: bytes) -> "JobRecord":
         """Read what `write` wrote; unknown members are ignored. Raises BadDocument."""
         return decode(text, JobRecord)
+
+    @staticmethod
+    def read_or_none(text: bytes | None) -> "JobRecord | None":
+        """Return the record; None if there is none, or if it cannot be read, which is logged."""
+        try:
+            return JobRecord.read(text) if text else None
+        except BadDocument as error:
+            log.warning("job record ignored: it cannot be read", extra={"why": str(error)})
+            return None
 
     def write(self) -> bytes:
         """Return the record as JSON."""

@@ -1,4 +1,8 @@
-"""The keys of objects: how long they may be, and which belong to the program."""
+"""The keys of objects: how long they may be, which belong to the program, and what a song's says."""
+
+import re
+
+_HASH_KEY = re.compile(r"([0-9a-f]{64})\.mp3")
 
 LONGEST_KEY = 1024
 """Bytes in UTF-8: the limit of S3."""
@@ -13,6 +17,12 @@ def is_reserved(key: str) -> bool:
     Previews are in `<song>/.live/`, results of ranges in `.ranges/`, and both are cleared.
     """
     return key.startswith(".ranges/") or "/.live/" in key
+
+
+def hash_in_key(song_key: str) -> str:
+    """Return the SHA-256 of a song that the REST API stored, which its key holds; else ""."""
+    found = _HASH_KEY.fullmatch(song_key)
+    return found[1] if found else ""
 
 
 def fits(key: str) -> bool:

@@ -4,11 +4,16 @@ The same text appears in HTTP responses, failure.json and log lines. It says wha
 to do, and reveals nothing internal.
 """
 
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
+
+_IS_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+).fullmatch
 
 
 class Problem(Exception):
@@ -72,6 +77,13 @@ class RetryLater(Problem):
 def now() -> str:
     """Return the current time as RFC 3339 in UTC, to the millisecond: the form of all our times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` is a time of RFC 3339."""
+    with suppress(ValueError):
+        return bool(_IS_RFC3339(text)) and bool(_parse_time(text))
+    return False
 
 
 def is_after(time: str, other: str) -> bool:

@@ -1,7 +1,6 @@
 """manifest.json and failure.json in the output bucket: the one place that reads and writes them."""
 
 import logging
-from typing import Protocol, TypeVar
 
 from microdemucs.bucket import Bucket
 from microdemucs.manifest import (
@@ -14,21 +13,23 @@ from microdemucs.manifest import (
     manifest_key,
 )
 from microdemucs.problems import CONTENT_TYPE as PROBLEM_TYPE
+from microdemucs.result_check import MAX_BYTES, read_result
 
 log = logging.getLogger(__name__)
 
-_MANIFEST_TYPE = "application/json"
-_T = TypeVar("_T", covariant=True)
+MANIFEST_TYPE, FAILURE_TYPE = "application/json", PROBLEM_TYPE
 
 
 def read_manifest(stems: Bucket, song_key: str) -> Manifest | None:
     """Return the song's manifest, or None if none is readable. Raises RetryLater."""
-    return _read(stems, manifest_key(song_key), Manifest)
+    found = _read(stems, manifest_key(song_key))
+    return found if isinstance(found, Manifest) else None
 
 
 def read_failure(stems: Bucket, song_key: str) -> Failure | None:
     """Return the song's failure, or None if none is readable. Raises RetryLater."""
-    return _read(stems, failure_key(song_key), Failure)
+    found = _read(stems, failure_key(song_key))
+    return found if isinstance(found, Failure) else None
 
 
 def is_result_document(key: str) -> bool:
@@ -39,37 +40,25 @@ def is_result_document(key: str) -> bool:
 def read_result_document(stems: Bucket, key: str) -> Manifest | Failure | None:
     """Read the manifest or failure at `key`; None if there is none.
 
-    Raises BadDocument if it cannot be read, and RetryLater.
+    Raises BadDocument if it cannot be read or believed, and RetryLater.
     """
-    text = stems.read(key)
-    if text is None:
-        return None
-    try:
-        return Failure.read(text) if key.endswith(f"/{FAILURE}") else Manifest.read(text)
-    except BadDocument as error:
-        raise BadDocument(f"{key}: {error}") from error
+    text = stems.read(key, MAX_BYTES + 1)
+    return None if text is None else read_result(key, text)
 
 
 def write_manifest(stems: Bucket, manifest: Manifest) -> None:
     """Write the song's manifest. Raises RetryLater."""
-    stems.write(manifest_key(manifest.song.key), manifest.write(), _MANIFEST_TYPE)
+    stems.write(manifest_key(manifest.song.key), manifest.write(), MANIFEST_TYPE)
 
 
 def write_failure(stems: Bucket, failure: Failure) -> None:
     """Write the song's failure. Raises RetryLater."""
-    stems.write(failure_key(failure.song.key), failure.write(), PROBLEM_TYPE)
+    stems.write(failure_key(failure.song.key), failure.write(), FAILURE_TYPE)
 
 
-class _Readable(Protocol[_T]):
-    def read(self, text: bytes, /) -> _T: ...
-
-
-def _read(stems: Bucket, key: str, document: _Readable[_T]) -> _T | None:
-    text = stems.read(key)
-    if text is None:
-        return None
+def _read(stems: Bucket, key: str) -> Manifest | Failure | None:
     try:
-        return document.read(text)
+        return read_result_document(stems, key)
     except BadDocument as error:
         log.warning("document ignored: it cannot be read", extra={"key": key, "why": str(error)})
         return None

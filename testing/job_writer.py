@@ -13,7 +13,9 @@ from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, JobState
+from microdemucs.keys import hash_in_key
 from microdemucs.manifest import Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.options import CONTENT_TYPES
 from microdemucs.problems import now
 from microdemucs.result_store import write_manifest
 from testing.stack import Stack
@@ -49,12 +51,12 @@ class JobWriter:
         *,
         job: str = "0" * 32,
         options: Mapping[str, Any] | None = None,
-        content_type: str = "audio/mpeg",
         scale: float | None = None,
     ) -> None:
         """Write the stems, given by file name, and then the manifest of the song `key`."""
         entries = []
         for file, data in stems.items():
+            content_type = CONTENT_TYPES[file.rpartition(".")[2]]
             self.stems.write(f"{key}/{file}", data, content_type)
             entries.append(
                 StemEntry(
@@ -67,7 +69,9 @@ class JobWriter:
             )
         manifest = Manifest(
             job=job,
-            song=SeparatedSong(bucket="songs", key=key, etag="", sha256="0" * 64, seconds=1.0),
+            song=SeparatedSong(
+                bucket="songs", key=key, etag="", sha256=hash_in_key(key) or "0" * 64, seconds=1.0
+            ),
             options=dict(options or {}),
             stems=entries,
             model=ModelInfo("htdemucs_tiny"),

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
 from microdemucs.jobs import FINISHED, JobRecord, JobState
+from microdemucs.keys import hash_in_key
+from microdemucs.manifest import BadDocument
 from microdemucs.problems import RetryLater
 
 log = logging.getLogger(__name__)
 
 _LOAD_TIMEOUT_S = 3
-_HASH_KEY = re.compile(r"([0-9a-f]{64})\.mp3")
 _UPLOAD_KEY = re.compile(r"form/([0-9a-f]{32})/")
 
 
@@ -52,7 +53,9 @@ class JobsView:
             else:
                 try:
                     record = JobRecord.read(entry.value)
-                except ValueError as error:
+                    if record.id != entry.key:
+                        raise BadDocument("it is the record of another job - at `$.id`")
+                except BadDocument as error:
                     log.warning(
                         "job record ignored: it cannot be read",
                         extra={"key": entry.key, "why": str(error)},
@@ -115,14 +118,14 @@ class JobsView:
 def change_record(
     bus: Bus, view: JobsView, id_: str, change: Callable[[JobRecord], bool]
 ) -> JobRecord | None:
-    """Change the job's record and return it; None if there is none. Raises RetryLater.
+    """Change the job's record and return it; None if none is readable. Raises RetryLater.
 
     `change` returns whether it has changed the record. It is called again with a newer record if
     another process writes the record at the same time.
     """
     while entry := bus.get(JOBS, id_):
-        record = JobRecord.read(entry.value or b"")
-        if not change(record):
+        record = JobRecord.read_or_none(entry.value)
+        if not record or not change(record):
             return record
         try:
             revision = bus.update(JOBS, id_, record.write(), entry.revision)
@@ -135,8 +138,8 @@ def change_record(
 
 def song_alias(key: str) -> str:
     """Return the song hash or the upload id that the song's key holds, or ""."""
-    found = _HASH_KEY.fullmatch(key) or _UPLOAD_KEY.match(key)
-    return found[1] if found else ""
+    found = _UPLOAD_KEY.match(key)
+    return found[1] if found else hash_in_key(key)
 
 
 def song_hash(record: JobRecord) -> str:
@@ -144,8 +147,7 @@ def song_hash(record: JobRecord) -> str:
 
     The hash is the SHA-256 of the song's bytes, in hex.
     """
-    found = _HASH_KEY.fullmatch(record.key)
-    return found[1] if found else record.id
+    return hash_in_key(record.key) or record.id
 
 
 def _rank(versioned: VersionedRecord) -> tuple[bool, bool, str, int]:

@@ -91,6 +91,10 @@ class Bridge:
         except MalformedMessage as error:
             await self._dead_letter(route, message, None, f"malformed: {error}")
             return
+        except Exception as error:  # it would crash again each time it is redelivered
+            log.exception("message cannot be read", extra={"route": route.kind})
+            await self._dead_letter(route, message, None, f"malformed: {error!r}")
+            return
         for call in calls:
             if is_replayed(message.msg):
                 route.deduplicator.set_owner(call.deduplication_key, message.number)

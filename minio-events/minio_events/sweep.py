@@ -17,14 +17,20 @@ import logging
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
 from minio.datatypes import Object
+from minio.error import S3Error
 from nats.aio.client import Client
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import (
+    APIError,
+    InvalidKeyError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+)
 from nats.js.kv import KeyValue
 
 from microdemucs import bus, store
@@ -34,7 +40,7 @@ from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id, options_hash, song_digest
 from microdemucs.manifest import BadDocument, Failure, Manifest, failure_key, manifest_key
 from microdemucs.options import Options
-from microdemucs.problems import Problem, is_after, now
+from microdemucs.problems import Problem, RetryLater, is_after, now
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
@@ -85,25 +91,44 @@ class Sweep:
         by_key = {result.key: result for result in results}
         repairs = {"songs": 0, "results": 0, "records": 0, "removed": 0}
         for song in await asyncio.to_thread(self._songs.list):
-            created = await self._lost_song(song, by_key, records, songs_idle)
-            if created:
-                await self._notify(bus.SONGS_SUBJECT, created)
-                log.warning("lost song found", extra={"key": created.key, "job": job_id(created)})
-                repairs["songs"] += 1
+            repair = self._repair_song(song, by_key, records, songs_idle)
+            repairs["songs"] += await _repaired(song.object_name, repair)
         recorded = {record.key for record in records.values()}
         for result in results:
-            if results_idle and await self._is_lost_result(result):
-                created = ObjectCreated(
-                    self._stems.name, result.key, 0, result.etag, time=_rfc3339(result.modified)
-                )
-                await self._notify(bus.STEMS_SUBJECT, created)
-                log.warning("lost result found", extra={"key": result.key})
-                repairs["results"] += 1
+            if results_idle:
+                repairs["results"] += await _repaired(result.key, self._repair_result(result))
             if result.song_key not in recorded:
-                repairs["records"] += await self._restore_record(result)
-        for record in await self._done_without_manifest(records.values(), by_key):
-            repairs["removed"] += await self._record_removal(jobs, record)
+                repairs["records"] += await _repaired(result.key, self._restore_record(result))
+        for key, done in _done_jobs(records.values()).items():
+            removals = self._record_removals(jobs, done, by_key.get(manifest_key(key)))
+            repairs["removed"] += await _repaired(key, removals)
         return repairs
+
+    async def _repair_song(
+        self,
+        song: Object,
+        results: dict[str, ResultDocument],
+        records: dict[str, JobRecord],
+        songs_idle: bool,
+    ) -> int:
+        """Notify the song again if its job was lost. Return how many repairs this is: 1 or 0."""
+        created = await self._lost_song(song, results, records, songs_idle)
+        if not created:
+            return 0
+        await self._notify(bus.SONGS_SUBJECT, created)
+        log.warning("lost song found", extra={"key": created.key, "job": job_id(created)})
+        return 1
+
+    async def _repair_result(self, result: ResultDocument) -> int:
+        """Notify the result again if it was lost. Return how many repairs this is: 1 or 0."""
+        if not await self._is_lost_result(result):
+            return 0
+        created = ObjectCreated(
+            self._stems.name, result.key, 0, result.etag, time=_rfc3339(result.modified)
+        )
+        await self._notify(bus.STEMS_SUBJECT, created)
+        log.warning("lost result found", extra={"key": result.key})
+        return 1
 
     async def _is_idle(self, stream: str, consumer: str) -> bool:
         """Return whether the consumer has no message left: then unfinished work was lost."""
@@ -113,9 +138,9 @@ class Sweep:
     async def _read_records(self) -> dict[str, JobRecord]:
         records: dict[str, JobRecord] = {}
         async for entry in read_entries(self._client, bus.JOBS):
-            if entry.value is not None:
-                with suppress(BadDocument):
-                    records[entry.key] = JobRecord.read(entry.value)
+            record = JobRecord.read_or_none(entry.value)
+            if record and record.id == entry.key:
+                records[entry.key] = record
         return records
 
     async def _lost_song(
@@ -137,10 +162,10 @@ class Sweep:
             await asyncio.to_thread(read_result_document, self._stems, result) if result else None
         )
         if result and content and result.modified >= modified and content.song.etag == etag:
-            is_put_again = isinstance(content, Failure) and is_after(
-                _rfc3339(modified), content.decided
-            )
-            if not is_put_again:
+            # With other options the same bytes are another job, which this result may have
+            # overtaken: then the jobs are compared below.
+            decided = content.decided if isinstance(content, Failure) else content.created
+            if not is_after(_rfc3339(modified), decided):
                 self._settled_songs.add(state)
                 return None
         if self._record_ttl and datetime.now(UTC) - modified > self._record_ttl:
@@ -219,23 +244,16 @@ class Sweep:
             await self._restore_reusable_result(record)
         return 1
 
-    async def _done_without_manifest(
-        self, records: Iterable[JobRecord], results: dict[str, ResultDocument]
-    ) -> list[JobRecord]:
-        """Return the records of done jobs whose manifest is gone, or is another job's by now."""
-        done: dict[str, list[JobRecord]] = defaultdict(list)
-        for record in records:
-            if record.state == JobState.DONE and not record.removed:
-                done[record.key].append(record)
-        found = []
-        for key, jobs in done.items():
-            manifest = results.get(manifest_key(key))
-            if not manifest:
-                found += jobs
-            elif len(jobs) > 1:
-                content = await asyncio.to_thread(read_result_document, self._stems, manifest)
-                found += [job for job in jobs if content and job.id != content.job]
-        return found
+    async def _record_removals(
+        self, jobs: KeyValue, done: list[JobRecord], manifest: ResultDocument | None
+    ) -> int:
+        """Record which of one song's `done` jobs have lost their stems. Return how many."""
+        if manifest and len(done) > 1:
+            content = await asyncio.to_thread(read_result_document, self._stems, manifest)
+            done = [record for record in done if content and record.id != content.job]
+        elif manifest:
+            return 0
+        return sum([await self._record_removal(jobs, record) for record in done])
 
     async def _record_removal(self, jobs: KeyValue, record: JobRecord) -> int:
         """Record that the job's stems are gone. Return how many records were written: 1 or 0."""
@@ -281,11 +299,46 @@ async def sweep(settings: SweepSettings, every: float | None) -> None:
             if not every or client.is_closed:
                 raise SystemExit(f"the sweep failed: {error}") from error
             log.warning("sweep failed", extra={"reason": str(error)})
+        except Exception:
+            if not every:
+                raise
+            log.exception("sweep failed")
         if not every:
             break
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every)
     await client.close()
+
+
+async def _repaired(key: str | None, repair: Awaitable[int]) -> int:
+    """Return what `repair` returns; 0, and a log line, if this one object cannot be handled.
+
+    Raises RetryLater or nats.errors.Error if store or bus are away: then nothing can be handled.
+    """
+    try:
+        return await repair
+    except Exception as error:
+        if _is_outage(error):
+            raise
+        log.error("object skipped: it cannot be handled", extra={"key": key, "reason": repr(error)})
+        return 0
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether an error is not about one object or key: the store or the bus did not answer it."""
+    if isinstance(error, RetryLater):
+        return not isinstance(error.__cause__, S3Error)
+    is_answer = isinstance(error, InvalidKeyError | APIError)
+    return isinstance(error, nats.errors.Error | OSError) and not is_answer
+
+
+def _done_jobs(records: Iterable[JobRecord]) -> dict[str, list[JobRecord]]:
+    """Return the done jobs that have stems, as far as is known, by the keys of their songs."""
+    done: dict[str, list[JobRecord]] = defaultdict(list)
+    for record in records:
+        if record.state == JobState.DONE and not record.removed:
+            done[record.key].append(record)
+    return done
 
 
 def _has_ended(record: JobRecord | None, song: ObjectCreated) -> bool:

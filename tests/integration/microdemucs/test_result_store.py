@@ -10,6 +10,7 @@ from microdemucs.manifest import (
     Manifest,
     ModelInfo,
     SeparatedSong,
+    StemEntry,
     StoredSong,
     failure_key,
     manifest_key,
@@ -24,6 +25,9 @@ from microdemucs.result_store import (
 )
 from microdemucs.settings import StoreSettings
 
+JOB = "0123456789abcdef" * 2
+FINISHED = "2026-11-22T17:25:45.706Z"
+
 
 @pytest.fixture
 def stems(separate_user: dict[str, str]) -> Bucket:
@@ -36,9 +40,9 @@ def stems(separate_user: dict[str, str]) -> Bucket:
 
 
 def test_a_manifest_is_beside_its_song(stems: Bucket) -> None:
-    song = SeparatedSong(bucket="songs", key="m/a ü.mp3", etag="e", sha256="f", seconds=1.0)
+    song = SeparatedSong(bucket="songs", key="m/a ü.mp3", etag="e", sha256="f" * 64, seconds=1.0)
     manifest = Manifest(
-        job="j", song=song, options={}, stems=[], model=ModelInfo("m"), finished="2026"
+        job=JOB, song=song, options={}, stems=[], model=ModelInfo("m"), finished=FINISHED
     )
     write_manifest(stems, manifest)
     assert read_manifest(stems, "m/a ü.mp3") == manifest
@@ -48,7 +52,7 @@ def test_a_manifest_is_beside_its_song(stems: Bucket) -> None:
 
 def test_a_failure_is_beside_its_song(stems: Bucket) -> None:
     song = StoredSong(bucket="songs", key="f/a.mp3", etag="e")
-    failure = Failure(problem={"type": "t"}, job="j", song=song, options={}, finished="2026")
+    failure = Failure(problem={"type": "t"}, job=JOB, song=song, options={}, finished=FINISHED)
     write_failure(stems, failure)
     assert read_failure(stems, "f/a.mp3") == failure
     assert read_result_document(stems, "f/a.mp3/failure.json") == failure
@@ -61,7 +65,23 @@ def test_a_song_without_a_result(stems: Bucket) -> None:
     assert read_result_document(stems, "none.mp3/manifest.json") is None
 
 
-@pytest.mark.parametrize("text", [b"", b"[[", b"{}", b'{"job": 1}', b"\xff"])
+def test_a_huge_object_is_no_document_and_is_not_read_whole(stems: Bucket) -> None:
+    stems.write(failure_key("huge.mp3"), b"[" * 20_000_000, "application/json")
+    with pytest.raises(BadDocument, match="more than 1048576 bytes"):
+        read_result_document(stems, "huge.mp3/failure.json")
+
+
+def test_a_manifest_that_names_objects_of_another_song_is_ignored(stems: Bucket) -> None:
+    song = SeparatedSong(bucket="songs", key="m/b.mp3", etag="e", sha256="f" * 64, seconds=1.0)
+    foreign = StemEntry("drums", "m/another.mp3/drums.mp3", 1, "audio/mpeg")
+    manifest = Manifest(
+        job=JOB, song=song, options={}, stems=[foreign], model=ModelInfo("m"), finished=FINISHED
+    )
+    write_manifest(stems, manifest)
+    assert read_manifest(stems, "m/b.mp3") is None
+
+
+@pytest.mark.parametrize("text", [b"", b"[[", b"{}", b'{"job": 1}', b"\xff", b"[" * 100_000])
 def test_a_document_that_cannot_be_read_is_logged_and_ignored(
     stems: Bucket, text: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

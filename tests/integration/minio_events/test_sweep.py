@@ -430,3 +430,71 @@ def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack) 
         process.terminate()
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def manifest_members(song: ObjectCreated, **changes: Any) -> bytes:
+    """Return the manifest of the song's job with these changes."""
+    members = json.loads(manifest_of(song).write())
+    return json.dumps(members | changes).encode()
+
+
+BAD_MANIFESTS: dict[str, Callable[[ObjectCreated], bytes]] = {
+    "deep": lambda song: b"[" * 100_000,
+    "deep inside": lambda song: b'{"options":' + b"[" * 900 + b"]" * 900 + b"}",
+    "not UTF-8": lambda song: b"\xff\xfe",
+    "empty": lambda song: b"",
+    "huge": lambda song: b" " * 3_000_000,
+    "a job that is no key": lambda song: manifest_members(song, job="a b"),
+    "a job that is a subject": lambda song: manifest_members(song, job=">"),
+    "a stem's key that is a number": lambda song: manifest_members(song, stems=[{"key": 5}]),
+    "the manifest of another song": lambda song: manifest_members(song).replace(b"a.mp3", b"x.mp3"),
+    "no time": lambda song: manifest_members(song, finished="x"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_MANIFESTS.values(), ids=BAD_MANIFESTS.keys())
+def test_a_manifest_by_hand_does_not_keep_the_next_song_from_its_repair(
+    swept: SweepStack, bad: Callable[[ObjectCreated], bytes]
+) -> None:
+    song = swept.put_song("a.mp3")
+    swept.put_result(song, "manifest.json", bad(song))
+    next_song = swept.put_song("b.mp3")
+    swept.put_manifest(next_song)
+    lost = swept.put_song("c.mp3")
+    repairs = swept.sweep()
+    assert swept.read_entry("jobs", job_id(next_song))
+    assert lost.key in [song_calls(m, "songs")[0].event["subject"] for m in swept.messages("SONGS")]
+    assert (repairs["songs"], repairs["records"]) == (2, 1)
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"[" * 100_000, b"{}", b'{"id": "a b"}'])
+def test_a_job_record_that_nobody_wrote_does_not_stop_the_sweep(
+    swept: SweepStack, value: bytes
+) -> None:
+    swept.write_entry("jobs", "0" * 32, value)
+    swept.put_song("a.mp3")
+    assert swept.sweep() == NOTHING | {"songs": 1}
+
+
+def test_a_done_record_whose_id_is_no_key_does_not_stop_the_sweep(swept: SweepStack) -> None:
+    song = swept.put_song("a.mp3")
+    record = JobRecord.of(song)
+    record.state = JobState.DONE
+    swept.write_entry("jobs", record.id, structs.replace(record, id="a b").write())
+    swept.write_entry("jobs", "0" * 32, structs.replace(record, id="0" * 32).write())
+    swept.sweep()
+    assert JobRecord.read(swept.read_entry("jobs", "0" * 32)).removed
+
+
+def test_a_result_that_an_overtaken_job_of_the_same_bytes_wrote_is_replaced(
+    swept: SweepStack,
+) -> None:
+    earlier = swept.put_song("a.mp3")
+    created = "2026-01-01T00:00:00.000Z"
+    present = swept.put_song("a.mp3", format="flac")
+    assert present.etag == earlier.etag
+    manifest = structs.replace(manifest_of(earlier), created=created)
+    swept.put_result(earlier, "manifest.json", manifest.write())
+    assert swept.sweep()["songs"] == 1
+    [message] = swept.messages("SONGS")
+    assert song_calls(message, "songs")[0].job == job_id(present) != job_id(earlier)

@@ -1,6 +1,6 @@
 import pytest
 
-from microdemucs.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits, is_reserved
+from microdemucs.keys import LONGEST_KEY, LONGEST_SONG_KEY, fits, hash_in_key, is_reserved
 from microdemucs.manifest import failure_key, manifest_key
 
 
@@ -29,3 +29,17 @@ def test_keys_among_previews_and_ranges_belong_to_the_program(key: str) -> None:
 )
 def test_other_keys_do_not(key: str) -> None:
     assert not is_reserved(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("0" * 64 + ".mp3", "0" * 64),
+        ("0" * 63 + ".mp3", ""),
+        ("dir/" + "0" * 64 + ".mp3", ""),
+        ("0" * 64 + ".wav", ""),
+        ("0" * 64 + ".mp3\n", ""),
+    ],
+)
+def test_the_key_of_a_song_that_the_rest_api_stored_holds_its_hash(key: str, expected: str) -> None:
+    assert hash_in_key(key) == expected

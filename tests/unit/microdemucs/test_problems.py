@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from microdemucs.problems import Cancelled, Problem, Rejected, RetryLater, is_after, now
+from microdemucs.problems import Cancelled, Problem, Rejected, RetryLater, is_after, is_time, now
 
 
 def test_a_problem_has_the_members_of_rfc_9457_in_order() -> None:
@@ -54,3 +54,15 @@ def test_a_cancelled_job_says_when_it_was_cancelled() -> None:
 )
 def test_times_are_compared(time: str, other: str, expected: bool) -> None:
     assert is_after(time, other) == expected
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T17:25:45.706Z", "2026-11-22T17:25:45+02:00"])
+def test_a_time_of_rfc_3339(text: str) -> None:
+    assert is_time(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-11-22 17:25:45Z", "2026-13-22T17:25:45Z", "2026-11-22T17:25:45"]
+)
+def test_what_is_no_time_of_rfc_3339(text: str) -> None:
+    assert not is_time(text)
