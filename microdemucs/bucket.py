@@ -1,14 +1,16 @@
 """One bucket of the object store, with the store's errors mapped to ours."""
 
 import io
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import BinaryIO
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from minio import Minio
 from minio.commonconfig import CopySource
-from minio.datatypes import Object, PostPolicy
+from minio.datatypes import CompleteMultipartUploadResult, Object, Part, PostPolicy
 from minio.deleteobjects import DeleteObject
 from minio.helpers import ObjectWriteResult
 from urllib3 import BaseHTTPResponse
@@ -62,11 +64,19 @@ class Bucket:
         with map_store_errors():
             return self.client.stat_object(self.name, key)
 
-    def read(self, key: str) -> bytes | None:
-        """Return a small object's bytes, or None if there is none."""
+    def read(self, key: str, most: int = sys.maxsize) -> bytes | None:
+        """Return at least the first `most` bytes of an object, or all; None if there is none.
+
+        Little more than `most` bytes is read: an object that should be small may be huge.
+        """
+        data = bytearray()
         try:
             with self.download(key) as download:
-                return b"".join(download.chunks())
+                for chunk in download.chunks():
+                    data += chunk
+                    if len(data) >= most:
+                        break
+            return bytes(data)
         except ObjectChanged:
             return None
 
@@ -87,6 +97,44 @@ class Bucket:
             return self.client.put_object(
                 self.name, key, file, size, content_type, metadata=dict(metadata or {})
             )
+
+    def put_if(
+        self, key: str, data: bytes, content_type: str, condition: Mapping[str, str]
+    ) -> ObjectWriteResult:
+        """Put a small object on a condition: the header If-Match or If-None-Match.
+
+        Raises ObjectChanged if the condition is not met. minio-py's public put_object has no such
+        headers, so this calls the private method that it is made of.
+        """
+        headers: dict[str, str | list[str] | tuple[str]] = {
+            "Content-Type": content_type,
+            **condition,
+        }
+        with map_store_errors():
+            return self.client._put_object(self.name, key, data, headers)
+
+    def complete_upload_if(
+        self, key: str, upload_id: str, parts: Sequence[Part], condition: Mapping[str, str]
+    ) -> str:
+        """Make the object of a multipart upload on a condition, as `put_if` does; return its eTag.
+
+        Raises ObjectChanged if the condition is not met.
+        """
+        root = Element("CompleteMultipartUpload")
+        for part in parts:
+            element = SubElement(root, "Part")
+            SubElement(element, "PartNumber").text = str(part.part_number)
+            SubElement(element, "ETag").text = f'"{part.etag}"'
+        with map_store_errors():
+            response = self.client._execute(
+                "POST",
+                self.name,
+                key,
+                body=tostring(root),
+                headers={"Content-Type": "application/xml", **condition},
+                query_params={"uploadId": upload_id},
+            )
+            return CompleteMultipartUploadResult(response).etag or ""
 
     @contextmanager
     def download(
@@ -116,10 +164,10 @@ class Bucket:
         with map_store_errors():
             self.client.fget_object(self.name, key, path)
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str) -> ObjectWriteResult:
         """Copy an object within the bucket, without its bytes passing through this process."""
         with map_store_errors():
-            self.client.copy_object(self.name, to, CopySource(self.name, key))
+            return self.client.copy_object(self.name, to, CopySource(self.name, key))
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> list[Object]:
         """List the objects whose keys begin with `prefix`; a folder is one unless `recursive`."""

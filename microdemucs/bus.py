@@ -5,6 +5,7 @@ lives. While the bus is away, methods raise RetryLater.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -28,7 +29,7 @@ from microdemucs.settings import BusSettings
 # Streams and their subjects; minio-events/ provisions and reads them.
 SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
 SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
-STARTED_SUBJECT = "separation.started"
+STARTED_SUBJECT, FINISHED_SUBJECT = "separation.started", "separation.finished"
 # Also in the stream SONGS, so that they queue with the songs: separate one range of a song, and run
 # a job again once its ranges are done.
 RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.requeue"
@@ -42,6 +43,9 @@ IDEMPOTENCY = "idempotency"
 _TIMEOUT_S = 5.0
 _POLL_S = 5.0  # a watch looks for changes of which it was not told, too
 _LAG_S = 0.05  # until a copy of the stream on another server has caught up
+_WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF
+# Stricter than nats-py's check, which accepts empty tokens and a line end.
+_is_key = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*").fullmatch
 _T = TypeVar("_T")
 
 
@@ -91,7 +95,10 @@ class Bus:
         return self._client.is_connected and not self._is_closed
 
     def get(self, bucket: str, key: str) -> Entry | None:
-        """Return the entry at `key`, or None. Raises RetryLater."""
+        """Return the entry at `key`, or None, also if no entry can have this key.
+
+        Raises RetryLater.
+        """
         return self._request(self._get(bucket, key))
 
     def put(self, bucket: str, key: str, value: bytes) -> int:
@@ -109,9 +116,12 @@ class Bus:
         """
         return self._request(self._update(bucket, key, value, revision))
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Delete the key, if it exists. Raises RetryLater."""
-        self._request(self._delete(bucket, key))
+    def delete(self, bucket: str, key: str, revision: int = 0) -> None:
+        """Delete the key, if it exists, and if `revision` is the latest (0: whatever it is).
+
+        Raises RevisionConflict, RetryLater.
+        """
+        self._request(self._delete(bucket, key, revision))
 
     def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Publish to the stream of `subject`, which deduplicates by `message_id`.
@@ -223,6 +233,8 @@ class Bus:
         return self._buckets[name]
 
     async def _get(self, bucket: str, key: str) -> Entry | None:
+        if not _is_key(key):
+            return None
         try:
             found = await (await self._bucket(bucket)).get(key)
         except nats.js.errors.KeyNotFoundError:
@@ -230,16 +242,22 @@ class Bus:
         return Entry(key, found.value, found.revision or 0)
 
     async def _put(self, bucket: str, key: str, value: bytes) -> int:
-        return await (await self._bucket(bucket)).put(key, value)
+        return await (await self._bucket(bucket)).put(_checked(key), value)
 
     async def _create(self, bucket: str, key: str, value: bytes) -> int:
-        return await (await self._bucket(bucket)).create(key, value)
+        return await (await self._bucket(bucket)).create(_checked(key), value)
 
     async def _update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
-        return await (await self._bucket(bucket)).update(key, value, last=revision)
+        return await (await self._bucket(bucket)).update(_checked(key), value, last=revision)
 
-    async def _delete(self, bucket: str, key: str) -> None:
-        await (await self._bucket(bucket)).delete(key)
+    async def _delete(self, bucket: str, key: str, revision: int) -> None:
+        entries = await self._bucket(bucket)
+        try:
+            await entries.delete(_checked(key), last=revision or None)
+        except nats.js.errors.APIError as error:  # nats-py maps it for update, but not for delete
+            if error.err_code == _WRONG_LAST_SEQUENCE:
+                raise nats.js.errors.KeyWrongLastSequenceError from error
+            raise
 
     async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
@@ -282,3 +300,10 @@ class Bus:
             caught_up.set()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(changed.wait(), _LAG_S if read < latest else _POLL_S)
+
+
+def _checked(key: str) -> str:
+    """Return `key`. Raises ValueError if no entry of a key-value bucket can have it."""
+    if not _is_key(key):
+        raise ValueError(f"not a key of a key-value bucket: {key!r}")
+    return key

@@ -1,4 +1,4 @@
-"""The keys of objects: how long they may be, which belong to the program, and what a song's says."""
+"""The keys of objects: their length, which belong to the program, and what a song's key says."""
 
 import re
 

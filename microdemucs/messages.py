@@ -48,6 +48,19 @@ class Started(Message, frozen=True, kw_only=True):
     started: str
 
 
+class Finished(Message, frozen=True, kw_only=True):
+    """separation.finished: a job ended, for the callback of one request.
+
+    `callback` is its id. `document` is the text of the manifest or failure, `key` the object's key:
+    the object itself may be that of a later job by now.
+    """
+
+    job: str
+    callback: str
+    key: str
+    document: str
+
+
 class RangeId(Struct, frozen=True):
     """Range `number` (from 0) `of` so many.
 

@@ -4,6 +4,7 @@ A webhook's key is its id. The key of a callback, a URL given with one song, is
 `callback.<callback id>`. docs/events.md describes every member.
 """
 
+import re
 from base64 import b64decode
 from typing import Any
 
@@ -44,11 +45,15 @@ class WebhookRecord(Struct, frozen=True, kw_only=True):
 
 
 class CallbackRecord(Struct, frozen=True, kw_only=True):
-    """The callback of a song. Its receiver gets `data` back; CALLBACK_SECRET signs it."""
+    """The callback of one request. Its receiver gets `data` back; CALLBACK_SECRET signs it.
+
+    `song` is the key of the song that was sent with it: it is not called for another song.
+    """
 
     url: str
     data: Any = None
     created: str = ""
+    song: str = ""
 
     @staticmethod
     def read(text: bytes) -> "CallbackRecord":
@@ -58,6 +63,11 @@ class CallbackRecord(Struct, frozen=True, kw_only=True):
     def write(self) -> bytes:
         """Return the record as JSON."""
         return msgspec.json.encode(self)
+
+
+def is_callback_id(text: str) -> bool:
+    """Whether `text` has the form of a callback's id."""
+    return bool(re.fullmatch("[0-9a-f]{32}", text))
 
 
 def callback_key(callback_id: str) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from microdemucs.events import COMPLETED, FAILED, STARTED
 from microdemucs.manifest import Failure, Manifest
 from microdemucs.messages import Delivery, Started
-from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key
+from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key, is_callback
 
 SCHEDULE = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds between attempts, as Standard Webhooks recommends. The first attempt is at once."""
@@ -147,7 +147,9 @@ def next_delay(
 def _delivery(
     event: JobEvent, target: str, source: str, created: str, data: Mapping[str, Any]
 ) -> Delivery:
-    identity = json.dumps([event.job, event.type, event.time, target])
+    # Each request has a callback of its own, and is answered once, however often its job ended.
+    when = [] if is_callback(target) else [event.type, event.time]
+    identity = json.dumps([event.job, *when, target])
     id_ = "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:32]
     body = {
         "specversion": "1.0",

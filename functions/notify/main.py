@@ -6,7 +6,8 @@ events.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -29,10 +30,17 @@ from microdemucs.event_guard import Access, guard_events
 from microdemucs.events import object_from_record
 from microdemucs.lazy import Lazy
 from microdemucs.manifest import BadDocument, Failure, Manifest, decode
-from microdemucs.messages import Delivery, Started
+from microdemucs.messages import Delivery, Finished, Started
 from microdemucs.problems import Problem, RetryLater, now
+from microdemucs.result_check import read_result
 from microdemucs.result_store import is_result_document, read_result_document
-from microdemucs.webhooks import WEBHOOK_KEYS, CallbackRecord, WebhookRecord, callback_key
+from microdemucs.webhooks import (
+    WEBHOOK_KEYS,
+    CallbackRecord,
+    WebhookRecord,
+    callback_key,
+    is_callback_id,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +73,12 @@ def notify(event: CloudEvent) -> None:
     try:
         if event["type"] == events.DELIVERY:
             _attempt(ctx, event)
+        elif event["type"] == events.FINISHED:
+            _publish_for_callback(ctx, Finished.from_data(event.data))
         elif job_event := _read_job_event(ctx, event):
-            _publish_deliveries(ctx, job_event)
-    # BadDocument, MalformedMessage, or a text that cannot be encoded
-    except ValueError as error:
+            _publish_deliveries(ctx, job_event, _webhooks(ctx))
+    # BadDocument, MalformedMessage, or what cannot be encoded
+    except (ValueError, RecursionError, OverflowError) as error:
         log.error("event cannot be read", exc_info=error)
         raise Problem(400, "bad-event", "The event cannot be read", str(error)) from error
 
@@ -95,23 +105,30 @@ def _read_job_event(ctx: Context, event: CloudEvent) -> JobEvent | None:
     created = object_from_record(event.data)
     if created.bucket != ctx.stems.name or not is_result_document(created.key):
         return None
-    match read_result_document(ctx.stems, created.key):
-        case Manifest() as manifest:
-            return completed_event(manifest, lambda key: _link(ctx, key))
-        case Failure() as failure:
-            return failed_event(failure)
-        case None:  # it was removed after the event
-            return None
+    result = read_result_document(ctx.stems, created.key)
+    return _result_event(ctx, result) if result else None  # it may be removed by now
+
+
+def _result_event(ctx: Context, result: Manifest | Failure) -> JobEvent:
+    if isinstance(result, Manifest):
+        return completed_event(result, lambda key: _link(ctx, key))
+    return failed_event(result)
 
 
 def _link(ctx: Context, key: str) -> str:
     return ctx.public_stems.presigned_url(key, timedelta(hours=ctx.settings.link_hours), {})
 
 
-def _publish_deliveries(ctx: Context, event: JobEvent) -> None:
+def _publish_for_callback(ctx: Context, finished: Finished) -> None:
+    result = read_result(finished.key, finished.document.encode())
+    event = replace(_result_event(ctx, result), callback=finished.callback)
+    _publish_deliveries(ctx, event, ())
+
+
+def _publish_deliveries(ctx: Context, event: JobEvent, webhooks: Iterable[WebhookRecord]) -> None:
     with logs.context(job=event.job, trace=event.trace):
         deliveries = list(
-            deliveries_for(event, _webhooks(ctx), _callback(ctx, event), ctx.settings.source, now())
+            deliveries_for(event, webhooks, _callback(ctx, event), ctx.settings.source, now())
         )
         for delivery in deliveries:
             ctx.bus.publish(f"deliveries.{delivery.delivery}", delivery.write(), delivery.delivery)
@@ -125,9 +142,16 @@ def _webhooks(ctx: Context) -> Iterator[WebhookRecord]:
 
 
 def _callback(ctx: Context, event: JobEvent) -> CallbackRecord | None:
+    """Return the event's callback; None if it has none, or one that is not of its song."""
     if not event.callback:
         return None
-    return _read_record(ctx.bus.get(WEBHOOKS, callback_key(event.callback)), CallbackRecord)
+    if is_callback_id(event.callback):
+        entry = ctx.bus.get(WEBHOOKS, callback_key(event.callback))
+        callback = _read_record(entry, CallbackRecord)
+        if callback and callback.song == event.subject:
+            return callback
+    log.warning("callback ignored: the song has no such callback")
+    return None
 
 
 def _read_record(entry: Entry | None, type_: type[_Record]) -> _Record | None:

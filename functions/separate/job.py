@@ -12,6 +12,12 @@ from microdemucs.manifest import BadDocument, StoredSong
 from microdemucs.messages import RangeRequest
 from microdemucs.options import Options
 from microdemucs.problems import Problem, Rejected
+from microdemucs.webhooks import is_callback_id
+
+CALLBACK_IGNORED = (
+    "callback ignored: x-amz-meta-callback is no callback's id; send the song to POST "
+    "/apiv1/separate, or register a webhook"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class UnreadableRange:
 class Job:
     """One separation. `trace` is the 32 hex digits of the event's W3C trace, or "".
 
-    `range_request` is set if the event requests one range of the song, not all of it.
+    `callback` is the id of a callback, or "". `range_request` is set if the event requests one
+    range of the song, not all of it. `warnings` are for the job's record and manifest.
     """
 
     id: str
@@ -36,6 +43,7 @@ class Job:
     trace: str
     callback: str
     range_request: RangeRequest | UnreadableRange | None = None
+    warnings: tuple[str, ...] = ()
 
     @staticmethod
     def of(event: CloudEvent) -> "Job":
@@ -54,7 +62,10 @@ class Job:
         traceparent = str(event.get_attributes().get("traceparent", "")).split("-")
         trace = traceparent[1] if len(traceparent) >= 4 else ""
         request = _read_range_request(data) if is_range else None
-        return Job(job_id(song), song, trace, song.metadata.get("callback", ""), request)
+        callback = song.metadata.get("callback", "")
+        if callback and not is_callback_id(callback):
+            return Job(job_id(song), song, trace, "", request, (CALLBACK_IGNORED,))
+        return Job(job_id(song), song, trace, callback, request)
 
     def options(self) -> Options:
         """Return the song's options. Raises Rejected (key-too-long, bad-option)."""

@@ -6,12 +6,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
-
-from msgspec import UNSET, UnsetType, structs
 
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
@@ -23,59 +21,34 @@ from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.overlap_add import Plan
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.job import Job
+from functions.separate.job_documents import (
+    AudioMembers,
+    StoredStems,
+    failure_of,
+    manifest_of,
+    publish_for_callback,
+)
 from functions.separate.lease import Lease
 from functions.separate.on_progress import OnProgress
+from functions.separate.outcome import Done, JobRejected, Outcome, Superseded, WaitingForRanges
+from functions.separate.output.fence import SongFence
 from functions.separate.output.stem_store import StemStore
 from functions.separate.output.stems_writer import open_stems
 from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
+from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.stems import choose_stems, make_plan, separate_song
-from microdemucs.audio_facts import AudioFacts
-from microdemucs.bus import JOBS, STARTED_SUBJECT
+from microdemucs.bus import CANCELS, STARTED_SUBJECT
 from microdemucs.jobs import FINISHED, JobRecord, JobState
-from microdemucs.keys import fits
-from microdemucs.manifest import (
-    Failure,
-    Manifest,
-    ModelInfo,
-    SeparatedSong,
-    StemEntry,
-    failure_key,
-)
+from microdemucs.keys import fits, hash_in_key
+from microdemucs.manifest import Failure, Manifest, failure_key
 from microdemucs.messages import Started
 from microdemucs.options import Options
 from microdemucs.problems import Cancelled, Rejected, RetryLater, is_after, now
 from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The stems and the manifest are in the output bucket."""
-
-    manifest: Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class JobRejected:
-    """The job can never succeed, or was cancelled."""
-
-    problem: Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """The song was removed, or replaced by another version, while the job was running."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingForRanges:
-    """The song is divided, and ranges without a result have been requested."""
-
-
-Outcome = Done | JobRejected | Superseded | WaitingForRanges
 
 
 def run_job(job: Job, context: Context) -> None:
@@ -100,17 +73,20 @@ class JobRunner:
         self.context = context
         self.lease = lease
         self.songs = context.songs(job.song.bucket)
-        self.stem_store = StemStore(context.stems, job)
+        fence = SongFence(lease, context.stems, job.song.key)
+        self.stem_store = StemStore(context.stems, job, fence)
         self.coordinator = RangeCoordinator(
             job, context.stems, context.bus, context.range_seconds, context.song_concurrency
         )
-        self.earlier_record = self._read_earlier_record()
+        self.writer = RecordWriter(context.bus, lease, job.id, job.song.time)
+        self.earlier_record = self.writer.earlier
         self.record = self._new_record()
         self.progress = ProgressReporter(
             context.bus,
             lease,
             self.record,
             context.grace_seconds,
+            self.writer.write,
             event_time=job.song.time,
             check_song=partial(ensure_unchanged, self.songs, job.song),
         )
@@ -121,22 +97,21 @@ class JobRunner:
             if manifest := self.stem_store.read_own_manifest():
                 self._record_done_before(manifest)
             elif failure := self.stem_store.read_own_failure():
+                self._publish_for_callback(failure)
                 if not self._is_sent_again_after(failure.decided):
                     self._record_failed_before(failure)
+            elif self._is_overtaken():
+                self._record_superseded()
             else:
                 self._separate_and_record()
         finally:
-            if not self.lease.lost.is_set():  # otherwise the previews are another process's
+            if not self.lease.is_lost:  # otherwise the previews are another process's
                 with suppress(RetryLater, ObjectChanged):
                     self.stem_store.remove_previews()
 
-    def _read_earlier_record(self) -> JobRecord | None:
-        entry = self.context.bus.get(JOBS, self.job.id)
-        return JobRecord.read(entry.value) if entry and entry.value else None
-
     def _new_record(self) -> JobRecord:
         """Return the record of this run, with what an earlier run knew."""
-        record = JobRecord.of(self.job.song, trace=self.job.trace)
+        record = JobRecord.of(self.job.song, trace=self.job.trace, warnings=[*self.job.warnings])
         if earlier := self.earlier_record:
             record.created, record.started = earlier.created, earlier.started
             record.trace = record.trace or earlier.trace
@@ -144,19 +119,26 @@ class JobRunner:
 
     def _separate_and_record(self) -> None:
         try:
-            match self._outcome():
+            outcome = self._outcome()
+            self.lease.confirm()
+            match outcome:
                 case Done(manifest):
+                    self._publish_for_callback(manifest)
                     self._record_done(manifest)
-                case JobRejected(Cancelled(time=time)) if self._is_sent_again_after(time):
+                case JobRejected(Cancelled(time=time) as problem) if self._is_sent_again_after(
+                    time
+                ):
+                    self._publish_for_callback(failure_of(self.job, self.record, problem))
                     log.info("job left to a later event: its song was sent again")
-                case JobRejected(Cancelled(time=time)) if sent := self._time_put_after(time):
+                case JobRejected(Cancelled(time=time) as problem) if sent := self._time_put_after(
+                    time
+                ):
+                    self._publish_for_callback(failure_of(self.job, self.record, problem))
                     self._wait_for_later_event(sent)
-                case JobRejected(problem):
-                    self._record_rejected(problem)
+                case JobRejected() as rejected:
+                    self._record_rejected(rejected)
                 case Superseded():
-                    log.info("job superseded: its song was removed or replaced")
-                    self.record.finished = now()
-                    self._end(JobState.SUPERSEDED)
+                    self._record_superseded()
                 case WaitingForRanges():
                     self.progress.set_state(JobState.RUNNING)
         except Exception:  # the event comes again
@@ -173,6 +155,14 @@ class JobRunner:
         except ObjectChanged:
             return Superseded()
         return Done(manifest) if manifest else WaitingForRanges()
+
+    def _is_overtaken(self) -> bool:
+        """Whether a later request, with other options for the same song, is done already.
+
+        The later request wins. Raises RetryLater.
+        """
+        manifest = self.stem_store.read_manifest(self.job.song.key)
+        return manifest is not None and is_after(manifest.created, self.job.song.time)
 
     def _is_sent_again_after(self, time: str) -> bool:
         """Whether the job's record is that of a later event, which came after `time`."""
@@ -218,11 +208,13 @@ class JobRunner:
             with self.progress.phase("downloading") as on_progress:
                 limit = self.context.max_song_bytes
                 sha256 = fetch(self.songs, self.job.song, file, limit, on_progress)
+            _ensure_named_right(self.job.song.key, sha256)
             self.record.song = {"sha256": sha256}
             stems = self._reuse(sha256, options, weights) or self._write(file, options, loading)
         if not stems:
             return None
-        manifest = self._manifest(sha256, stems, weights)
+        manifest = manifest_of(self.job, self.record, sha256, stems, weights, self.progress.timings)
+        self.lease.confirm()
         self.stem_store.finish(manifest)
         finished = reuse.FinishedJob(key=self.job.song.key, job=self.job.id)
         reuse.remember(self.context.bus, sha256, options, finished)
@@ -234,8 +226,9 @@ class JobRunner:
         is_first_run, record.started = not record.started, now()
         record.state, record.model = JobState.RUNNING, weights.name
         if weights.note:
-            record.warnings = [f"{weights.name}: {weights.note}"]
+            record.warnings = [*record.warnings, f"{weights.name}: {weights.note}"]
             log.warning("limited quality", extra={"model": weights.name, "note": weights.note})
+        self.lease.confirm()
         if is_first_run:
             message = Started(
                 job=self.job.id,
@@ -248,7 +241,7 @@ class JobRunner:
             self.context.bus.publish(STARTED_SUBJECT, message.write(), f"{self.job.id}:started")
         log.info("job started", extra={"key": self.job.song.key, "options": record.options})
 
-    def _reuse(self, sha256: str, options: Options, weights: LocatedModel) -> "_Stems | None":
+    def _reuse(self, sha256: str, options: Options, weights: LocatedModel) -> StoredStems | None:
         """Copy what another job made of the same audio with the same options and model, if any.
 
         Raises ObjectChanged if the song itself was removed or overwritten.
@@ -276,9 +269,11 @@ class JobRunner:
         if not after_copying or after_copying.job != earlier.job:  # overwritten meanwhile
             return None
         log.info("stems reused", extra={"from": earlier.key})
-        return _Stems(copies, _AudioMembers.of(manifest.song), reused_from=earlier.key)
+        return StoredStems(copies, AudioMembers.of(manifest.song), reused_from=earlier.key)
 
-    def _write(self, file: BinaryIO, options: Options, loading: Future[Model]) -> "_Stems | None":
+    def _write(
+        self, file: BinaryIO, options: Options, loading: Future[Model]
+    ) -> StoredStems | None:
         """Separate the song and write its stems; None if ranges have been requested."""
         progress = self.progress
         with ExitStack() as stack:
@@ -318,7 +313,7 @@ class JobRunner:
                 writer.reencode(on_progress)
                 ensure_unchanged(self.songs, self.job.song)
                 audio = replace(song.audio, seconds=song.seconds)
-                return _Stems(writer.finish(), _AudioMembers.of(audio))
+                return StoredStems(writer.finish(), AudioMembers.of(audio))
 
     def _tags_of(self, song: DecodedSong) -> Callable[[str], StemTags]:
         name = PurePosixPath(self.job.song.key).stem
@@ -335,48 +330,10 @@ class JobRunner:
         ranges = self.coordinator.divide(plan)
         if len(ranges) == 1:
             return separate_song(song, plan, on_progress)
+        self.lease.confirm()
         if self.coordinator.request_missing(ranges, song.audio):
             return None
         return self.coordinator.join(ranges, plan, song.normalization)
-
-    def _finish_time(self) -> str:
-        """Return the current time, or that of the song's event if the store's clock is ahead.
-
-        Then no copy of the event is later than the result, as a new request is.
-        """
-        time = now()
-        return self.job.song.time if is_after(self.job.song.time, time) else time
-
-    def _manifest(self, sha256: str, stems: "_Stems", weights: LocatedModel) -> Manifest:
-        song = structs.asdict(self.job.stored_song())
-        return Manifest(
-            job=self.job.id,
-            trace=self.record.trace,
-            song=SeparatedSong(**song, sha256=sha256, **asdict(stems.audio)),
-            options=self.record.options,
-            callback=self.job.callback,
-            created=self.record.created,
-            started=self.record.started,
-            stems=stems.entries,
-            reused_from=stems.reused_from,
-            model=ModelInfo(weights.name, weights.note or UNSET),
-            warnings=self.record.warnings,
-            timings=self.progress.timings,
-            finished=self._finish_time(),
-        )
-
-    def _failure(self, problem: Rejected) -> Failure:
-        return Failure(
-            problem=problem.body(),
-            job=self.job.id,
-            trace=self.record.trace,
-            song=self.job.stored_song(),
-            options=self.record.options,
-            callback=self.job.callback,
-            created=self.record.created,
-            started=self.record.started,
-            finished=self._finish_time(),
-        )
 
     def _record_done(self, manifest: Manifest) -> None:
         record, song = self.record, manifest.song
@@ -389,24 +346,19 @@ class JobRunner:
         log.info("job done", extra={"timings": manifest.timings})
 
     def _record_done_before(self, manifest: Manifest) -> None:
-        callback = self.job.callback
-        # Each request with a callback is answered by a call of its own. A request from before the
-        # job finished was answered then; an event from before is a copy.
-        is_new_request = is_after(self.job.song.time, manifest.finished)
-        if callback and (callback != manifest.callback or is_new_request):
-            manifest = structs.replace(manifest, callback=callback, finished=self._finish_time())
-            self.stem_store.write_manifest(manifest)
+        self._publish_for_callback(manifest)
         log.info("job was done before", extra={"key": self.job.song.key})
         self._record_done(manifest)
 
-    def _record_rejected(self, problem: Rejected) -> None:
-        failure = self._failure(problem)
+    def _record_rejected(self, rejected: JobRejected) -> None:
+        problem = rejected.problem
+        failure = failure_of(self.job, self.record, problem)
         if fits(failure_key(self.job.song.key)):
             self.stem_store.fail(failure)
+        self._publish_for_callback(failure)
         self.record.problem, self.record.finished = failure.problem, failure.finished
-        is_cancelled = isinstance(problem, Cancelled)
-        self._end(JobState.CANCELLED if is_cancelled else JobState.FAILED)
-        event = "job cancelled" if is_cancelled else "job rejected"
+        self._end(rejected.state)
+        event = "job cancelled" if rejected.state == JobState.CANCELLED else "job rejected"
         log.info(event, extra={"kind": problem.kind, "why": problem.detail})
 
     def _record_failed_before(self, failure: Failure) -> None:
@@ -415,43 +367,33 @@ class JobRunner:
         self.record.started, self.record.finished = failure.started, failure.finished
         self._end(JobState.CANCELLED if failure.is_cancelled else JobState.FAILED)
 
+    def _record_superseded(self) -> None:
+        log.info("job superseded: its song was removed or replaced")
+        problem = Rejected(
+            "superseded",
+            "The job was superseded",
+            "its song was removed, or sent again as another job, before this one was done",
+        )
+        self._publish_for_callback(failure_of(self.job, self.record, problem))
+        self.record.finished = now()
+        self._end(JobState.SUPERSEDED)
+
     def _end(self, state: JobState) -> None:
-        """Publish the job's last state, and delete the results of its ranges."""
+        """Publish the job's last state; delete its cancel request and the results of its ranges."""
         self.progress.set_state(state)
+        with suppress(RetryLater):
+            self._delete_cancel_request()
         self.coordinator.clean_up()
 
+    def _delete_cancel_request(self) -> None:
+        """Delete a request that came too late or has been met: it is not for the job's next run."""
+        if self.context.bus.is_up and self.context.bus.get(CANCELS, self.job.id):
+            self.context.bus.delete(CANCELS, self.job.id)
 
-@dataclass(frozen=True, slots=True)
-class _Stems:
-    """The stems in the output bucket, and what the manifest says about the song's audio."""
-
-    entries: list[StemEntry]
-    audio: "_AudioMembers"
-    reused_from: str | UnsetType = UNSET
-
-
-@dataclass(frozen=True, slots=True)
-class _AudioMembers:
-    """The members of SeparatedSong that decoding gives."""
-
-    seconds: float
-    codec: str | UnsetType
-    sample_rate: int | UnsetType
-    channels: int | UnsetType
-    bits: int | UnsetType
-    tags: dict[str, str] | UnsetType
-
-    @staticmethod
-    def of(found: AudioFacts | SeparatedSong) -> "_AudioMembers":
-        bits = UNSET if found.bits is None else found.bits
-        return _AudioMembers(
-            seconds=round(found.seconds, 3),
-            codec=found.codec,
-            sample_rate=found.sample_rate,
-            channels=found.channels,
-            bits=bits,
-            tags=found.tags,
-        )
+    def _publish_for_callback(self, result: Manifest | Failure) -> None:
+        if self.job.callback:
+            self.lease.confirm()
+            publish_for_callback(self.context.bus, self.job, result)
 
 
 def _load_in_background(models: ModelRegistry, weights: LocatedModel) -> Future[Model]:
@@ -461,3 +403,16 @@ def _load_in_background(models: ModelRegistry, weights: LocatedModel) -> Future[
     loading = thread.submit(context.run, models.load, weights)
     thread.shutdown(wait=False)
     return loading
+
+
+def _ensure_named_right(song_key: str, sha256: str) -> None:
+    """Raise Rejected if the song's key says that it has another SHA-256.
+
+    The REST API serves the stems of such a song to everybody who sends the song that has it.
+    """
+    if hash_in_key(song_key) not in ("", sha256):
+        raise Rejected(
+            "wrong-hash",
+            "The song is not the one that its key names",
+            f"its SHA-256 is {sha256}: put it at another key, or send it to POST /apiv1/separate",
+        )

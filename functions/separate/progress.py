@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from functions.separate.lease import RENEW_S, Lease, song_busy
+from functions.separate.lease import RENEW_S, Lease
 from functions.separate.on_progress import OnProgress
-from microdemucs.bus import CANCELS, JOBS, Bus
+from functions.separate.record_writer import is_for_event
+from microdemucs.bus import CANCELS, Bus
 from microdemucs.jobs import FINISHED, PHASES, JobRecord, JobState
-from microdemucs.problems import Cancelled, RetryLater, is_after, now
+from microdemucs.problems import Cancelled, RetryLater, now
 from microdemucs.shutdown import stopping
 from microdemucs.store import ObjectChanged
 
@@ -27,25 +28,19 @@ _MARGIN_S = 3.0  # of the grace period, for what follows the last check
 _INTERVAL_S = 1.0
 _BUS_TIMEOUT_S = 6.0  # one request to a bus that is away, and a little more
 
-Publish = Callable[[Bus, JobRecord], None]
+Publish = Callable[[JobRecord], None]
 """Writes a job record to the bus. Raises RetryLater."""
-
 
 CheckSong = Callable[[], None]
 """Raises ObjectChanged if the song was removed or replaced, RetryLater if the store is away."""
 
 
-def publish_record(bus: Bus, record: JobRecord) -> None:
-    """Write the record, whatever it was before: one process works on the job. Raises RetryLater."""
-    bus.put(JOBS, record.id, record.write())
-
-
 class ProgressReporter:
     """The job record of one piece of work, and how long each of its phases took.
 
-    `grace_seconds` is how long the work may go on after SIGTERM. `event_time` is when the song was
-    sent: a cancel request from before that is not for this run. `check_song` is called every
-    second. `publish` is how the record is written.
+    `grace_seconds` is how long the work may go on after SIGTERM. `publish` writes the record.
+    `event_time` is when the song was sent: a cancel request from before that is not for this run.
+    `check_song` is called every second.
     """
 
     def __init__(
@@ -54,10 +49,10 @@ class ProgressReporter:
         lease: Lease,
         record: JobRecord,
         grace_seconds: float,
+        publish: Publish,
         *,
         event_time: str = "",
         check_song: CheckSong = lambda: None,
-        publish: Publish = publish_record,
     ) -> None:
         self.record = record
         self.lease = lease
@@ -136,18 +131,18 @@ class ProgressReporter:
 
     def raise_if_interrupted(self) -> None:
         """Raise Cancelled, ObjectChanged or RetryLater if the work must end."""
+        self.lease.ensure_held()
         if self.record.cancel_requested:
             raise Cancelled(self.record.cancel_requested)
         if self._song_changed.is_set():
             raise ObjectChanged(self.record.key)
-        if self.lease.lost.is_set():
-            raise song_busy()
         if stopping.is_set() and self._remaining_seconds() > self._grace_left():
             raise RetryLater("stopping", "This process is stopping", after=1, busy=True)
 
     def complete(self) -> None:
         """Publish that all of this work is done. Call it after `running`."""
         self.record.progress = max(self.record.progress, self._range[1])
+        self.record.phase = ""
         self._publish()
 
     def set_state(self, state: JobState) -> None:
@@ -160,7 +155,7 @@ class ProgressReporter:
         self.record.phase = ""
         if state in FINISHED:
             self.record.updated = now()
-            self._publish_record(self._bus, self.record)
+            self._publish_record(self.record)
         else:
             self._publish()
 
@@ -205,16 +200,16 @@ class ProgressReporter:
 
     def _read_cancellation(self) -> None:
         entry = self._bus.get(CANCELS, self.record.id)
-        requested = (entry.value or b"").decode() if entry else ""
-        if requested and not is_after(self._event_time, requested):
+        requested = (entry.value or b"").decode(errors="replace") if entry else ""
+        if is_for_event(requested, self._event_time):
             self.record.cancel_requested = requested
 
     def _publish(self) -> None:
         self.record.updated = now()
-        if not self._bus.is_up:  # a request would take seconds
+        if self.lease.is_lost or not self._bus.is_up:  # a request to the bus would take seconds
             return
         with suppress(RetryLater):
-            self._publish_record(self._bus, self.record)
+            self._publish_record(self.record)
 
 
 def _thread(work: Callable[[], None]) -> threading.Thread:

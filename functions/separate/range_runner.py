@@ -14,7 +14,9 @@ from functions.separate.audio.download import ensure_unchanged, fetch
 from functions.separate.context import Context
 from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.job import Job, UnreadableRange
+from functions.separate.job_documents import publish_for_callback
 from functions.separate.lease import Lease
+from functions.separate.output.fence import LeaseFence
 from functions.separate.output.stem_store import StemStore
 from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
@@ -39,7 +41,8 @@ def run_range(job: Job, request: RangeRequest | UnreadableRange, context: Contex
         job, context.stems, context.bus, context.range_seconds, context.song_concurrency
     )
     stem_store = StemStore(context.stems, job)
-    if stem_store.read_own_manifest() or stem_store.read_own_failure():
+    if result := stem_store.read_own_manifest() or stem_store.read_own_failure():
+        publish_for_callback(context.bus, job, result)
         coordinator.clean_up()
         return
     if isinstance(request, UnreadableRange):
@@ -80,10 +83,11 @@ class RangeRunner:
             lease,
             record,
             context.grace_seconds,
+            partial(publish_range_progress, context.bus),
             event_time=job.song.time,
             check_song=partial(ensure_unchanged, context.songs(job.song.bucket), job.song),
-            publish=publish_range_progress,
         )
+        self.lease = lease
 
     def run(self) -> None:
         """Store the range's result; requeue the song if it is the last one.
@@ -105,6 +109,7 @@ class RangeRunner:
             if range_ not in existing:
                 self._separate(plan, range_)
         self.progress.complete()
+        self.lease.confirm()
         if len(results.existing(ranges)) == len(ranges):
             self.coordinator.requeue_song()
 
@@ -134,7 +139,7 @@ class RangeRunner:
             ):
                 mix = song.normalized(plan.history())
                 blocks = separate_windows(plan, mix.read, on_progress, range_.windows)
-                self.coordinator.results.write(range_, blocks)
+                self.coordinator.results.write(range_, blocks, LeaseFence(self.lease))
         log.info("range done", extra={"range": range_.number, "timings": progress.timings})
 
 
@@ -146,9 +151,11 @@ def publish_range_progress(bus: Bus, record: JobRecord) -> None:
     entry = bus.get(JOBS, record.id)
     if not entry or not entry.value:
         return
-    published = JobRecord.read(entry.value)
+    published = JobRecord.read_or_none(entry.value)
+    if not published:
+        return
     if published.state == JobState.RUNNING and published.progress < record.progress:
-        published.progress, published.phase = record.progress, "separating"
+        published.progress, published.phase = record.progress, "separating" if record.phase else ""
         published.updated = record.updated
         with suppress(RevisionConflict):  # another range was first; the next second tries again
             bus.update(JOBS, published.id, published.write(), entry.revision)

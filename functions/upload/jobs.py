@@ -83,9 +83,7 @@ def delete_job(id_: str) -> tuple[dict[str, Any], int]:
         return {"id": job.id, "state": job.state, "reason": "removed"} | answer, 200
     if is_song_too:
         raise bad_value("song", "true", "only false as long as the job has not finished")
-    time = now()
-    ctx.bus.put(CANCELS, job.id, time.encode())
-    job = change_record(ctx.bus, ctx.jobs, job.id, lambda record: _cancel(record, time)) or job
+    job = _request_cancellation(ctx, job)
     reason = "cancelled" if job.state == JobState.CANCELLED else "cancel requested"
     return {"id": job.id, "state": job.state, "reason": reason}, 202
 
@@ -140,12 +138,25 @@ def content_disposition(kind: str, song_key: str, file: str) -> str:
     return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
+def _request_cancellation(ctx: Context, job: JobRecord) -> JobRecord:
+    """Request that the job ends, unless it has finished meanwhile; return its record."""
+    time = now()
+    ctx.bus.put(CANCELS, job.id, time.encode())
+    job = change_record(ctx.bus, ctx.jobs, job.id, lambda record: _cancel(record, time)) or job
+    if job.state in FINISHED and job.cancel_requested != time:
+        ctx.bus.delete(CANCELS, job.id)  # it came too late, and is not for the job's next run
+    return job
+
+
 def _cancel(record: JobRecord, time: str) -> bool:
-    """Record a cancel request; a waiting job is cancelled by it. Return whether it changes any."""
+    """Record a cancel request; a job that nobody works on is cancelled by it.
+
+    Return whether it changes any record.
+    """
     if record.state in FINISHED:
         return False
     record.cancel_requested = record.updated = time
-    if record.state == JobState.WAITING:
+    if record.state == JobState.WAITING or not record.phase:  # its ranges wait, or run again later
         record.state, record.finished = JobState.CANCELLED, time
         record.problem = Cancelled(time).body()
     return True

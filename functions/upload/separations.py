@@ -1,12 +1,14 @@
 """POST /apiv1/separate: a song becomes an object named after its SHA-256."""
 
 import json
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import flask
+from msgspec import structs
 
 from functions.upload import idempotency, tokens, webhook_urls
 from functions.upload.context import Context, context
@@ -30,12 +32,12 @@ routes = flask.Blueprint("separations", __name__)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A checked request. `callback_id` is "" if there is no callback."""
+    """A checked request. `callback_digest` is "" if there is no callback."""
 
     song: SongFile
     content_type: str
     options: Options
-    callback_id: str
+    callback_digest: str
     callback: CallbackRecord | None
 
     @property
@@ -46,7 +48,7 @@ class _Request:
     @property
     def digest(self) -> str:
         """The same for every request that asks for the same."""
-        return idempotency.digest(self.song.sha256, self.options.changed(), self.callback_id)
+        return idempotency.digest(self.song.sha256, self.options.changed(), self.callback_digest)
 
 
 @routes.post("/apiv1/separate")
@@ -69,7 +71,7 @@ def separate_song() -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 def _read_callback(ctx: Context, callback: Any) -> tuple[str, CallbackRecord | None]:
-    """Return the callback's id and record; "" and None if there is none. Raises Problem."""
+    """Return the callback's digest and record; "" and None if there is none. Raises Problem."""
     if callback is None:
         return "", None
     if not isinstance(callback, dict) or not set(callback) <= {"url", "data"}:
@@ -78,8 +80,8 @@ def _read_callback(ctx: Context, callback: Any) -> tuple[str, CallbackRecord | N
     text = json.dumps(callback, sort_keys=True)
     if len(text) > MAX_CALLBACK_BYTES:
         raise bad_hidden_value("callback", f"at most {MAX_CALLBACK_BYTES} bytes of JSON")
-    id_ = sha256(text.encode()).hexdigest()[:32]
-    return id_, CallbackRecord(url=url, data=callback.get("data"), created=now())
+    digest = sha256(text.encode()).hexdigest()[:32]
+    return digest, CallbackRecord(url=url, data=callback.get("data"), created=now())
 
 
 def _separate(ctx: Context, request: _Request) -> idempotency.Answer:
@@ -91,12 +93,23 @@ def _separate(ctx: Context, request: _Request) -> idempotency.Answer:
     if manifest and not request.callback:
         id_, state, reason = manifest.job, JobState.DONE, "already separated"
     else:
-        if request.callback:
-            target = callback_key(request.callback_id)
-            ctx.bus.put(WEBHOOKS, target, request.callback.write())
-        record = _store_song(ctx, request, jobs, has_stems=manifest is not None)
+        callback_id = _record_callback(ctx, request)
+        record = _store_song(ctx, request, callback_id, jobs, has_stems=manifest is not None)
         id_, state, reason = record.id, record.state, "queued"
     return {"hash": request.song.sha256, "reason": reason, "job": id_, "state": state}
+
+
+def _record_callback(ctx: Context, request: _Request) -> str:
+    """Record the request's callback, for this song only; return its new id, or "" without one.
+
+    The song carries the id as metadata, so it must not be guessed, and is no other request's.
+    """
+    if not request.callback:
+        return ""
+    id_ = secrets.token_hex(16)
+    record = structs.replace(request.callback, song=request.key)
+    ctx.bus.put(WEBHOOKS, callback_key(id_), record.write())
+    return id_
 
 
 def _complete_manifest(ctx: Context, key: str, options: Options) -> Manifest | None:
@@ -114,15 +127,19 @@ def _will_replace(record: JobRecord, manifest: Manifest) -> bool:
 
 
 def _store_song(
-    ctx: Context, request: _Request, jobs: dict[str, VersionedRecord], has_stems: bool
+    ctx: Context,
+    request: _Request,
+    callback_id: str,
+    jobs: dict[str, VersionedRecord],
+    has_stems: bool,
 ) -> JobRecord:
     """Put the song into the input bucket, and return the record of its job.
 
     `jobs` are the song's jobs so far; `has_stems` tells whether the stems of this job exist.
     """
     metadata = request.options.metadata()
-    if request.callback:
-        metadata |= {"callback": request.callback_id}
+    if callback_id:
+        metadata |= {"callback": callback_id}
     song = request.song
     song.seek(0)
     written = ctx.songs.put(request.key, song.file, song.size, request.content_type, metadata)
@@ -160,8 +177,8 @@ def _record_job(
                 ctx.jobs.apply_own_write(Entry(waiting.id, waiting.write(), revision))
                 return waiting
         entry = ctx.bus.get(JOBS, waiting.id)
-        if entry and entry.value:
-            return JobRecord.read(entry.value)
+        if entry and (present := JobRecord.read_or_none(entry.value)):
+            return present
     return waiting
 
 

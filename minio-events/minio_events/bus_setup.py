@@ -45,7 +45,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
         ),
         StreamConfig(
             name=bus.STEMS,
-            subjects=[bus.STEMS_SUBJECT, bus.STARTED_SUBJECT],
+            subjects=[bus.STEMS_SUBJECT, bus.STARTED_SUBJECT, bus.FINISHED_SUBJECT],
             max_age=14 * _DAY,
             storage=storage,
             num_replicas=replicas,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from cloudevents.http import CloudEvent
 
 from microdemucs.bus import (
+    FINISHED_SUBJECT,
     OLD_REQUEUE_SUBJECT,
     RANGE_SUBJECT,
     REQUEUE_SUBJECT,
@@ -20,6 +21,7 @@ from microdemucs.bus import (
 )
 from microdemucs.events import (
     DELIVERY,
+    FINISHED,
     RANGE,
     STARTED,
     MalformedMessage,
@@ -29,7 +31,7 @@ from microdemucs.events import (
 )
 from microdemucs.jobs import job_id
 from microdemucs.manifest import FAILURE, MANIFEST, BadDocument
-from microdemucs.messages import Delivery, Message, RangeId, Requeue, Started
+from microdemucs.messages import Delivery, Finished, Message, RangeId, Requeue, Started
 
 _MessageT = TypeVar("_MessageT", bound=Message)
 
@@ -120,12 +122,14 @@ def range_call(message: bytes) -> FunctionCall:
 
 
 def result_calls(subject: str, message: bytes, overrides: Mapping[str, str]) -> list[FunctionCall]:
-    """Return the calls for a message of the stream STEMS: result documents and started jobs.
+    """Return the calls for a message of the stream STEMS: result documents, and jobs' messages.
 
     `overrides` are the extensions of K_CE_OVERRIDES. Raises MalformedMessage.
     """
     if subject == STARTED_SUBJECT:
         return [_started_call(message, overrides)]
+    if subject == FINISHED_SUBJECT:
+        return [_finished_call(message, overrides)]
     calls = []
     for event, created in created_objects(message):
         if created.key.endswith((f"/{MANIFEST}", f"/{FAILURE}")):
@@ -202,6 +206,28 @@ def _started_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
     )
     return FunctionCall(
         event=_with_traceparent(event, started.trace),
+        song=None,
+        concurrency_key=id_,
+        deduplication_key=id_,
+    )
+
+
+def _finished_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
+    finished = _read(Finished, message)
+    id_ = f"{_header_text('job', finished.job)}.{_header_text('callback', finished.callback)}"
+    event = CloudEvent(
+        {
+            "id": id_,
+            "source": "separate",
+            "type": FINISHED,
+            "subject": _header_text("key", finished.key),
+            "datacontenttype": "application/json",
+            **overrides,
+        },
+        finished.data(),
+    )
+    return FunctionCall(
+        event=_with_traceparent(event, finished.trace),
         song=None,
         concurrency_key=id_,
         deduplication_key=id_,

@@ -5,11 +5,13 @@ smaller than two parts is put at once.
 """
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import BinaryIO
 
 from minio.datatypes import Part
 
+from functions.separate.output.fence import NO_FENCE, Fence
 from microdemucs.bucket import Bucket
 from microdemucs.problems import RetryLater
 from microdemucs.store import ObjectChanged, map_store_errors
@@ -20,18 +22,26 @@ are in memory."""
 
 
 class Upload:
-    """One object that is being uploaded. Methods raise RetryLater.
+    """One object that is being uploaded. Methods raise RetryLater, also if `fence` does.
 
     Nothing is at its key before `finish` has returned. minio-py's public put_object needs the
     complete file and sends its parts in order, so this class calls the private methods that
     put_object is made of.
     """
 
-    def __init__(self, bucket: Bucket, key: str, content_type: str, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        key: str,
+        content_type: str,
+        file: BinaryIO,
+        fence: Fence = NO_FENCE,
+    ) -> None:
         self._bucket = bucket
         self._key = key
         self._content_type = content_type
         self._file = file
+        self._fence = fence
         self._id = ""
         self._parts: dict[int, Part] = {}
 
@@ -44,18 +54,19 @@ class Upload:
         """Upload the rest, make the object, and return its size in bytes."""
         size = os.fstat(self._file.fileno()).st_size
         if size < 2 * PART_BYTES:
-            self._file.seek(0)
-            self._bucket.put(self._key, self._file, size, self._content_type)
+            self._fence.commit(self._key, lambda condition: self._put(size, condition))
             return size
         self.grown(size)
         if size > (len(self._parts) + 1) * PART_BYTES:
             self._send(len(self._parts) + 2)
         self._send(1)
         parts = [self._parts[number] for number in sorted(self._parts)]
-        with map_store_errors():
-            self._bucket.client._complete_multipart_upload(
-                self._bucket.name, self._key, self._id, parts
-            )
+        self._fence.commit(
+            self._key,
+            lambda condition: self._bucket.complete_upload_if(
+                self._key, self._id, parts, condition
+            ),
+        )
         self._id = ""
         return size
 
@@ -69,7 +80,12 @@ class Upload:
                 self._bucket.client._abort_multipart_upload(self._bucket.name, self._key, self._id)
         self._id, self._parts = "", {}
 
+    def _put(self, size: int, condition: Mapping[str, str]) -> str:
+        data = os.pread(self._file.fileno(), size, 0)
+        return self._bucket.put_if(self._key, data, self._content_type, condition).etag or ""
+
     def _send(self, number: int) -> None:
+        self._fence.ensure_held()
         data = os.pread(self._file.fileno(), PART_BYTES, (number - 1) * PART_BYTES)
         client, name = self._bucket.client, self._bucket.name
         with map_store_errors():

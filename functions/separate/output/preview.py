@@ -8,6 +8,7 @@ import os
 from typing import BinaryIO
 
 from functions.separate.engine import SAMPLE_RATE
+from functions.separate.output.fence import NO_FENCE, Fence
 from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_key
 from microdemucs.keys import fits
@@ -19,11 +20,19 @@ _CONTENT_TYPE = "application/octet-stream"
 class Preview:
     """The preview chunks of one stem. There are none if their keys would be too long for S3."""
 
-    def __init__(self, stems: Bucket, song_key: str, file_name: str, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        stems: Bucket,
+        song_key: str,
+        file_name: str,
+        file: BinaryIO,
+        fence: Fence = NO_FENCE,
+    ) -> None:
         self._stems = stems
         self._song_key = song_key
         self._file_name = file_name
         self._file = file
+        self._fence = fence
         self._chunks = 0
         self._sent_bytes = 0
         self._next = 0  # samples: how many must be encoded before the next chunk
@@ -37,5 +46,6 @@ class Preview:
         if encoded < self._next or size == self._sent_bytes or not fits(key):
             return
         data = os.pread(self._file.fileno(), size - self._sent_bytes, self._sent_bytes)
+        self._fence.ensure_held()
         self._stems.write(key, data, _CONTENT_TYPE)
         self._chunks, self._sent_bytes, self._next = self._chunks + 1, size, encoded + _INTERVAL

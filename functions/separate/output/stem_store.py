@@ -4,12 +4,13 @@ Stems are written first and the result document (manifest or failure) last: it i
 everything else is complete.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 import msgspec
 
 from functions.separate.job import Job
+from functions.separate.output.fence import NO_FENCE, Fence
 from functions.separate.output.multipart import Upload
 from functions.separate.output.preview import Preview
 from microdemucs import result_store
@@ -17,14 +18,16 @@ from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_prefix
 from microdemucs.manifest import Failure, Manifest, StemEntry, failure_key, manifest_key
 from microdemucs.problems import is_after
+from microdemucs.result_store import FAILURE_TYPE, MANIFEST_TYPE
 from microdemucs.store import ObjectChanged
 
 
 class StemStore:
-    """The output bucket, for one job. Every method raises RetryLater."""
+    """The output bucket, for one job. Every method raises RetryLater, also if `fence` does."""
 
-    def __init__(self, stems: Bucket, job: Job) -> None:
+    def __init__(self, stems: Bucket, job: Job, fence: Fence = NO_FENCE) -> None:
         self._stems = stems
+        self._fence = fence
         self._job = job
         self._song_key = job.song.key
 
@@ -55,14 +58,15 @@ class StemStore:
 
     def upload(self, key: str, content_type: str, file: BinaryIO) -> Upload:
         """Return an upload of `file`, which may still grow, to `key`."""
-        return Upload(self._stems, key, content_type, file)
+        return Upload(self._stems, key, content_type, file, self._fence)
 
     def preview(self, file_name: str, file: BinaryIO) -> Preview:
         """Return a preview of `file`, which still grows, under the stem's file name."""
-        return Preview(self._stems, self._song_key, file_name, file)
+        return Preview(self._stems, self._song_key, file_name, file, self._fence)
 
     def remove_previews(self) -> None:
         """Remove all preview chunks of the song."""
+        self._fence.ensure_held()
         self._stems.remove_prefix(preview_prefix(self._song_key))
 
     def copy(self, stems: Iterable[StemEntry]) -> list[StemEntry]:
@@ -74,7 +78,7 @@ class StemStore:
         for stem in stems:
             key = self.stem_key(stem.file)
             if key != stem.key:
-                self._stems.copy(stem.key, to=key)
+                self._copy(stem.key, key)
             copies.append(msgspec.structs.replace(stem, key=key))
         return copies
 
@@ -83,11 +87,7 @@ class StemStore:
         self._remove(self._earlier_stems() - {stem.key for stem in manifest.stems})
         self._remove({failure_key(self._song_key)})
         self.remove_previews()
-        self.write_manifest(manifest)
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest."""
-        result_store.write_manifest(self._stems, manifest)
+        self._write(manifest_key(self._song_key), manifest.write(), MANIFEST_TYPE)
 
     def fail(self, failure: Failure) -> None:
         """Remove what an earlier job left, and the previews; then write the failure."""
@@ -95,7 +95,7 @@ class StemStore:
         self._remove({manifest_key(self._song_key)})
         self._remove(earlier_stems)
         self.remove_previews()
-        result_store.write_failure(self._stems, failure)
+        self._write(failure_key(self._song_key), failure.write(), FAILURE_TYPE)
 
     def _has_all_stems(self, manifest: Manifest) -> bool:
         try:
@@ -109,6 +109,19 @@ class StemStore:
         keys = {stem.key for stem in manifest.stems} if manifest else set()
         return {key for key in keys if key.startswith(f"{self._song_key}/")}
 
+    def _copy(self, key: str, to: str) -> None:
+        def send(_: Mapping[str, str]) -> str:  # the store has no condition for copies
+            return self._stems.copy(key, to=to).etag or ""
+
+        self._fence.commit(to, send)
+
+    def _write(self, key: str, document: bytes, content_type: str) -> None:
+        def send(condition: Mapping[str, str]) -> str:
+            return self._stems.put_if(key, document, content_type, condition).etag or ""
+
+        self._fence.commit(key, send)
+
     def _remove(self, keys: Iterable[str]) -> None:
         for key in sorted(keys):
+            self._fence.ensure_held()
             self._stems.remove(key)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from functions.separate.engine.overlap_add import Block
+from functions.separate.output.fence import NO_FENCE, Fence
 from functions.separate.output.multipart import Upload
 from functions.separate.ranges.partition import Range, result_key, result_prefix
 from microdemucs.bucket import Bucket, Download
@@ -34,10 +35,11 @@ class RangeStore:
         keys = {found.object_name for found in self._stems.list(result_prefix(self._job_id))}
         return [range_ for range_ in ranges if result_key(self._job_id, range_) in keys]
 
-    def write(self, range_: Range, blocks: Iterable[Block]) -> None:
+    def write(self, range_: Range, blocks: Iterable[Block], fence: Fence = NO_FENCE) -> None:
         """Upload the blocks as they come. The object exists if this returns, and not before."""
         with tempfile.TemporaryFile() as file:
-            upload = Upload(self._stems, result_key(self._job_id, range_), _CONTENT_TYPE, file)
+            key = result_key(self._job_id, range_)
+            upload = Upload(self._stems, key, _CONTENT_TYPE, file, fence)
             try:
                 for block in blocks:
                     _append(file, block)

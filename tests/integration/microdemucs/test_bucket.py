@@ -130,3 +130,26 @@ def test_a_store_that_is_away_is_a_temporary_error() -> None:
     settings = StoreSettings(f"http://127.0.0.1:{free_port()}", access_key="a", secret_key="b" * 8)
     with pytest.raises(RetryLater, match="cannot be reached"):
         Bucket(store.connect(settings), "stems").stat("a")
+
+
+def test_of_a_huge_object_only_its_beginning_is_read(bucket: Bucket, prefix: str) -> None:
+    bucket.write(f"{prefix}huge", bytes(20_000_000), "text/plain")
+    assert 1000 <= len(bucket.read(f"{prefix}huge", 1000) or b"") < 1_000_000
+
+
+def test_a_new_object_is_put_only_if_there_is_none(bucket: Bucket, prefix: str) -> None:
+    condition = {"If-None-Match": "*"}
+    bucket.put_if(f"{prefix}a", b"first", "audio/flac", condition)
+    with pytest.raises(ObjectChanged):
+        bucket.put_if(f"{prefix}a", b"second", "audio/flac", condition)
+    assert bucket.read(f"{prefix}a") == b"first"
+    assert bucket.stat(f"{prefix}a").content_type == "audio/flac"
+
+
+def test_an_object_is_replaced_only_if_it_has_not_changed(bucket: Bucket, prefix: str) -> None:
+    first = bucket.write(f"{prefix}a", b"first", "text/plain")
+    condition = {"If-Match": f'"{first.etag}"'}
+    bucket.put_if(f"{prefix}a", b"second", "text/plain", condition)
+    with pytest.raises(ObjectChanged):
+        bucket.put_if(f"{prefix}a", b"third", "text/plain", condition)
+    assert bucket.read(f"{prefix}a") == b"second"

@@ -190,3 +190,22 @@ def test_a_closed_bus_is_away(server: Server) -> None:
     with pytest.raises(RetryLater):
         bus.watch(JOBS, print, threading.Event())
     bus.close()
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a b", "*", ">", "..", "a..b", ".a", "a.", "a\n", "ä", "a\r\nPUB"]
+)
+def test_what_no_key_can_be_is_no_entry(bus: Bus, key: str) -> None:
+    assert bus.get(JOBS, key) is None
+    with pytest.raises(ValueError, match="not a key"):
+        bus.put(JOBS, key, b"value")
+
+
+def test_an_entry_that_changed_is_not_deleted(bus: Bus) -> None:
+    first = bus.put(JOBS, "a", b"first")
+    second = bus.put(JOBS, "a", b"second")
+    with pytest.raises(RevisionConflict):
+        bus.delete(JOBS, "a", first)
+    assert bus.get(JOBS, "a") == Entry("a", b"second", second)
+    bus.delete(JOBS, "a", second)
+    assert bus.get(JOBS, "a") is None

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from microdemucs.bucket import Bucket
 from microdemucs.bus import WEBHOOKS, Bus
-from microdemucs.events import COMPLETED, FAILED, STARTED
+from microdemucs.events import COMPLETED, FAILED, FINISHED, STARTED
 from testing.waiting import wait_until
 from tests.integration.notify.events import (
     delivery_due,
@@ -25,6 +25,7 @@ from tests.integration.notify.webhook_receiver import Pending
 from tests.unit.notify.documents import FAILURE, MANIFEST, STARTED_MESSAGE
 
 KEY = MANIFEST["song"]["key"]
+CALLBACK, OTHER_CALLBACK = "c1" * 16, "c2" * 16
 NOWHERE = "http://127.0.0.1:1/"
 
 Written = Callable[..., CloudEvent]
@@ -124,19 +125,50 @@ def test_a_started_job_becomes_a_delivery_to_the_webhooks_for_started(
     assert [delivery["target"] for delivery in pending()] == ["w1"]
 
 
-def put_callback(registry: Bus) -> None:
-    record = {"url": NOWHERE, "data": {"mine": [1]}, "created": "2026"}
-    registry.put(WEBHOOKS, "callback.c1", json.dumps(record).encode())
+def put_callback(registry: Bus, id_: str = CALLBACK, song: str = KEY) -> None:
+    record = {"url": NOWHERE, "data": {"mine": id_}, "created": "2026", "song": song}
+    registry.put(WEBHOOKS, f"callback.{id_}", json.dumps(record).encode())
+
+
+def finished(
+    job: str,
+    callback: str = CALLBACK,
+    document: dict[str, Any] = MANIFEST,
+    name: str = "manifest.json",
+) -> CloudEvent:
+    """The event of a finished job, for one callback."""
+    message = {
+        "job": job,
+        "callback": callback,
+        "key": f"{KEY}/{name}",
+        "document": json.dumps(document | {"job": job}),
+    }
+    return CloudEvent({"type": FINISHED, "source": "separate"}, message)
 
 
 def test_the_payload_of_a_callback_holds_its_data(
-    notify: FlaskClient, registry: Bus, pending: Pending, written: Written
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str
 ) -> None:
     put_callback(registry)
-    post_event(notify, written(document=MANIFEST | {"callback": "c1"}))
+    put_webhook(registry, "w1", NOWHERE)
+    assert post_event(notify, finished(job)).status_code == 204
     (delivery,) = pending()
-    assert delivery["target"] == "callback.c1"
-    assert json.loads(delivery["body"])["data"]["callback"] == {"mine": [1]}
+    assert delivery["target"] == f"callback.{CALLBACK}"
+    body = json.loads(delivery["body"])
+    assert (body["type"], body["data"]["callback"]) == (COMPLETED, {"mine": CALLBACK})
+    assert "X-Amz-Signature" in body["data"]["stems"][0]["url"]
+
+
+def test_each_callback_of_one_job_is_called_once_with_its_own_data(
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str
+) -> None:
+    for id_ in (CALLBACK, OTHER_CALLBACK):
+        put_callback(registry, id_)
+    for callback in (CALLBACK, OTHER_CALLBACK, CALLBACK):
+        post_event(notify, finished(job, callback, FAILURE, "failure.json"))
+    bodies = [json.loads(delivery["body"]) for delivery in pending()]
+    assert [body["type"] for body in bodies] == [FAILED, FAILED]
+    assert [body["data"]["callback"]["mine"] for body in bodies] == [CALLBACK, OTHER_CALLBACK]
 
 
 def test_a_callback_gets_no_events_of_other_jobs(
@@ -147,14 +179,42 @@ def test_a_callback_gets_no_events_of_other_jobs(
     assert pending() == []
 
 
+@pytest.mark.parametrize("song", ["another song.mp3", ""])
+def test_a_callback_is_not_called_for_another_song(
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str, song: str
+) -> None:
+    put_callback(registry, song=song)
+    assert post_event(notify, finished(job)).status_code == 204
+    assert pending() == []
+
+
+@pytest.mark.parametrize("id_", ["https://a.example/hook", "*", ">", "a b", "a.b.", "..", "a\n"])
+def test_what_is_no_callback_is_ignored_and_webhooks_receive_the_result(
+    notify: FlaskClient, registry: Bus, pending: Pending, written: Written, job: str, id_: str
+) -> None:
+    put_webhook(registry, "w1", NOWHERE)
+    assert post_event(notify, finished(job, id_)).status_code == 204
+    assert post_event(notify, written(document=MANIFEST | {"callback": id_})).status_code == 204
+    assert [delivery["target"] for delivery in pending()] == ["w1"]
+
+
+def test_the_document_of_a_finished_job_is_checked(
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str
+) -> None:
+    put_callback(registry)
+    stem = MANIFEST["stems"][0] | {"key": "another song.mp3/drums.flac"}
+    response = post_event(notify, finished(job, document=MANIFEST | {"stems": [stem]}))
+    assert (response.status_code, pending()) == (400, [])
+
+
 @pytest.mark.parametrize("record", [b"not json", b"[]", b'{"id": "w1"}'])
 def test_a_webhook_record_that_cannot_be_read_does_not_stop_the_others(
     record: bytes, notify: FlaskClient, registry: Bus, pending: Pending, written: Written
 ) -> None:
     registry.put(WEBHOOKS, "w1", record)
-    registry.put(WEBHOOKS, "callback.c1", record)
+    registry.put(WEBHOOKS, f"callback.{CALLBACK}", record)
     put_webhook(registry, "w2", NOWHERE)
-    event = written(document=MANIFEST | {"callback": "c1"})
+    event = written(document=MANIFEST | {"callback": CALLBACK})
     assert post_event(notify, event).status_code == 204
     assert [delivery["target"] for delivery in pending()] == ["w2"]
 
@@ -218,7 +278,14 @@ def test_an_event_that_cannot_be_read_is_a_bad_event(
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "failure.json"])
-@pytest.mark.parametrize("document", [b"", b"not json", b"[]", b"{}", b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(b"", b"not json", b"[]", b"{}", b"\xff", b" " * 2_000_000),
+        *(b"[" * 100_000, b'{"type":' + b"[" * 900 + b"]" * 900 + b"}"),
+    ],
+    ids=["empty", "text", "list", "no members", "not UTF-8", "huge", "endless", "deep"],
+)
 def test_a_result_document_that_cannot_be_read_is_a_bad_event(
     name: str, document: bytes, notify: FlaskClient, written: Written
 ) -> None:

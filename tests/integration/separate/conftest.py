@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from minio import Minio
+from nats.aio.client import Client
 
 from functions.separate.context import Context
 from functions.separate.engine.locate import OpenBucket
@@ -12,14 +13,16 @@ from functions.separate.engine.settings import ModelSettings
 from functions.separate.job import Job
 from microdemucs import result_store, shutdown, store
 from microdemucs.bucket import Bucket
-from microdemucs.bus import JOBS, Bus
+from microdemucs.bus import FINISHED_SUBJECT, JOBS, Bus
 from microdemucs.jobs import JobRecord, job_id
 from microdemucs.manifest import Failure, Manifest
+from microdemucs.messages import Finished
 from testing.objects import put_song
 from testing.stack import Stack, running_stack
 from tests.integration.separate.jobs import (
     PutSong,
     ReadFailure,
+    ReadFinished,
     ReadManifest,
     ReadObjects,
     ReadRecord,
@@ -162,3 +165,22 @@ def record(bus: Bus) -> ReadRecord:
         return JobRecord.read(entry.value)
 
     return record
+
+
+@pytest.fixture
+def finished(stack: Stack) -> ReadFinished:
+    """Returns the messages for the callbacks of a job, oldest first."""
+
+    async def read(client: Client) -> list[Finished]:
+        stream = client.jetstream()
+        state = (await stream.stream_info("STEMS")).state
+        numbers = range(state.first_seq, state.last_seq + 1) if state.messages else ()
+        messages = [await stream.get_msg("STEMS", number) for number in numbers]
+        subject = FINISHED_SUBJECT
+        return [Finished.read(each.data or b"") for each in messages if each.subject == subject]
+
+    def finished(job: Job) -> list[Finished]:
+        messages: list[Finished] = stack.on_bus("provision", read)
+        return [message for message in messages if message.job == job.id]
+
+    return finished

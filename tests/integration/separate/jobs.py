@@ -12,6 +12,7 @@ from functions.separate.job import Job
 from functions.separate.progress import ProgressReporter
 from microdemucs.jobs import JobRecord
 from microdemucs.manifest import Failure, Manifest
+from microdemucs.messages import Finished
 from tests.integration.separate import sounds
 
 
@@ -29,6 +30,9 @@ ReadObjects = Callable[[Job], dict[str, str]]
 ReadManifest = Callable[[Job], Manifest]
 ReadFailure = Callable[[Job], Failure]
 ReadRecord = Callable[[Job], JobRecord]
+
+ReadFinished = Callable[[Job], list[Finished]]
+"""Returns the messages for the callbacks of a job, oldest first."""
 
 
 def unique_song(request: pytest.FixtureRequest, kind: str = "WAV") -> bytes:

@@ -22,16 +22,18 @@ from functions.separate.audio.decoder import decode
 from functions.separate.context import Context
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.settings import ModelSettings
-from functions.separate.job import Job
+from functions.separate.job import CALLBACK_IGNORED, Job
 from functions.separate.job_runner import run_job
 from functions.separate.stems import make_plan, separate_song
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.jobs import PHASES, preview_key
+from microdemucs.manifest import Manifest
 from microdemucs.paths import MODELS
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
     PutSong,
+    ReadFinished,
     ReadManifest,
     ReadObjects,
     ReadRecord,
@@ -71,12 +73,29 @@ def test_the_manifest_describes_the_job_the_song_and_the_model(
     job = put(song, callback="c" * 32)
     run_job(job, context)
     found = manifest(job)
-    assert (found.job, found.trace, found.callback) == (job.id, job.trace, "c" * 32)
+    assert (found.job, found.trace) == (job.id, job.trace)
     assert (found.song.seconds, len(found.song.sha256)) == (1, 64)
     assert (found.song.key, found.song.etag) == (job.song.key, job.song.etag)
     assert "limited quality" in str(found.model.note)
     assert "limited quality" in found.warnings[0]
     assert set(found.timings) == {*PHASES, "first_block"}
+
+
+def test_the_manifest_names_no_callback(
+    put: PutSong, song: bytes, context: Context, root: Minio
+) -> None:
+    job = put(song, callback="c" * 32)
+    run_job(job, context)
+    text = root.get_object("stems", f"{job.song.key}/manifest.json").read()
+    assert b"c" * 32 not in text
+
+
+def test_a_callback_that_is_none_is_a_warning(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest, record: ReadRecord
+) -> None:
+    job = replace(put(song), warnings=(CALLBACK_IGNORED,))
+    run_job(job, context)
+    assert manifest(job).warnings[0] == record(job).warnings[0] == CALLBACK_IGNORED
 
 
 def test_the_record_of_a_finished_job(
@@ -247,43 +266,19 @@ def test_a_missing_stem_is_written_again(
     assert "bass.mp3" in objects(job)
 
 
-def test_another_callback_for_a_finished_job_rewrites_the_manifest(
-    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
+def test_each_request_of_a_finished_job_has_a_message_for_its_own_callback(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest, finished: ReadFinished
 ) -> None:
-    job = put(song, callback="a" * 32)
-    run_job(job, context)
-    first = manifest(job)
-    run_job(replace(job, callback="b" * 32), context)
-    second = manifest(job)
-    assert second.callback == "b" * 32
-    assert second.finished > first.finished
-    assert second.stems == first.stems
-
-
-def test_a_finished_song_that_is_put_again_with_the_same_callback_calls_it_again_once(
-    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
-) -> None:
-    job = put(song, callback="a" * 32)
-    run_job(job, context)
-    first, again = manifest(job), put_again_later(job)
-    run_job(again, context)
-    second = manifest(job)
-    assert second == structs.replace(first, finished=second.finished)
-    assert second.finished != first.finished
-    for copy_of_an_event in (again, job):
-        run_job(copy_of_an_event, context)
-        assert manifest(job) == second
-
-
-def test_a_song_that_was_put_again_before_its_job_finished_calls_the_callback_once(
-    put: PutSong, song: bytes, context: Context, manifest: ReadManifest
-) -> None:
-    callback = "a" * 32
-    job, again = put(song, callback=callback), put(song, callback=callback)
-    run_job(job, context)
-    first = manifest(job)
-    run_job(again, context)
-    assert manifest(again) == first
+    first, second = put(song, callback="a" * 32), put(song, callback="b" * 32)
+    assert first.id == second.id
+    run_job(first, context)
+    written = manifest(first)
+    for job in (second, first, put_again_later(replace(first, callback="c" * 32))):
+        run_job(job, context)
+    messages = finished(first)
+    assert [message.callback for message in messages] == ["a" * 32, "b" * 32, "c" * 32]
+    assert {Manifest.read(message.document.encode()) for message in messages} == {written}
+    assert manifest(first) == written
 
 
 def test_a_finished_song_that_is_put_again_without_a_callback_keeps_its_manifest(

@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from minio import Minio
 
 from functions.separate.context import Context
+from functions.separate.job import Job
 from functions.separate.job_runner import run_job
+from microdemucs.jobs import job_id
+from testing.objects import put_song
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
     PutSong,
     ReadFailure,
+    ReadFinished,
     ReadObjects,
     ReadRecord,
     put_again_later,
@@ -52,6 +57,29 @@ def test_a_song_that_cannot_be_separated_has_one_failure(
     run_job(job, context)
     assert objects(job) == before
     assert list(before) == ["failure.json"]
+
+
+def test_each_request_of_a_rejected_job_has_a_message_for_its_own_callback(
+    put: PutSong, context: Context, objects: ReadObjects, finished: ReadFinished
+) -> None:
+    jobs = [put(b"no song", callback=digit * 32) for digit in "abc"]
+    assert len({job.id for job in jobs}) == 1
+    for job in jobs:
+        run_job(job, context)
+    messages = finished(jobs[0])
+    assert [message.callback[0] for message in messages] == ["a", "b", "c"]
+    assert {message.key for message in messages} == {f"{jobs[0].song.key}/failure.json"}
+    assert all('"urn:micro-demucs:problem:not-audio"' in each.document for each in messages)
+    assert list(objects(jobs[0])) == ["failure.json"]
+
+
+def test_a_song_whose_key_is_the_hash_of_other_bytes_is_rejected(
+    root: Minio, context: Context, failure: ReadFailure
+) -> None:
+    song = put_song(root, f"{'0' * 64}.mp3", SONG)
+    job = Job(job_id(song), song, "", "")
+    run_job(job, context)
+    assert failure(job).problem["type"] == "urn:micro-demucs:problem:wrong-hash"
 
 
 def test_the_record_of_a_job_that_had_failed_before_is_the_same(

@@ -15,7 +15,8 @@ from minio import Minio
 from functions.separate.context import Context
 from functions.separate.job_runner import run_job
 from functions.separate.lease import Lease
-from functions.separate.progress import CheckSong, ProgressReporter
+from functions.separate.progress import CheckSong, ProgressReporter, Publish
+from functions.separate.record_writer import RecordWriter
 from local.ports import free_port
 from microdemucs import shutdown
 from microdemucs.bus import JOBS, STARTED_SUBJECT, Bus, Entry
@@ -181,7 +182,8 @@ def test_without_a_bus_no_job_begins(
 @pytest.fixture
 def progress(context: Context) -> ProgressReporter:
     record = JobRecord("a-job", "songs", "a key", "an etag")
-    return ProgressReporter(context.bus, Lease(context.bus, "a key", "we"), record, 5)
+    lease = Lease(context.bus, "a key", "we")
+    return ProgressReporter(context.bus, lease, record, 5, writer_of(context, lease, record))
 
 
 def begin(progress: ProgressReporter, phase: str) -> None:
@@ -254,4 +256,9 @@ def test_the_work_on_a_song_that_changed_ends(context: Context) -> None:
 def progress_of(context: Context, check_song: CheckSong) -> ProgressReporter:
     record = JobRecord("another-job", "songs", "a key", "an etag")
     lease = Lease(context.bus, "a key", "we")
-    return ProgressReporter(context.bus, lease, record, 5, check_song=check_song)
+    publish = writer_of(context, lease, record)
+    return ProgressReporter(context.bus, lease, record, 5, publish, check_song=check_song)
+
+
+def writer_of(context: Context, lease: Lease, record: JobRecord) -> Publish:
+    return RecordWriter(context.bus, lease, record.id).write

@@ -21,6 +21,7 @@ from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
     PutSong,
     ReadFailure,
+    ReadFinished,
     ReadManifest,
     ReadObjects,
     ReadRecord,
@@ -244,6 +245,47 @@ def test_a_divided_song_that_is_cancelled_ends_with_its_next_range(
     assert messages.run_all(divided) == ["song"]
     assert failure(job).is_cancelled
     assert (record(job).state, results(job)) == ("cancelled", {})
+
+
+def test_each_request_of_a_divided_song_has_a_message_for_its_own_callback(
+    put: PutSong,
+    long_song: bytes,
+    divided: Context,
+    messages: RangeMessages,
+    finished: ReadFinished,
+) -> None:
+    jobs = [put(long_song, callback=digit * 32) for digit in "ab"]
+    jobs[1] = put_later(jobs[1])
+    for job in jobs:
+        run_job(job, divided)
+    messages.run_all(divided)
+    assert {message.callback[0] for message in finished(jobs[0])} == {"a", "b"}
+
+
+def test_a_divided_song_has_no_phase_while_its_ranges_wait(
+    put: PutSong, long_song: bytes, divided: Context, messages: RangeMessages, record: ReadRecord
+) -> None:
+    job = put(long_song)
+    run_job(job, divided)
+    assert (record(job).state, record(job).phase) == ("running", "")
+    first, *_ = messages.read_new()
+    run(first, divided)
+    assert (record(job).state, record(job).phase) == ("running", "")
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"{}", b"[" * 100_000])
+def test_a_range_is_separated_although_nobody_can_read_the_record(
+    put: PutSong,
+    long_song: bytes,
+    divided: Context,
+    messages: RangeMessages,
+    bus: Bus,
+    value: bytes,
+) -> None:
+    job = put(long_song)
+    run_job(job, divided)
+    bus.put(JOBS, job.id, value)
+    assert messages.run_all(divided)[-1] == "song"
 
 
 def test_a_range_of_a_cancelled_song_is_not_separated(

@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import urllib3
+from msgspec import structs
 
 from functions.upload.jobs_view import change_record
-from microdemucs.bus import CANCELS, JOBS
+from microdemucs.bus import CANCELS, JOBS, Entry
 from microdemucs.jobs import JobRecord, JobState
 from testing.job_writer import JobWriter, new_job
 from testing.waiting import wait_until
@@ -162,7 +163,9 @@ def test_a_waiting_job_is_cancelled_at_once(client: WebClient, job_writer: JobWr
 def test_a_running_job_says_that_a_cancel_was_requested(
     client: WebClient, job_writer: JobWriter
 ) -> None:
-    record = job_writer.write_record(new_job("cancel-running.mp3"), state=JobState.RUNNING)
+    record = job_writer.write_record(
+        new_job("cancel-running.mp3"), state=JobState.RUNNING, phase="separating"
+    )
     wait_for_state(client, record, JobState.RUNNING)
     response = client.delete(f"/apiv1/jobs/{record.id}")
     assert (response.status_code, response.json["state"]) == (202, JobState.RUNNING)
@@ -171,6 +174,30 @@ def test_a_running_job_says_that_a_cancel_was_requested(
     job = client.get(f"/apiv1/jobs/{record.id}").json
     assert job["cancel_requested"] == (requested.value or b"").decode()
     job_writer.write_record(record, state=JobState.CANCELLED)
+
+
+def test_a_divided_job_whose_ranges_all_wait_is_cancelled_at_once(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job("cancel-ranges.mp3"), state=JobState.RUNNING, phase="")
+    wait_for_state(client, record, JobState.RUNNING)
+    response = client.delete(f"/apiv1/jobs/{record.id}")
+    assert (response.status_code, response.json["state"]) == (202, JobState.CANCELLED)
+    assert job_writer.bus.get(CANCELS, record.id)
+    assert record.id not in client.get("/apiv1/queue").json["queue"]
+
+
+def test_a_cancel_of_a_job_that_has_just_finished_leaves_no_request(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    record = job_writer.write_record(new_job("cancel-late.mp3"), state=JobState.DONE)
+    running = structs.replace(record, state=JobState.RUNNING, phase="uploading")
+    jobs = client.application.extensions["context"]().jobs
+    wait_for_state(client, record, JobState.DONE)
+    jobs.apply_own_write(Entry(record.id, running.write(), 1 << 40))  # older than the bus knows
+    assert client.delete(f"/apiv1/jobs/{record.id}").status_code == 202
+    assert job_writer.bus.get(CANCELS, record.id) is None
+    assert stored(job_writer, record).state == JobState.DONE
 
 
 def test_another_write_of_the_record_at_the_same_time_is_kept(

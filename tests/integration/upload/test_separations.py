@@ -12,6 +12,7 @@ import pytest
 
 from microdemucs.bus import JOBS, WEBHOOKS
 from microdemucs.jobs import JobRecord, JobState
+from microdemucs.webhooks import is_callback_id
 from testing.job_writer import JobWriter
 from testing.waiting import wait_until
 from testing.web_client import WebClient
@@ -139,13 +140,23 @@ def test_the_callback_is_stored_and_the_songs_metadata_names_it(
     callback = {"url": "http://127.0.0.1:9/hook", "data": {"order": 7}}
     hash_ = post(client, unique_song(), callback=callback).json["hash"]
     id_ = stored_metadata(job_writer, hash_)["x-amz-meta-callback"]
-    text = json.dumps(callback, sort_keys=True).encode()
-    assert id_ == sha256(text).hexdigest()[:32]
+    assert is_callback_id(id_)
     bus = client.application.extensions["context"]().bus
     record = json.loads(bus.get(WEBHOOKS, f"callback.{id_}").value)
     assert record.pop("created")
-    assert record == callback
+    assert record == callback | {"song": f"{hash_}.mp3"}
     assert client.get("/apiv1/webhooks").json["webhooks"] == []
+
+
+def test_each_request_has_a_callback_with_an_id_of_its_own(
+    client: WebClient, job_writer: JobWriter
+) -> None:
+    song, callback = unique_song(), {"url": "https://example.com/"}
+    ids = set()
+    for _ in range(2):
+        hash_ = post(client, song, callback=callback).json["hash"]
+        ids.add(stored_metadata(job_writer, hash_)["x-amz-meta-callback"])
+    assert len(ids) == 2
 
 
 def test_a_separated_song_is_not_stored_again(client: WebClient, job_writer: JobWriter) -> None:

@@ -1,9 +1,11 @@
-"""A song that is sent again with the same callback calls it again."""
+"""Each accepted request with a callback is answered by one call with its own data."""
 
 import json
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 import urllib3
 
 from testing.http_receiver import HttpReceiver
@@ -12,6 +14,7 @@ from testing.stack import Stack
 from testing.waiting import wait_until
 
 COMPLETED = "dev.microdemucs.separation.completed"
+FAILED = "dev.microdemucs.separation.failed"
 
 
 def wait_until_idle(stack: Stack) -> None:
@@ -53,3 +56,41 @@ def test_each_request_with_a_callback_calls_it_once(stack: Stack) -> None:
     }
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 3
     assert len(stack.logged("job started", job=first["job"])) == 1
+
+
+@pytest.mark.parametrize("ending", ["done", "failed", "cancelled"])
+def test_requests_with_the_same_song_are_each_answered_once_with_their_own_data(
+    stack: Stack, ending: str
+) -> None:
+    before = f"before the callbacks, {ending}.mp3"
+    stack.put_song(before, mp3(12.0 + len(ending)))
+    stack.wait_for_job(before, "running")
+    song = b"no song" if ending == "failed" else mp3(3.42 + len(ending) / 100)
+    with HttpReceiver() as receiver:
+        jobs = set()
+        for order in (1, 2, 3):
+            callback = json.dumps({"url": f"{receiver.url}/hook", "data": {"order": order}})
+            address = f"{stack.environment.upload_url}/apiv1/separate?callback={quote(callback)}"
+            headers = {"Content-Type": "audio/mpeg"}
+            response = urllib3.request("POST", address, body=song, headers=headers)
+            assert response.status == 200, response.data
+            jobs.add(response.json()["job"])
+        [job] = jobs
+        if ending == "cancelled":
+            stack.api("DELETE", f"/apiv1/jobs/{job}")
+        wait_until(lambda: len(receiver.requests) == 3, 90, "three calls")
+        wait_until_idle(stack)
+    events = [json.loads(request.body) for request in receiver.requests]
+    assert sorted(event["data"]["callback"]["order"] for event in events) == [1, 2, 3]
+    assert {event["type"] for event in events} == {COMPLETED if ending == "done" else FAILED}
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 3
+
+
+def test_a_callback_id_in_a_songs_metadata_is_ignored_and_the_song_is_separated(
+    stack: Stack,
+) -> None:
+    stack.put_song("own callback.mp3", mp3(3.47), callback="https://my.example/hook")
+    manifest = stack.wait_for_manifest("own callback.mp3")
+    assert manifest["warnings"][0].startswith("callback ignored: ")
+    wait_until_idle(stack)
+    assert stack.logged("deliveries published", job=manifest["job"])

@@ -25,7 +25,7 @@ from microdemucs.audio_facts import AudioFacts
 from microdemucs.events import COMPLETED, FAILED, STARTED, created_objects, object_from_record
 from microdemucs.jobs import PHASES, JobState
 from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry, StoredSong
-from microdemucs.messages import Delivery, RangeId, RangeRequest, Requeue, Started
+from microdemucs.messages import Delivery, Finished, RangeId, RangeRequest, Requeue, Started
 from microdemucs.paths import ROOT
 from microdemucs.problems import Problem
 from microdemucs.webhooks import CallbackRecord, WebhookRecord
@@ -87,6 +87,7 @@ DESCRIBED = {
     "Song": members(StoredSong),
     "Song in a manifest": without(members(SeparatedSong), *members(StoredSong)),
     "started": members(Started),
+    "finished": members(Finished),
     "range": members(RangeRequest),
     "Range id": members(RangeId),
     "Audio facts": members(AudioFacts),
@@ -145,7 +146,8 @@ def test_the_table_of_streams() -> None:
     assert [row[0] for row in rows] == [bus.SONGS, bus.STEMS, bus.DELIVERIES, bus.DEAD]
     subjects = {row[0]: row[1].split(", ") for row in rows}
     assert subjects[bus.SONGS] == [bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT]
-    assert subjects[bus.STEMS] == [bus.STEMS_SUBJECT, bus.STARTED_SUBJECT]
+    stems = [bus.STEMS_SUBJECT, bus.STARTED_SUBJECT, bus.FINISHED_SUBJECT]
+    assert subjects[bus.STEMS] == stems
 
 
 def test_the_table_of_key_value_buckets() -> None:
@@ -158,6 +160,7 @@ def test_the_table_of_key_value_buckets() -> None:
 
 READ_AND_WRITE: dict[str, Callable[[bytes], bytes]] = {
     "started": lambda text: Started.read(text).write(),
+    "finished": lambda text: Finished.read(text).write(),
     "range": lambda text: RangeRequest.read(text).write(),
     "requeue": lambda text: Requeue.read(text).write(),
     "delivery": lambda text: Delivery.read(text).write(),

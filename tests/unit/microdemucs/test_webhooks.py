@@ -11,6 +11,7 @@ from microdemucs.webhooks import (
     WebhookRecord,
     callback_key,
     is_callback,
+    is_callback_id,
     is_webhook_secret,
 )
 
@@ -24,7 +25,12 @@ WEBHOOK = {
     "created": "2026-03-01T12:00:00.000Z",
     "updated": "2026-03-01T12:00:01.000Z",
 }
-CALLBACK = {"url": "https://x.example/", "data": [1, {"two": None}], "created": "2026"}
+CALLBACK = {
+    "url": "https://x.example/",
+    "data": [1, {"two": None}],
+    "created": "2026",
+    "song": "a.mp3",
+}
 
 
 def test_a_webhook_writes_what_it_read() -> None:
@@ -56,6 +62,17 @@ def test_the_key_of_a_callback_differs_from_any_webhook_id() -> None:
     assert callback_key("c1") == "callback.c1"
     assert is_callback(callback_key("c1"))
     assert not is_callback("c1")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "c1", "C" * 32, "g" * 32, "a" * 31, "a" * 33, "a" * 32 + "\n"]
+)
+def test_what_is_no_callback_id(text: str) -> None:
+    assert not is_callback_id(text)
+
+
+def test_a_callback_id_has_32_hex_digits() -> None:
+    assert is_callback_id("0123456789abcdef" * 2)
 
 
 @pytest.mark.parametrize("size", [24, 64])

@@ -12,6 +12,13 @@ STARTED: dict[str, Any] = {
     "model": "htdemucs_tiny",
     "started": "2026-11-22T17:25:34.612Z",
 }
+FINISHED: dict[str, Any] = {
+    "job": "5d41402abc4b2a76b9719d911017c592",
+    "trace": "0af7651916cd43dd8448eb211c80319c",
+    "callback": "c" * 32,
+    "key": "dir/a ü.mp3/failure.json",
+    "document": "{}",
+}
 DELIVERY: dict[str, Any] = {
     "delivery": "msg_1",
     "target": "w1",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from microdemucs.bus import (
+    FINISHED_SUBJECT,
     OLD_REQUEUE_SUBJECT,
     RANGE_SUBJECT,
     REQUEUE_SUBJECT,
@@ -29,7 +30,7 @@ from minio_events.routing import (
     song_calls,
     trace_of,
 )
-from tests.unit.minio_events.messages import DELIVERY, RANGE, REQUEUE, STARTED
+from tests.unit.minio_events.messages import DELIVERY, FINISHED, RANGE, REQUEUE, STARTED
 
 CAPTURES = ROOT / "tests/captures"
 PUT = (CAPTURES / "put.json").read_bytes()
@@ -56,6 +57,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], list[FunctionCall]]]] = {
         lambda message: result_calls(STEMS_SUBJECT, message, {}),
     ),
     "started": (encoded(STARTED), lambda message: result_calls(STARTED_SUBJECT, message, {})),
+    "finished": (encoded(FINISHED), lambda message: result_calls(FINISHED_SUBJECT, message, {})),
     "delivery": (encoded(DELIVERY), lambda message: [delivery_call(message, 1)]),
 }
 """Kind → a valid message, and the function that reads it."""
@@ -164,6 +166,15 @@ def test_a_started_job_becomes_an_event_with_its_own_trace() -> None:
     assert (call.event["subject"], call.event["time"]) == ("dir/a ü.mp3", STARTED["started"])
     assert call.event.data == STARTED
     assert trace_of(call.event) == STARTED["trace"]
+
+
+def test_a_finished_job_becomes_an_event_for_its_callback() -> None:
+    [call] = result_calls(FINISHED_SUBJECT, encoded(FINISHED), {"source1": "x"})
+    assert call.event["type"] == "dev.microdemucs.separation.finished"
+    assert call.event["id"] == f"5d41402abc4b2a76b9719d911017c592.{'c' * 32}"
+    assert (call.event["subject"], call.event["source1"]) == ("dir/a ü.mp3/failure.json", "x")
+    assert call.event.data == FINISHED
+    assert trace_of(call.event) == FINISHED["trace"]
 
 
 @pytest.mark.parametrize("trace", ["", "zz", "0" * 32])

@@ -136,6 +136,15 @@ def test_only_the_callback_receives_its_own_data() -> None:
     assert "callback" not in json.loads(to_webhook.body)["data"]
 
 
+def test_a_callback_has_one_delivery_however_often_its_job_ends() -> None:
+    callback = CallbackRecord(url="https://x.example")
+    first, again = (
+        deliveries(completed(callback="c" * 32, finished=finished), callback=callback)[0].delivery
+        for finished in ("2026-03-01T12:00:09.000Z", "2026-03-01T13:00:00.000Z")
+    )
+    assert first == again
+
+
 def test_a_delivery_names_its_job_and_trace() -> None:
     (delivery,) = deliveries(completed(), webhook("w1", COMPLETED))
     assert (delivery.job, delivery.trace, delivery.created) == ("j" * 32, "t" * 32, "2026")

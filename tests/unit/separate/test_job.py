@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cloudevents.http import CloudEvent
 
-from functions.separate.job import Job, UnreadableRange
+from functions.separate.job import CALLBACK_IGNORED, Job, UnreadableRange
 from microdemucs.audio_facts import AudioFacts
 from microdemucs.events import RANGE, ObjectCreated, record_of
 from microdemucs.jobs import job_id
@@ -72,6 +72,12 @@ def test_a_job_is_of_the_events_song() -> None:
     job = Job.of(event(RECORD))
     assert (job.id, job.song.key, job.callback) == (job_id(SONG), "a song.mp3", "c" * 32)
     assert job.range_request is None
+
+
+@pytest.mark.parametrize("value", ["https://a.example/hook", "*", ">", "a b", "..", "C" * 32])
+def test_what_is_no_callback_id_is_a_warning_and_no_callback(value: str) -> None:
+    job = Job.of(event(record_of(replace(SONG, metadata={"callback": value}), "request")))
+    assert (job.callback, job.warnings) == ("", (CALLBACK_IGNORED,))
 
 
 def test_the_trace_is_that_of_the_traceparent() -> None:

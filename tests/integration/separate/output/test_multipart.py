@@ -1,13 +1,19 @@
 """Uploads of files that grow, to a real store."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from minio import Minio
 
+from functions.separate.lease import Lease
+from functions.separate.output.fence import Send, SongFence
 from functions.separate.output.multipart import PART_BYTES, Upload
 from microdemucs.bucket import Bucket
+from microdemucs.bus import LEASES, Bus
+from microdemucs.jobs import song_digest
+from microdemucs.problems import RetryLater
 
 
 def is_open(root: Minio, key: str) -> bool:
@@ -56,3 +62,37 @@ def test_an_aborted_upload_may_begin_again(stems: Bucket, tmp_path: Path) -> Non
         file.write(b"short")
         assert upload.finish() == 5
     assert stems.read("again") == b"short"
+
+
+@pytest.mark.parametrize("size", [5, 3 * PART_BYTES], ids=["put at once", "in parts"])
+def test_an_upload_does_not_replace_what_was_written_after_its_lease_was_lost(
+    stems: Bucket, bus: Bus, size: int, tmp_path: Path
+) -> None:
+    song_key = f"fenced-{size}"
+    key = f"{song_key}/drums.wav"
+    lease = Lease(bus, song_key, "we")
+    lease.take()
+    fence = ExpiringFence(lease, stems, song_key)
+    fence.expire = lambda: bus.delete(LEASES, song_digest(song_key))
+    with (tmp_path / "growing").open("w+b", buffering=0) as file:
+        upload = Upload(stems, key, "audio/wav", file, fence)
+        file.write(bytes(size))
+        upload.grown(size)
+        stems.write(key, b"theirs", "audio/wav")
+        with pytest.raises(RetryLater, match="Another process"):
+            upload.finish()
+        upload.abort()
+    assert stems.read(key) == b"theirs"
+
+
+class ExpiringFence(SongFence):
+    """Loses its lease after the lease has been looked at, and before the object is made."""
+
+    expire: Callable[[], None]
+
+    def commit(self, key: str, send: Send, /) -> None:
+        def send_late(condition: Mapping[str, str]) -> str:
+            self.expire()
+            return send(condition)
+
+        super().commit(key, send_late)

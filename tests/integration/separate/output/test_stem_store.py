@@ -72,7 +72,7 @@ def test_a_finished_jobs_manifest_is_its_own(
 def test_the_manifest_of_another_job_is_not_its_own(
     stem_store: StemStore, job: Job, drums: StemEntry, song_key: str
 ) -> None:
-    stem_store.finish(manifest_of(job, drums, job_id="another"))
+    stem_store.finish(manifest_of(job, drums, job_id="f" * 32))
     assert stem_store.read_own_manifest() is None
     assert stem_store.read_manifest(song_key)
 
