@@ -28,7 +28,6 @@ from functions.separate.stems import make_plan, separate_song
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.jobs import PHASES, preview_key
-from microdemucs.manifest import Manifest
 from microdemucs.paths import MODELS
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
@@ -277,7 +276,7 @@ def test_each_request_of_a_finished_job_has_a_message_for_its_own_callback(
         run_job(job, context)
     messages = finished(first)
     assert [message.callback for message in messages] == ["a" * 32, "b" * 32, "c" * 32]
-    assert {Manifest.read(message.document.encode()) for message in messages} == {written}
+    assert {message.document for message in messages} == {written.write().decode()}
     assert manifest(first) == written
 
 
