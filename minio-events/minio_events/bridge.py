@@ -29,6 +29,7 @@ from minio_events.keyed_lock import KeyedLock
 from minio_events.pull import InFlight, PullConsumer
 from minio_events.routing import FunctionCall, delivery_call, result_calls, separate_calls, trace_of
 from minio_events.settings import BridgeSettings
+from minio_events.stalled_request import answer_or_stall
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Route:
 class Bridge:
     """All routes of one deployment; they share one connection to the bus and one HTTP session.
 
-    `notified` is the key-value bucket of that name. `secret` signs the events.
+    `notified` and `leases` are the key-value buckets of these names. `secret` signs the events.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class Bridge:
         session: aiohttp.ClientSession,
         failed_jobs: FailedJobs,
         notified: KeyValue,
+        leases: KeyValue,
         secret: str,
     ) -> None:
         self._client = client
         self._session = session
         self._failed_jobs = failed_jobs
         self._notified = notified
+        self._leases = leases
         self._secret = secret
 
     async def run(self, routes: list[Route]) -> None:
@@ -101,12 +104,18 @@ class Bridge:
             if route.deduplicator.is_duplicate(call.deduplication_key, message.number):
                 continue
             async with route.lock.hold(call.concurrency_key, route.consumer.release_slot):
-                verdict = await post(self._session, route.url, call.event, self._secret)
+                verdict = await self._post(route, call)
             with logs.context(trace=trace_of(call.event), **_job(route, call)):
                 if not await self._act_on(verdict, route, message, call):
                     return
         await message.msg.ack()
         route.backoff.forget(message.number)
+
+    async def _post(self, route: Route, call: FunctionCall) -> Verdict:
+        answer = post(self._session, route.url, call.event, self._secret)
+        if not call.lease:
+            return await answer
+        return await answer_or_stall(answer, self._leases, song_digest(call.lease))
 
     async def _act_on(
         self, verdict: Verdict, route: Route, message: InFlight, call: FunctionCall
@@ -157,10 +166,13 @@ async def bridge(settings: BridgeSettings) -> None:
     async def work(client: Client) -> None:
         jobs = await wait_for_bucket(client, bus.JOBS)
         notified = await wait_for_bucket(client, NOTIFIED)
+        leases = await wait_for_bucket(client, bus.LEASES)
         timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            the_bridge = Bridge(client, session, FailedJobs(jobs), notified, settings.events_secret)
+            the_bridge = Bridge(
+                client, session, FailedJobs(jobs), notified, leases, settings.events_secret
+            )
             await the_bridge.run(_routes(client, settings))
 
     await serve("bridge", settings.bus, work)

@@ -44,13 +44,15 @@ class FunctionCall:
     """One event for one function; `song` is the object that it is about, if any.
 
     Calls with the same `concurrency_key` never run at the same time. Calls with the same
-    `deduplication_key` are copies of each other; "" if a call has no copies.
+    `deduplication_key` are copies of each other; "" if a call has no copies. `lease` names what the
+    function takes a lease on while it works, or is "".
     """
 
     event: CloudEvent
     song: ObjectCreated | None
     concurrency_key: str
     deduplication_key: str
+    lease: str = ""
 
     @cached_property
     def job(self) -> str:
@@ -77,6 +79,7 @@ def song_calls(message: bytes, bucket: str, trace: str = "") -> list[FunctionCal
                 song=created,
                 concurrency_key=f"{created.bucket}/{created.key}",
                 deduplication_key=_deduplication_key(event),
+                lease=created.key,
             )
         )
     return calls
@@ -118,6 +121,7 @@ def range_call(message: bytes) -> FunctionCall:
         song=song,
         concurrency_key=f"{song.bucket}/{song.key}#{slot}",
         deduplication_key="",
+        lease=f"{job_id(song)}/{envelope.range.number}",
     )
 
 
