@@ -51,7 +51,7 @@ def run(stack: Stack, scenario: Any) -> Any:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server, aiohttp.ClientSession() as session:
             answer = answer_or_stall(
-                post(session, url, EVENT), leases, KEY, gone_s=GONE_S, look_s=0.05
+                post(session, url, EVENT, "a secret"), leases, KEY, gone_s=GONE_S, look_s=0.05
             )
             return await scenario(function, leases, answer)
 
