@@ -13,7 +13,6 @@ from nats.js.kv import KeyValue
 from microdemucs import bus
 from microdemucs.events import MalformedMessage
 from microdemucs.jobs import JobRecord
-from microdemucs.manifest import BadDocument
 from minio_events.daemon import serve, wait_for_bucket
 from minio_events.dedup import Deduplicator
 from minio_events.pull import InFlight, PullConsumer
@@ -55,12 +54,10 @@ class Intake:
         """Replace the job's existing record, if the event of `record` starts the job again."""
         try:
             entry = await self._jobs.get(record.id)
-            existing = JobRecord.read(entry.value or b"")
         except KeyNotFoundError:
             return False
-        except BadDocument:
-            return True
-        if not existing.is_restarted_by(record.created):
+        existing = JobRecord.read_or_none(entry.value)  # one that cannot be read is replaced
+        if existing and not existing.is_restarted_by(record.created):
             return True
         try:
             await self._jobs.update(record.id, record.write(), last=entry.revision)

@@ -60,6 +60,20 @@ def test_an_existing_record_stays(bus_stack: Stack) -> None:
     assert job_record(bus_stack, song).state == JobState.DONE
 
 
+@pytest.mark.parametrize("value", [b"{}", b"\xff", b"[" * 100_000])
+def test_a_record_that_cannot_be_read_is_replaced(bus_stack: Stack, value: bytes) -> None:
+    song = new_song("a.mp3")
+
+    async def write(client: Client) -> None:
+        jobs = await client.jetstream().key_value("jobs")
+        await jobs.put(job_id(song), value)
+
+    bus_stack.on_bus("events", write)
+    notify(bus_stack, song)
+    handled(bus_stack)
+    assert job_record(bus_stack, song).state == JobState.WAITING
+
+
 BEFORE, AFTER = "2000-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z"
 
 
