@@ -68,7 +68,7 @@ PUBLISH: dict[str, set[str]] = {
     "$JS.API.INFO": set(),
     "$JS.API.STREAM.INFO.SONGS": {"events"},
     "$JS.API.STREAM.INFO.KV_webhooks": {"upload", "notify"},
-    "$JS.API.STREAM.INFO.KV_leases": {"separate"},
+    "$JS.API.STREAM.INFO.KV_leases": {"events", "separate"},
     "$JS.FC.KV_jobs.x": set(),
     "$JS.API.STREAM.CREATE.X": set(),
     "$JS.API.STREAM.UPDATE.SONGS": set(),
