@@ -101,22 +101,21 @@ COPY --from=code /app/minio_events minio_events
 ENTRYPOINT ["python", "-m", "minio_events"]
 CMD ["bridge"]
 
-# The bundled model, exported for OpenVINO and compiled for the processor that builds the image;
-# another kind of processor compiles it again, into MODELS_CACHE. OpenVINO finds a compiled network
-# by the time of the model's files, so they get a time in whole seconds, which an image preserves.
-FROM runtime AS compiled
+# The bundled model, prepared for the processor that builds the image; another kind of processor
+# prepares it again, into MODELS_CACHE.
+FROM runtime AS prepared
 USER 0
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
-COPY models/htdemucs_tiny/exported.json models/htdemucs_tiny/network-0-*.xml models/htdemucs_tiny/network-0-*.bin models/htdemucs_tiny/
-RUN ["/bin/sh", "-c", "find models -exec touch -d 2026-01-01T00:00:00Z {} + && python -m functions.separate.engine.openvino_backend.precompile models/htdemucs_tiny && chmod -R a+rX models"]
+COPY models/htdemucs_tiny models/htdemucs_tiny
+RUN ["/bin/sh", "-c", "python -m functions.separate.engine.openvino_backend.prepare models/htdemucs_tiny && chmod -R a+rX models"]
 
 FROM runtime AS separate
 LABEL org.opencontainers.image.title="micro-demucs-separate" \
       org.opencontainers.image.description="Separates songs into stems on a CPU"
 COPY --from=separate-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/separate functions/separate
-COPY --from=compiled /app/models models
+COPY --from=prepared /app/models models
 CMD ["python", "-m", "microdemucs.service", "separate", "--preload", "functions.separate.preload"]
 
 FROM runtime AS separate-gpu

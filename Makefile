@@ -90,7 +90,7 @@ bench-separate: setup-bench  ## compare separation with demucs and demucs-onnx (
 bench-knative: setup-test  ## measure the service on the Knative cluster that KUBECONFIG names (ARGS=cold, warm, …)
 	@$(PYTHON) -m benchmarks.knative $(ARGS)
 
-models: setup-torch  ## fetch and export a model into models/ (MODEL=htdemucs; default: the bundled one)
+models: setup-torch  ## fetch a model into models/ and prepare it (MODEL=htdemucs; default: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)
 
 images: $(if $(SBOM),setup)  ## build the images (BUILDER=docker|podman|buildah REGISTRY= TAG= TARGETS= ARCHIVES= SBOM=1)
@@ -108,7 +108,7 @@ clean:  ## remove everything that make created in this clone; the shared cache s
 setup:  ## install what `make run` needs
 	@python3 -m local.setup run
 
-setup-torch:  ## install what exporting models and a GPU need
+setup-torch:  ## install what fetching models and a GPU need
 	@python3 -m local.setup torch
 
 setup-test:  ## install what the tests need

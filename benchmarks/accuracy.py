@@ -21,7 +21,7 @@ from demucs.pretrained import get_model
 
 from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.engine import Floats
-from functions.separate.engine.openvino_backend.engine import precisions
+from functions.separate.engine.openvino_backend.processor import precisions
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.settings import ModelSettings
 from functions.separate.stems import make_plan, separate_song

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # imported before openvino: it switches OpenVINO's telemetry off
-from functions.separate.engine.openvino_backend.engine import precisions  # isort: skip
+from functions.separate.engine.openvino_backend.processor import precisions  # isort: skip
 import openvino as ov  # isort: skip
 from openvino import opset13 as ops  # isort: skip
 

@@ -5,7 +5,7 @@ cache that all clones share. It leaves alone what is already there.
 
 Each kind has the packages of the one before it, and more:
 run    `make run` on a CPU
-torch  torch and demucs, which export models and run on a GPU
+torch  torch and demucs, which read pickles and run on a GPU
 test   the tests
 bench  the programs that benchmarks compare with
 """
@@ -29,7 +29,7 @@ PYTHON = VENV / "bin/python"
 _PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # includes pip's cache
 PROGRAMS = {
     "run": (MC, MINIO),
-    "torch": (),  # a machine that only exports models runs no store
+    "torch": (),  # a machine that only fetches models runs no store
     "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
     "bench": (MC, MINIO),
 }

@@ -28,7 +28,7 @@ def start() -> None:
         process.skip_openvino_converter()
         # here, and not in the thread: there it would share Python's lock with the other imports
         with suppress(ImportError):
-            importlib.import_module("functions.separate.engine.openvino_backend.engine")
+            importlib.import_module("functions.separate.engine.openvino_backend.prepared_model")
     threading.Thread(target=_load, args=[models], daemon=True).start()
 
 

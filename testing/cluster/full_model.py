@@ -1,4 +1,4 @@
-"""Export a model of htdemucs' size with random weights, once.
+"""Write a model of htdemucs' size with random weights, once.
 
 python -m testing.cluster.full_model FOLDER
 """
@@ -6,17 +6,19 @@ python -m testing.cluster.full_model FOLDER
 import sys
 from pathlib import Path
 
-from functions.separate.engine.export.exporter import export
-from functions.separate.engine.openvino_backend import exported_model
+from functions.separate.engine.convert import write_network
 from testing.random_network import random_network
 
 
 def main(folder: Path) -> None:
-    """Export the model into `folder`, unless it is already there."""
-    if exported_model.find(folder):
+    """Write the model into `folder`, unless it is already there."""
+    file = folder / "random.safetensors"
+    if file.exists():
         return
-    network = random_network().half().float()  # rounded, as released weights are
-    export(network, "random", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    write_network(random_network().half().float(), partial)  # rounded, as released weights are
+    partial.rename(file)
 
 
 if __name__ == "__main__":

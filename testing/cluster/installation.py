@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from functions.separate.engine.openvino_backend import exported_model
+from functions.separate.engine.openvino_backend import prepared_model
 from local.binaries import CACHE
 from microdemucs.paths import ROOT
 from testing.cluster.kubectl import NAMESPACE, kubectl, pods, read, try_kubectl
@@ -37,7 +37,7 @@ _VOLUMES = {"data-minio-0": "20Gi", "data-nats-0": "2Gi", "models": "2Gi"}
 def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
     """Install the service and a webhook receiver on the cluster that KUBECONFIG names.
 
-    `model` is the folder of an exported model for the volume of models. Raises SystemExit if there
+    `model` is the folder of a model for the volume of models. Raises SystemExit if there
     is no such cluster, or if it has the namespace already, which serves as the lock.
     """
     if not os.environ.get("KUBECONFIG"):
@@ -50,7 +50,7 @@ def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
     try:
         prepare(folder, model)
         install(overlay, folder / "overlay")
-        compile_model()
+        prepare_model()
         install_receiver()
         yield
     finally:
@@ -58,8 +58,8 @@ def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
 
 
 def full_model() -> Path:
-    """Return the folder of an exported model of htdemucs' size; export it if needed."""
-    folder = CACHE / "benchmark/exported-random"
+    """Return the folder of a model of htdemucs' size; write it if needed."""
+    folder = CACHE / "benchmark/random-model"
     command = [sys.executable, "-m", "testing.cluster.full_model", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder
@@ -77,8 +77,8 @@ def prepare(folder: Path, model: Path) -> None:
         kubectl("apply", "-f", "-", stdin=json.dumps(volume))
     target = folder / "models" / MODEL
     shutil.copytree(model, target)
-    (target / exported_model.COMPILED).mkdir()
-    (target / exported_model.COMPILED).chmod(0o777)
+    (target / prepared_model.COMPILED).mkdir()
+    (target / prepared_model.COMPILED).chmod(0o777)
 
 
 def _set_flags(name: str, patch: str) -> bool:
@@ -105,12 +105,12 @@ def install(overlay: str, folder: Path) -> None:
     kubectl("rollout", "status", "deployment", "--timeout=120s")
 
 
-def compile_model() -> None:
-    """Compile the volume's model on the node, with the Job that knative/README.md shows."""
-    with Path(__file__).with_name("precompile.yaml").open() as file:
+def prepare_model() -> None:
+    """Prepare the volume's model on the node, with the Job that knative/README.md shows."""
+    with Path(__file__).with_name("prepare.yaml").open() as file:
         kubectl("apply", "-f", "-", stdin=file.read())
-    kubectl("wait", "job/precompile", "--for=condition=Complete", "--timeout=180s")
-    kubectl("delete", "job/precompile")
+    kubectl("wait", "job/prepare", "--for=condition=Complete", "--timeout=180s")
+    kubectl("delete", "job/prepare")
 
 
 def install_receiver() -> None:

@@ -28,6 +28,10 @@ class UnusableWeights(ValueError):
     """No engine can run these weights. The text gives the reason."""
 
 
+class CannotBuild(ValueError):
+    """OpenVINO cannot run this network. The text gives the reason."""
+
+
 class Engine(Protocol):
     """One network."""
 

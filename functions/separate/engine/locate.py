@@ -1,4 +1,4 @@
-"""Find a model's weights and its exported model.
+"""Find a model's weights.
 
 A name is looked up in the folder MODELS_DIR, under `<name>/` in the bucket of models, in the hub's
 cache on this machine, and last among the models that demucs downloads. Only the setting MODEL may
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from functions.separate.engine import hub
 from functions.separate.engine.digests import digest
-from functions.separate.engine.openvino_backend import exported_model
 from microdemucs.paths import MODELS
 
 if TYPE_CHECKING:
@@ -38,14 +37,19 @@ _is_signature = re.compile(r"[0-9a-f]{8}").fullmatch
 class LocatedModel:
     """A model that was found and is not loaded yet.
 
-    `weights` is a file of weights or a folder of them, None if there are none. `export_folder` is
-    where an exported model may lie, None if there can be none. If both are None, demucs must
-    download the weights.
+    `weights` is a file of weights or a folder of them; None if demucs must download them.
     """
 
     name: str
     weights: Path | None
-    export_folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The model's own folder, in which it may be prepared for a kind of processor."""
+        if self.weights is None or self.weights.is_dir():
+            return self.weights or MODELS / self.name
+        own = self.weights.parent
+        return own if own.name == self.name else own / self.name
 
     @property
     def note(self) -> str:
@@ -75,9 +79,8 @@ class ModelLocator:
             if found:
                 return found
         downloaded = self._download(name)
-        if downloaded:
-            weights = downloaded if _has_weights(downloaded) else None
-            return LocatedModel(name, weights, downloaded)
+        if downloaded and _has_weights(downloaded):
+            return LocatedModel(name, downloaded)
         cached = hub.cached(name)
         return LocatedModel(name, cached) if cached else None
 
@@ -93,7 +96,7 @@ class ModelLocator:
             subfolder.name
             for folder in (self.folder, MODELS)
             for subfolder in folder.glob("*/")
-            if _has_weights(subfolder) or (subfolder / exported_model.NAME).exists()
+            if _has_weights(subfolder)
         }
         return files | folders | {name for name in hub.names() if not _is_signature(name)}
 
@@ -129,22 +132,20 @@ class ModelLocator:
 
 def find_at_path(path: Path) -> LocatedModel:
     """Return the model in a file of weights, or in a model's own folder."""
-    if path.is_dir():
-        return LocatedModel(path.name, path if _has_weights(path) else None, path)
-    return LocatedModel(path.stem, path, path.with_suffix(""))
+    return LocatedModel(path.name if path.is_dir() else path.stem, path)
 
 
 def find_in_folder(folder: Path, name: str) -> LocatedModel | None:
     """Return the model `name` in a folder of models, or None."""
     own = folder / name
     if own.is_dir() and _has_weights(own):
-        return LocatedModel(name, own, own)
+        return LocatedModel(name, own)
     if (folder / f"{name}.yaml").exists():
-        return LocatedModel(name, folder, own)
+        return LocatedModel(name, folder)
     for pattern in (f"{name}.safetensors", f"{name}.th", f"{name}-*.th"):
         for file in folder.glob(pattern):
-            return LocatedModel(name, file, own)
-    return LocatedModel(name, None, own) if (own / exported_model.NAME).exists() else None
+            return LocatedModel(name, file)
+    return None
 
 
 def find_bag(folder: Path, name: str) -> Path | None:

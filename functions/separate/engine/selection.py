@@ -4,11 +4,8 @@ import logging
 from importlib.util import find_spec
 from pathlib import Path
 
-from functions.separate.engine import Model, UnusableWeights, hub
-from functions.separate.engine.export.export_once import CannotExport, ExportCache
+from functions.separate.engine import CannotBuild, Model, UnusableWeights, hub
 from functions.separate.engine.locate import LocatedModel
-from functions.separate.engine.openvino_backend import exported_model
-from functions.separate.engine.openvino_backend.exported_model import ExportedModel
 from functions.separate.engine.settings import AUTO, OPENVINO, TORCH
 
 log = logging.getLogger(__name__)
@@ -19,65 +16,95 @@ _NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 class ModelLoader:
     """Loads models on the fastest engine that the settings ENGINE and PRECISION allow.
 
-    The folder `cache` keeps digests, and models that are exported on first use or compiled.
+    The folder `cache` keeps digests, and models that are prepared for this processor.
     """
 
     def __init__(self, engine: str, precision: str, cache: Path) -> None:
         self._engine = engine
         self._precision = precision
         self._cache = cache
-        self._exports = ExportCache(cache)
+        self._not_built: dict[str, str] = {}
 
     def load(self, model: LocatedModel) -> Model:
-        """Load the model; export it to OpenVINO first if necessary.
+        """Load the model; prepare it for this processor first if necessary.
 
         Raises UnusableWeights with what to do, MemoryError.
         """
         if self._engine == TORCH:
             return _load_on_torch(model, "the setting ENGINE")
-        if self._engine == AUTO and _has_cuda() and not _is_export_only(model):
+        if self._engine == AUTO and _has_cuda():
             return _load_on_torch(model, "this machine has a CUDA device")
         model = _fetch_if_missing(model)
+        if not model.weights:
+            return self._fall_back(model, "only demucs itself can download it")
         try:
-            digest = model.digest(self._cache)
+            return self._load_on_openvino(model, model.weights)
         except OSError as error:
-            raise UnusableWeights(str(error)) from error
-        exported = _matching_export(model, digest) or (digest and self._exports.find(digest))
-        if exported:
-            return self._load_on_openvino(model, exported, "the model is exported")
+            raise UnusableWeights(f"MODELS_CACHE or the weights cannot be used: {error}") from error
+
+    def _load_on_openvino(self, model: LocatedModel, weights: Path) -> Model:
+        # imported here: it imports OpenVINO
+        from functions.separate.engine.openvino_backend import prepared_model
+
+        digest = model.digest(self._cache)
+        if digest in self._not_built:
+            return self._fall_back(model, self._not_built[digest])
+        name = prepared_model.folder_name(digest, self._precision)
+        own, cached = (
+            folder / prepared_model.COMPILED / name for folder in (model.folder, self._cache)
+        )
+        loaded = _read_prepared(own, model) or _read_prepared(cached, model)
+        if not loaded:
+            try:
+                self._prepare(model, weights, digest, cached)
+            except CannotBuild as error:
+                self._not_built[digest] = str(error)
+                return self._fall_back(model, str(error))
+            loaded = prepared_model.load(cached, model.name, model.note)
+        _log_loaded(model, OPENVINO, "the network is built from its weights")
+        return loaded
+
+    def _prepare(self, model: LocatedModel, weights: Path, digest: str, folder: Path) -> None:
+        # imported here: a start with a prepared model needs none of this
+        from functions.separate.engine.bag import read_bag
+        from functions.separate.engine.convert import convert
+        from functions.separate.engine.openvino_backend.prepare import prepare
+
+        bag = read_bag(weights, model.name)
+        if bag.has_pickles and _has_torch():
+            bag = convert(bag, self._cache / "converted" / digest)
+        prepare(bag, model.name, folder, self._precision)
+
+    def _fall_back(self, model: LocatedModel, reason: str) -> Model:
+        """Load on torch what OpenVINO cannot run, unless the setting ENGINE forbids it."""
+        if self._engine == OPENVINO:
+            raise UnusableWeights(f"OpenVINO cannot run it: {reason}")
         if not _has_torch():
             raise UnusableWeights(
-                "it is not exported for OpenVINO, and torch, which could do that, is not "
-                f"installed; `make models MODEL={model.name}` exports it"
+                f"OpenVINO cannot run it ({reason}), and torch is not installed; "
+                "`python3 -m local.setup torch` installs it"
             )
-        try:
-            if not digest:
-                raise CannotExport("only demucs itself can download it")
-            exported = self._exports.export(model, digest)
-        except CannotExport as error:
-            if self._engine == OPENVINO:
-                raise UnusableWeights(f"it cannot be exported for OpenVINO: {error}") from error
-            return _load_on_torch(model, f"it cannot be exported: {error}")
-        return self._load_on_openvino(model, exported, "the model was exported on first use")
+        return _load_on_torch(model, f"OpenVINO cannot run it: {reason}")
 
-    def _load_on_openvino(
-        self, located: LocatedModel, exported: ExportedModel, reason: str
-    ) -> Model:
-        try:
-            model = exported_model.load(
-                located.name, exported, located.note, self._cache / "compiled", self._precision
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UnusableWeights(f"its exported model cannot be read: {error}") from error
-        _log_loaded(located, OPENVINO, reason)
-        return model
+
+def _read_prepared(folder: Path, model: LocatedModel) -> Model | None:
+    """Return the prepared model in `folder`; None if there is none, or a broken one."""
+    from functions.separate.engine.openvino_backend import prepared_model
+
+    if not prepared_model.is_prepared(folder):
+        return None
+    try:
+        return prepared_model.load(folder, model.name, model.note)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        fields = {"path": str(folder), "reason": str(error)}
+        log.warning("prepared model cannot be read", extra=fields)
+        prepared_model.discard(folder)
+        return None
 
 
 def _load_on_torch(located: LocatedModel, reason: str) -> Model:
     if not _has_torch():
         raise UnusableWeights("torch is not installed; `python3 -m local.setup torch` installs it")
-    if _is_export_only(located):
-        raise UnusableWeights("it is present as an exported model only, which torch cannot run")
     # imported here: torch takes seconds to import, and must not be imported before a server forks
     from functions.separate.engine import torch_engine
 
@@ -88,24 +115,14 @@ def _load_on_torch(located: LocatedModel, reason: str) -> Model:
 
 
 def _log_loaded(located: LocatedModel, engine: str, reason: str) -> None:
-    path = str(located.weights or located.export_folder or "hub")
+    path = str(located.weights or "hub")
     fields = {"model": located.name, "engine": engine, "reason": reason, "path": path}
     log.info("model loaded", extra=fields)
 
 
-def _matching_export(model: LocatedModel, digest: str) -> ExportedModel | None:
-    """Return the exported model in the model's own folder, unless it is of other weights."""
-    exported = exported_model.find(model.export_folder) if model.export_folder else None
-    if exported and digest and exported.weights_digest != digest:
-        fields = {"model": model.name, "path": str(model.export_folder)}
-        log.warning("exported model ignored: made from other weights", extra=fields)
-        return None
-    return exported
-
-
 def _fetch_if_missing(model: LocatedModel) -> LocatedModel:
     """Download the weights from the hub if they are nowhere yet and the hub has them."""
-    if model.weights or model.export_folder:
+    if model.weights:
         return model
     _require_source(model)
     try:
@@ -117,12 +134,8 @@ def _fetch_if_missing(model: LocatedModel) -> LocatedModel:
 
 
 def _require_source(model: LocatedModel) -> None:
-    if not (model.weights or model.export_folder or hub.is_reachable()):
+    if not (model.weights or hub.is_reachable()):
         raise UnusableWeights("its weights are not on this machine, and no hub can be reached")
-
-
-def _is_export_only(model: LocatedModel) -> bool:
-    return bool(model.export_folder and not model.weights)
 
 
 def _has_torch() -> bool:

@@ -31,7 +31,7 @@ class ModelSettings:
         "MODELS_CACHE",
         "~/.cache/micro-demucs/models",
         _home,
-        "models from the bucket, exported on first use, or compiled for this processor",
+        "models from the bucket, and models that are prepared for this processor",
     )
     engine: str = setting("ENGINE", AUTO, one_of(*ENGINES), "which engine runs the networks")
     precision: str = setting(

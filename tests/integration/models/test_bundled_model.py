@@ -2,8 +2,7 @@
 
 from demucs.hf import load_safetensors_model
 
-from functions.separate.engine.locate import BUNDLED, LocatedModel
-from functions.separate.engine.openvino_backend import exported_model
+from functions.separate.engine.locate import BUNDLED
 from microdemucs.paths import MODELS
 
 WEIGHTS = MODELS / BUNDLED / f"{BUNDLED}.safetensors"
@@ -12,9 +11,3 @@ WEIGHTS = MODELS / BUNDLED / f"{BUNDLED}.safetensors"
 def test_it_has_the_described_number_of_parameters() -> None:
     network = load_safetensors_model(WEIGHTS)
     assert sum(tensor.numel() for tensor in network.parameters()) == 1_567_064
-
-
-def test_it_was_exported_from_the_weights_beside_it() -> None:
-    exported = exported_model.find(MODELS / BUNDLED)
-    assert exported
-    assert exported.weights_digest == LocatedModel(BUNDLED, WEIGHTS).digest()

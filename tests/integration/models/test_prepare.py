@@ -1,32 +1,43 @@
-"""Weights in the folder of models are exported beside themselves."""
+"""Weights in the folder of models are prepared beside themselves."""
 
 import shutil
 from pathlib import Path
 
-from functions.separate.engine.locate import LocatedModel
-from functions.separate.engine.openvino_backend import exported_model
+from functions.separate.engine.openvino_backend import prepared_model
 from tests.integration.models.preparing import prepare
-from tests.integration.separate.engine.comparison import WEIGHTS, save_hdemucs
+from tests.integration.separate.engine.comparison import WEIGHTS, save_hdemucs, save_htdemucs
 
 
-def test_weights_are_exported_once(tmp_path: Path) -> None:
+def prepared_folders(folder: Path) -> list[Path]:
+    return [file.parent for file in folder.glob(f"compiled/*/{prepared_model.NAME}")]
+
+
+def test_weights_are_prepared_once(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     shutil.copy(WEIGHTS, tmp_path / "mine")
     result = prepare("mine", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "dB from torch in f32" in result.stdout
-    exported = exported_model.find(tmp_path / "mine")
-    assert exported
-    assert exported.weights_digest == LocatedModel("mine", WEIGHTS).digest()
-    assert "is complete" in prepare("mine", tmp_path).stdout
+    assert "network-0-encoding.blob: " in result.stdout
+    [folder] = prepared_folders(tmp_path / "mine")
+    changed = (folder / prepared_model.NAME).stat().st_mtime_ns
+    assert prepare("mine", tmp_path).returncode == 0
+    assert (folder / prepared_model.NAME).stat().st_mtime_ns == changed
 
 
-def test_a_model_that_cannot_be_exported_is_left_for_torch(tmp_path: Path) -> None:
-    save_hdemucs(tmp_path / "older.th")
+def test_pickles_become_safetensors(tmp_path: Path) -> None:
+    save_htdemucs(tmp_path / "mine" / "mine.th")
+    result = prepare("mine", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "mine" / "mine.safetensors").exists()
+    assert len(prepared_folders(tmp_path / "mine")) == 1
+
+
+def test_a_model_that_openvino_cannot_run_is_left_for_torch(tmp_path: Path) -> None:
+    save_hdemucs(tmp_path / "older" / "older.th")
     result = prepare("older", tmp_path)
-    assert result.returncode == 0
-    assert "cannot be exported and runs on torch only: HDemucs is not HTDemucs" in result.stdout
-    assert exported_model.find(tmp_path / "older") is None
+    assert result.returncode == 0, result.stderr
+    assert "runs on torch only: HDemucs is not HTDemucs" in result.stdout
+    assert prepared_folders(tmp_path / "older") == []
 
 
 def test_weights_that_cannot_be_read_end_with_the_reason(tmp_path: Path) -> None:

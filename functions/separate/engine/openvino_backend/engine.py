@@ -1,55 +1,29 @@
-"""The OpenVINO engine: runs an exported HTDemucs network on a CPU, without torch."""
+"""The OpenVINO engine: runs a compiled HTDemucs network on a CPU, without torch."""
 
 import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from functions.separate.engine import SAMPLE_RATE, Floats, Seconds
 from functions.separate.engine.cores import cores
-from functions.separate.engine.openvino_backend.compile import compile_stages
 from functions.separate.engine.openvino_backend.stft import Transform
 
-F32, BF16 = PRECISIONS = ("f32", "bf16")
 _FEW_CORES = 2
 _EPSILON = 1e-5  # demucs.htdemucs.HTDemucs.forward adds it to a standard deviation
 
 
-def has_bf16() -> bool:
-    """Return whether this processor multiplies bfloat16 in hardware (AVX512_BF16, AMX)."""
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def precisions() -> tuple[str, ...]:
-    """Return the precisions in which this processor multiplies in hardware."""
-    return PRECISIONS if has_bf16() else (F32,)
-
-
 class OpenVinoEngine:
-    """One network in `precision` (f32 or bf16), with `threads` threads (0: one per core).
+    """One network that is compiled in `precision` (f32 or bf16). `stages` run in this order."""
 
-    `files` are its stages in order. The folder `cache` keeps them compiled for this processor.
-    Raises RuntimeError if a file cannot be read.
-    """
-
-    def __init__(
-        self,
-        files: Sequence[Path],
-        segment: Fraction,
-        nfft: int,
-        precision: str,
-        cache: Path | None = None,
-        threads: int = 0,
-    ) -> None:
+    def __init__(self, stages: Sequence[Any], segment: Fraction, nfft: int, precision: str) -> None:
         self.precision = precision
         self._segment = segment
         self._transform = Transform(int(segment * SAMPLE_RATE), nfft)
-        self._stages = compile_stages(files, precision, cache, threads or cores())
+        self._stages = stages
         self._local = threading.local()
 
     @property

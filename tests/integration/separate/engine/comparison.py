@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from demucs.apply import apply_model
 from demucs.hdemucs import HDemucs
+from demucs.hf import load_safetensors_model
 from demucs.states import get_state
 from torch import nn
 
@@ -59,12 +60,20 @@ def decibels(found: Floats, expected: Floats) -> float:
 def save_hdemucs(path: Path, samplerate: int = 44_100) -> None:
     """Write a small model of demucs' older architecture as one of demucs' .th files.
 
-    It cannot be exported.
+    Only torch can run it.
     """
     torch.manual_seed(0)
-    network: Any = HDemucs(SOURCES, channels=4, samplerate=samplerate)
+    _save(HDemucs(SOURCES, channels=4, samplerate=samplerate), path)
+
+
+def save_htdemucs(path: Path) -> None:
+    """Write the bundled model as one of demucs' .th files."""
+    _save(load_safetensors_model(WEIGHTS), path)
+
+
+def _save(network: Any, path: Path) -> None:
     arguments, options = network._init_args_kwargs
-    package = {"klass": HDemucs, "args": arguments, "kwargs": options}
+    package = {"klass": type(network), "args": arguments, "kwargs": options}
     path.parent.mkdir(exist_ok=True)
     state = get_state(network, None)
     torch.save(package | {"state": state}, path)

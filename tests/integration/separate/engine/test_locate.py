@@ -27,20 +27,17 @@ def test_a_model_in_the_bucket_is_downloaded(
     found = locator.find(name)
     assert found
     assert found.weights
-    assert found == LocatedModel(name, found.weights, found.weights)
+    assert found == LocatedModel(name, found.weights)
     assert [file.name for file in found.weights.iterdir()] == ["weights.safetensors"]
     assert (found.weights / "weights.safetensors").read_bytes() == b"weights"
 
 
-def test_an_exported_model_in_the_bucket_needs_no_weights(
+def test_a_folder_of_the_bucket_without_weights_is_no_model(
     locator: ModelLocator, root: Minio, request: pytest.FixtureRequest
 ) -> None:
     name = request.node.name
-    put(root, f"{name}/exported.json")
-    found = locator.find(name)
-    assert found
-    assert found.weights is None
-    assert found.export_folder
+    put(root, f"{name}/README")
+    assert locator.find(name) is None
 
 
 def test_it_is_downloaded_again_only_if_it_changed(

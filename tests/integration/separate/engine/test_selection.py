@@ -15,29 +15,26 @@ from typing import Any
 import pytest
 from minio import Minio
 
-from functions.separate.engine import torch_engine
-from functions.separate.engine.export.exporter import export
-from functions.separate.engine.locate import BUNDLED, LocatedModel, OpenBucket
-from functions.separate.engine.openvino_backend import exported_model
+from functions.separate.engine.convert import write_network
+from functions.separate.engine.locate import BUNDLED, OpenBucket
+from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.selection import ModelLoader
 from functions.separate.engine.settings import ModelSettings
 from functions.separate.engine.torch_engine import TorchEngine
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting
-from tests.integration.separate.engine.comparison import SEGMENT, WEIGHTS, save_hdemucs
+from tests.integration.separate.engine.comparison import (
+    SEGMENT,
+    WEIGHTS,
+    save_hdemucs,
+    save_htdemucs,
+)
+from tests.integration.separate.engine.htdemucs.networks import small_htdemucs
 
 MakeRegistry = Callable[..., ModelRegistry]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the bundled model, exported, without its weights."""
-    folder = tmp_path_factory.mktemp("exported") / "exported"
-    network = torch_engine.load_network(BUNDLED, WEIGHTS)
-    export(network, LocatedModel(BUNDLED, WEIGHTS).digest(), folder)
-    return folder
 
 
 @pytest.fixture
@@ -74,41 +71,26 @@ def logged(caplog: pytest.LogCaptureFixture, message: str) -> dict[str, Any]:
     return record.__dict__
 
 
-def test_an_exported_model_beside_its_weights_runs_on_openvino(
-    models: ModelRegistry, folder: Path, exported: Path, caplog: pytest.LogCaptureFixture
+def test_the_network_of_weights_is_built_for_openvino(
+    models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.copytree(exported, folder / "mine")
-    shutil.copy(WEIGHTS, folder / "mine")
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
     with caplog.at_level(logging.INFO):
         assert engine_of(models, "mine") is OpenVinoEngine
     line = logged(caplog, "model loaded")
-    assert (line["engine"], line["reason"]) == ("openvino", "the model is exported")
+    assert (line["engine"], line["reason"]) == (
+        "openvino",
+        "the network is built from its weights",
+    )
+    assert logged(caplog, "precision chosen")["reason"]
 
 
-def test_an_exported_model_needs_no_weights(
-    models: ModelRegistry, folder: Path, exported: Path
-) -> None:
-    shutil.copytree(exported, folder / "mine")
-    assert engine_of(models, "mine") is OpenVinoEngine
+def test_weights_in_the_bucket_are_built_too(models: ModelRegistry, root: Minio) -> None:
+    root.fput_object("models", "in-bucket/mine.safetensors", str(WEIGHTS))
+    assert engine_of(models, "in-bucket") is OpenVinoEngine
 
 
-def test_an_exported_model_in_the_bucket_needs_no_weights(
-    models: ModelRegistry, exported: Path, root: Minio
-) -> None:
-    for path in exported.iterdir():
-        root.fput_object("models", f"exported-only/{path.name}", str(path))
-    assert engine_of(models, "exported-only") is OpenVinoEngine
-
-
-def test_torch_cannot_run_an_exported_model(
-    make_registry: MakeRegistry, folder: Path, exported: Path
-) -> None:
-    shutil.copytree(exported, folder / "mine")
-    with pytest.raises(BadOption, match="exported model only"):
-        engine_of(make_registry("torch"), "mine")
-
-
-def test_a_model_is_exported_once_by_those_that_use_it_first(
+def test_a_model_is_prepared_once_by_those_that_use_it_first(
     make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = make_registry(), make_registry()
@@ -116,10 +98,10 @@ def test_a_model_is_exported_once_by_those_that_use_it_first(
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(2) as threads:
         engines = list(threads.map(lambda models: engine_of(models, "mine"), (first, second)))
     assert engines == [OpenVinoEngine] * 2
-    assert caplog.messages.count("export finished") == 1
+    assert caplog.messages.count("model prepared") == 1
 
 
-def test_the_same_weights_under_another_name_are_not_exported_again(
+def test_the_same_weights_under_another_name_are_not_prepared_again(
     make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -127,64 +109,103 @@ def test_the_same_weights_under_another_name_are_not_exported_again(
             models = make_registry()
             shutil.copy(WEIGHTS, folder / f"{name}.safetensors")
             assert engine_of(models, name) is OpenVinoEngine
-    assert caplog.messages.count("export finished") == 1
-    cache = models.settings.cache / "exported"
-    assert len(list(cache.glob(f"*/{exported_model.NAME}"))) == 1
+    assert caplog.messages.count("model prepared") == 1
+    cache = models.settings.cache / prepared_model.COMPILED
+    assert len(list(cache.glob(f"*/{prepared_model.NAME}"))) == 1
 
 
-def test_torch_runs_a_model_that_cannot_be_exported(
+def test_a_model_that_is_prepared_beside_its_weights_is_used_from_there(
+    models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "mine").mkdir()
+    shutil.copy(WEIGHTS, folder / "mine")
+    command = [sys.executable, "-m", "functions.separate.engine.openvino_backend.prepare"]
+    subprocess.run([*command, str(folder / "mine")], cwd=ROOT, check=True)
+    with caplog.at_level(logging.INFO):
+        assert engine_of(models, "mine") is OpenVinoEngine
+    assert "model is being prepared" not in caplog.messages
+
+
+def test_weights_that_changed_are_prepared_again(
+    make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
+    with caplog.at_level(logging.INFO):
+        engine_of(make_registry(), "mine")
+        write_network(small_htdemucs(), folder / "mine.safetensors")
+        assert make_registry().load(make_registry().choose("mine")).max_segment == 2
+    assert caplog.messages.count("model prepared") == 2
+
+
+def test_pickles_of_htdemucs_run_on_openvino(models: ModelRegistry, folder: Path) -> None:
+    save_htdemucs(folder / "pickled" / "pickled.th")
+    assert engine_of(models, "pickled") is OpenVinoEngine
+
+
+def test_torch_runs_what_openvino_cannot(
     models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_hdemucs(folder / "older" / "older.th")
     with caplog.at_level(logging.INFO):
         assert engine_of(models, "older") is TorchEngine
     assert logged(caplog, "model loaded")["reason"] == (
-        "it cannot be exported: HDemucs is not HTDemucs"
+        "OpenVINO cannot run it: HDemucs is not HTDemucs"
     )
 
 
-def test_a_failed_export_is_not_tried_again(
-    models: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+def test_weights_that_cannot_be_built_are_not_tried_again(
+    make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    save_hdemucs(folder / "older" / "older.th")
+    loader = ModelLoader("auto", "auto", make_registry().settings.cache)
+    model = make_registry().choose("older")
     with caplog.at_level(logging.INFO):
-        for name in ("one", "two"):
-            save_hdemucs(folder / name / "older.th")
-            assert engine_of(models, name) is TorchEngine
-    assert caplog.messages.count("export started") == 1
+        for _ in range(2):
+            assert isinstance(loader.load(model).engines[0], TorchEngine)
+    assert caplog.messages.count("model is being prepared") == 1
 
 
-def test_a_model_that_cannot_be_exported_is_rejected_if_the_engine_must_be_openvino(
+def test_what_openvino_cannot_run_is_rejected_if_the_engine_must_be_openvino(
     make_registry: MakeRegistry, folder: Path
 ) -> None:
     save_hdemucs(folder / "older" / "older.th")
-    with pytest.raises(BadOption, match="cannot be exported for OpenVINO: HDemucs is not"):
+    with pytest.raises(BadOption, match="OpenVINO cannot run it: HDemucs is not"):
         engine_of(make_registry("openvino"), "older")
 
 
-def test_an_exported_model_of_other_weights_is_ignored(
-    models: ModelRegistry, folder: Path, exported: Path, caplog: pytest.LogCaptureFixture
+def test_a_broken_prepared_model_is_prepared_again(
+    make_registry: MakeRegistry, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.copytree(exported, folder / "mine")
-    save_hdemucs(folder / "mine" / "older.th")
-    assert engine_of(models, "mine") is TorchEngine
-    assert "exported model ignored: made from other weights" in caplog.messages
-
-
-def test_a_broken_exported_model_is_rejected_with_the_reason(
-    models: ModelRegistry, folder: Path, exported: Path
-) -> None:
-    shutil.copytree(exported, folder / "mine")
-    for path in (folder / "mine").glob("*.xml"):
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
+    models = make_registry()
+    engine_of(models, "mine")
+    for path in models.settings.cache.rglob("*.blob"):
         path.write_text("not a network")
-    with pytest.raises(BadOption, match="its exported model cannot be read"):
+    assert engine_of(make_registry(), "mine") is OpenVinoEngine
+    assert "prepared model cannot be read" in caplog.messages
+    with caplog.at_level(logging.INFO):
+        assert engine_of(make_registry(), "mine") is OpenVinoEngine
+    assert "model is being prepared" not in caplog.messages
+
+
+def test_weights_that_cannot_be_read_are_rejected_with_the_reason(
+    models: ModelRegistry, folder: Path
+) -> None:
+    (folder / "mine.safetensors").write_bytes(b"not weights")
+    with pytest.raises(BadOption, match="no readable safetensors file"):
         engine_of(models, "mine")
 
 
-def test_the_setting_engine_takes_precedence(
-    make_registry: MakeRegistry, folder: Path, exported: Path
-) -> None:
-    shutil.copytree(exported, folder / "mine")
-    shutil.copy(WEIGHTS, folder / "mine")
+def test_a_cache_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, not a folder")
+    settings = ModelSettings(default="", folder=folder, cache=tmp_path / "file", engine="auto")
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
+    with pytest.raises(BadOption, match="MODELS_CACHE or the weights cannot be used"):
+        engine_of(ModelRegistry(settings), "mine")
+
+
+def test_the_setting_engine_takes_precedence(make_registry: MakeRegistry, folder: Path) -> None:
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
     assert engine_of(make_registry("torch"), "mine") is TorchEngine
 
 
@@ -222,7 +243,7 @@ def shape_or_reason(name):
     mix = numpy.zeros((2, int(model.max_segment * 44100)), numpy.float32)
     return model.engines[0].separate(mix).shape
 report = {name: shape_or_reason(name) for name in sys.argv[1:]}
-report["imported"] = sorted({"torch", "demucs", "yaml", "huggingface_hub"} & set(sys.modules))
+report["imported"] = sorted({"torch", "demucs", "huggingface_hub"} & set(sys.modules))
 print(json.dumps(report))
 """
 """Loads models by their names; prints the shape of silence separated, or why it cannot load."""
@@ -231,13 +252,10 @@ RunProgram = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run_program(
-    settings: dict[str, str], folder: Path, exported: Path, tmp_path: Path
-) -> RunProgram:
+def run_program(settings: dict[str, str], folder: Path, tmp_path: Path) -> RunProgram:
     """Run PROGRAM with a folder of models, and with the packages in `site` or all."""
-    shutil.copytree(exported, folder / "mine")
-    shutil.copy(WEIGHTS, folder / "mine")
-    shutil.copy(WEIGHTS, folder / "weights-only.safetensors")
+    shutil.copy(WEIGHTS, folder / "mine.safetensors")
+    save_hdemucs(folder / "older" / "older.th")
     (tmp_path / "home").mkdir()
     environment = {
         "HOME": str(tmp_path / "home"),
@@ -262,7 +280,7 @@ def run_program(
     return run_program
 
 
-def test_an_exported_model_is_loaded_without_importing_torch(run_program: RunProgram) -> None:
+def test_a_model_is_built_without_importing_torch(run_program: RunProgram) -> None:
     assert run_program(["mine"]) == {"mine": [4, 2, SEGMENT], "imported": []}
 
 
@@ -275,9 +293,9 @@ def test_openvino_reports_no_usage(run_program: RunProgram, tmp_path: Path) -> N
 def test_torch_and_demucs_need_not_be_installed(
     run_program: RunProgram, run_packages: Path
 ) -> None:
-    report = run_program(["mine", "weights-only", "htdemucs_ft"], run_packages)
+    report = run_program(["mine", "older", "htdemucs_ft"], run_packages)
     assert report["mine"] == [4, 2, SEGMENT]
-    assert "`make models MODEL=weights-only` exports it" in report["weights-only"]
+    assert "torch is not installed; `python3 -m local.setup torch`" in report["older"]
     assert "`make models MODEL=…` adds one of demucs' own" in report["htdemucs_ft"]
 
 

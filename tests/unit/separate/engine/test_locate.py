@@ -14,7 +14,6 @@ from functions.separate.engine.locate import (
     find_bag,
     find_in_folder,
 )
-from functions.separate.engine.openvino_backend import exported_model
 from microdemucs.paths import MODELS
 
 
@@ -40,22 +39,17 @@ def touch(file: Path) -> Path:
 @pytest.mark.parametrize("file", ["mine.safetensors", "mine.th", "mine-0123abcd.th"])
 def test_a_file_of_weights_is_found_by_its_name(folder: Path, file: str) -> None:
     path = touch(folder / file)
-    assert find_in_folder(folder, "mine") == LocatedModel("mine", path, folder / "mine")
+    assert find_in_folder(folder, "mine") == LocatedModel("mine", path)
 
 
 def test_a_folder_of_weights_is_found_by_its_name(folder: Path) -> None:
     own = touch(folder / "mine" / "955717e8.safetensors").parent
-    assert find_in_folder(folder, "mine") == LocatedModel("mine", own, own)
+    assert find_in_folder(folder, "mine") == LocatedModel("mine", own)
 
 
 def test_a_list_beside_its_weights_is_found_by_its_name(folder: Path) -> None:
     touch(folder / "mine.yaml")
-    assert find_in_folder(folder, "mine") == LocatedModel("mine", folder, folder / "mine")
-
-
-def test_an_exported_model_without_weights_is_found(folder: Path) -> None:
-    own = touch(folder / "mine" / exported_model.NAME).parent
-    assert find_in_folder(folder, "mine") == LocatedModel("mine", None, own)
+    assert find_in_folder(folder, "mine") == LocatedModel("mine", folder)
 
 
 def test_a_folder_without_weights_is_no_model(folder: Path) -> None:
@@ -65,17 +59,26 @@ def test_a_folder_without_weights_is_no_model(folder: Path) -> None:
 
 def test_a_path_may_be_a_file(folder: Path) -> None:
     path = touch(folder / "mine.safetensors")
-    assert find_at_path(path) == LocatedModel("mine", path, folder / "mine")
+    assert find_at_path(path) == LocatedModel("mine", path)
 
 
 def test_a_path_may_be_a_models_folder(folder: Path) -> None:
     own = touch(folder / "mine" / "mine.th").parent
-    assert find_at_path(own) == LocatedModel("mine", own, own)
+    assert find_at_path(own) == LocatedModel("mine", own)
 
 
-def test_a_path_may_be_an_exported_models_folder(folder: Path) -> None:
-    own = touch(folder / "mine" / exported_model.NAME).parent
-    assert find_at_path(own) == LocatedModel("mine", None, own)
+@pytest.mark.parametrize(
+    ("weights", "own"),
+    [
+        ("mine", "mine"),
+        ("mine/mine.th", "mine"),
+        ("mine.safetensors", "mine"),
+        ("mine-01234567.th", "mine"),
+    ],
+)
+def test_a_model_has_a_folder_of_its_own(folder: Path, weights: str, own: str) -> None:
+    (folder / "mine").mkdir()
+    assert LocatedModel("mine", folder / weights).folder == folder / own
 
 
 def test_an_ensembles_list_is_the_one_of_its_name(folder: Path) -> None:
@@ -115,7 +118,7 @@ def test_the_digest_does_not_depend_on_file_names(folder: Path) -> None:
 
 
 def test_a_model_without_weights_has_no_digest(folder: Path) -> None:
-    assert LocatedModel("mine", None, folder).digest() == ""
+    assert LocatedModel("mine", None).digest() == ""
 
 
 def test_only_the_bundled_model_has_a_note() -> None:
@@ -127,11 +130,11 @@ def test_the_own_folder_takes_precedence_over_the_bundled_models(
     locator: ModelLocator, folder: Path
 ) -> None:
     own = touch(folder / BUNDLED / "weights.th").parent
-    assert locator.find(BUNDLED) == LocatedModel(BUNDLED, own, own)
+    assert locator.find(BUNDLED) == LocatedModel(BUNDLED, own)
 
 
 def test_the_bundled_model_is_always_found(locator: ModelLocator) -> None:
-    assert locator.find(BUNDLED) == LocatedModel(BUNDLED, MODELS / BUNDLED, MODELS / BUNDLED)
+    assert locator.find(BUNDLED) == LocatedModel(BUNDLED, MODELS / BUNDLED)
 
 
 def test_a_name_that_is_nowhere_is_not_found(locator: ModelLocator) -> None:
@@ -141,8 +144,7 @@ def test_a_name_that_is_nowhere_is_not_found(locator: ModelLocator) -> None:
 def test_the_names_are_those_on_disk_and_of_demucs(locator: ModelLocator, folder: Path) -> None:
     touch(folder / "file.safetensors")
     touch(folder / "weights" / "0123abcd.th")
-    touch(folder / "exported" / exported_model.NAME)
     touch(folder / "empty" / "README")
     names = locator.names()
-    assert {"file", "weights", "exported", BUNDLED, "htdemucs_ft"} <= names
+    assert {"file", "weights", BUNDLED, "htdemucs_ft"} <= names
     assert not {"empty", "training", "955717e8"} & names

@@ -1,83 +1,89 @@
-"""A network's stages are compiled together, and their files are not kept in memory."""
+"""A network's stages are compiled together, written, and read again."""
 
 import locale
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import openvino
 import pytest
 
-from functions.separate.engine.locate import BUNDLED
-from functions.separate.engine.openvino_backend import exported_model
-from functions.separate.engine.openvino_backend.compile import compile_stages
-from functions.separate.engine.openvino_backend.engine import precisions
-from microdemucs.paths import MODELS
-
-PRECISIONS = precisions()
+from functions.separate.engine.htdemucs.architecture import read_architecture
+from functions.separate.engine.htdemucs.network import ALL_F32, build_stages
+from functions.separate.engine.htdemucs.weights import read_network_file
+from functions.separate.engine.openvino_backend.compile import (
+    compile_stages,
+    read_compiled,
+    write_compiled,
+)
+from tests.integration.separate.engine.comparison import WEIGHTS
 
 
 @pytest.fixture(scope="module")
-def files() -> list[Path]:
+def stages() -> tuple[openvino.Model, openvino.Model]:
     """The stages of the bundled network."""
-    exported = exported_model.find(MODELS / BUNDLED)
-    assert exported
-    return exported.files(exported.networks[0])
+    network = read_network_file(WEIGHTS)
+    return build_stages(read_architecture(network), network.tensors, ALL_F32)
 
 
-def resident_kilobytes(folder: Path) -> dict[str, int]:
-    """Return how much of each mapped file of this folder is in memory."""
-    resident: dict[str, int] = {}
-    name = ""
+@pytest.fixture(scope="module")
+def compiled(stages: tuple[openvino.Model, openvino.Model]) -> list[Any]:
+    return compile_stages(stages)
+
+
+def resident_kilobytes(folder: Path) -> int:
+    """Return how much of the mapped files of this folder is in memory."""
+    resident, is_in_folder = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         words = line.split()
         if "-" in words[0]:
-            name = words[5] if len(words) > 5 else ""
-        elif words[0] == "Rss:" and name.startswith(f"{folder}/"):
-            resident[name] = resident.get(name, 0) + int(words[1])
+            is_in_folder = len(words) > 5 and words[5].startswith(f"{folder}/")
+        elif words[0] == "Rss:" and is_in_folder:
+            resident += int(words[1])
     return resident
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_compiled_stages_come_from_the_cache(
-    files: list[Path], tmp_path: Path, precision: str
+def test_a_stage_computes_the_same_after_it_was_written_and_read(
+    compiled: list[Any], tmp_path: Path
 ) -> None:
-    compile_stages(files, precision, tmp_path, 1)
-    stages = compile_stages(files, precision, tmp_path, 1)
-    assert [stage.get_property("LOADED_FROM_CACHE") for stage in stages] == [True, True]
+    files = [tmp_path / f"{index}.blob" for index in range(2)]
+    for stage, file in zip(compiled, files, strict=True):
+        write_compiled(stage, file)
+    random = np.random.default_rng(1)
+    inputs = [random.standard_normal(list(port.shape), np.float32) for port in compiled[0].inputs]
+    before, after = compiled[0](inputs), read_compiled(files)[0](inputs)
+    for index in range(len(compiled[0].outputs)):
+        assert np.array_equal(before[index], after[index])
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_cached_files_do_not_stay_in_memory(
-    files: list[Path], tmp_path: Path, precision: str
-) -> None:
-    compile_stages(files, precision, tmp_path, 1)
-    stages = compile_stages(files, precision, tmp_path, 1)
-    resident = resident_kilobytes(tmp_path)
-    assert len(resident) == len(stages) == 2
-    assert set(resident.values()) == {0}
+def test_the_files_do_not_stay_in_memory(compiled: list[Any], tmp_path: Path) -> None:
+    files = [tmp_path / f"{index}.blob" for index in range(2)]
+    for stage, file in zip(compiled, files, strict=True):
+        write_compiled(stage, file)
+    stages = read_compiled(files)
+    assert len(stages) == 2
+    assert resident_kilobytes(tmp_path) == 0
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_outputs_of_a_stage_are_the_inputs_of_the_next(
-    files: list[Path], precision: str
-) -> None:
-    encoding, decoding = compile_stages(files, precision, None, 1)
-    inputs = [(list(port.shape), port.element_type) for port in decoding.inputs]
-    assert [(list(port.shape), port.element_type) for port in encoding.outputs] == inputs
-    assert {kind.get_type_name() for _, kind in inputs} == {precision}
+def test_the_outputs_of_a_stage_are_the_inputs_of_the_next(compiled: list[Any]) -> None:
+    encoding, decoding = compiled
+    outputs = [(list(port.shape), port.element_type) for port in encoding.outputs]
+    assert outputs == [(list(port.shape), port.element_type) for port in decoding.inputs]
 
 
-def test_the_locale_stays(files: list[Path], tmp_path: Path) -> None:
+def test_the_locale_stays(stages: tuple[openvino.Model, openvino.Model]) -> None:
     before = locale.setlocale(locale.LC_ALL)
     locale.setlocale(locale.LC_ALL, "C.UTF-8")
     try:
         for _ in range(3):
-            compile_stages(files, PRECISIONS[-1], tmp_path, 1)
+            compile_stages(stages)
             assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"
     finally:
         locale.setlocale(locale.LC_ALL, before)
 
 
 def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
-    file = tmp_path / "broken.xml"
-    file.write_text("not a network")
+    file = tmp_path / "broken.blob"
+    file.write_bytes(b"not a network")
     with pytest.raises(RuntimeError):
-        compile_stages([file], "f32", None, 1)
+        read_compiled([file])

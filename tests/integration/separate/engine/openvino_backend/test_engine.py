@@ -11,12 +11,13 @@ from demucs.apply import BagOfModels
 from demucs.hf import load_safetensors_model
 
 from functions.separate.engine import Engine, Floats, Model
+from functions.separate.engine.bag import Bag
 from functions.separate.engine.locate import BUNDLED
-from functions.separate.engine.openvino_backend import exported_model
-from functions.separate.engine.openvino_backend.engine import OpenVinoEngine, precisions
-from functions.separate.engine.openvino_backend.exported_model import MAX_DIFFERENCE_DB
+from functions.separate.engine.openvino_backend import prepared_model
+from functions.separate.engine.openvino_backend.prepare import prepare
+from functions.separate.engine.openvino_backend.processor import precisions
 from functions.separate.engine.torch_engine import TorchEngine, model_of
-from microdemucs.paths import MODELS, ROOT
+from microdemucs.paths import ROOT
 from tests.integration.separate.engine.comparison import (
     SEGMENT,
     STRIDE,
@@ -27,6 +28,7 @@ from tests.integration.separate.engine.comparison import (
 )
 
 PRECISIONS = precisions()
+MAX_DIFFERENCE_DB = {"f32": -80.0, "bf16": -40.0}
 Models = dict[str, Model]
 
 
@@ -37,19 +39,12 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def models() -> Models:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     """The bundled model on OpenVINO, by precision."""
-    exported = exported_model.find(MODELS / BUNDLED)
-    assert exported
-    [network] = exported.networks
-    return {
-        precision: _model(
-            OpenVinoEngine(
-                exported.files(network), network.segment, network.nfft, precision, threads=1
-            )
-        )
-        for precision in PRECISIONS
-    }
+    folder = tmp_path_factory.mktemp("prepared")
+    for precision in PRECISIONS:
+        prepare(Bag([WEIGHTS]), BUNDLED, folder / precision, precision)
+    return {precision: prepared_model.load(folder / precision, BUNDLED) for precision in PRECISIONS}
 
 
 def _model(*engines: Any) -> Model:

@@ -1,1 +1,0 @@
-"""Export of HTDemucs models from torch to OpenVINO."""

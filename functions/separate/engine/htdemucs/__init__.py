@@ -1,0 +1,1 @@
+"""HTDemucs' network, built for OpenVINO directly from its weights, without torch."""
