@@ -19,6 +19,16 @@ from microdemucs.problems import RetryLater
 from microdemucs.store import ObjectChanged, map_store_errors
 
 CHUNK_BYTES = 1 << 18
+_METADATA_PREFIX = "x-amz-meta-"
+
+
+def user_metadata(stat: Object) -> dict[str, str]:
+    """Return an object's user metadata, names in lower case and without x-amz-meta-."""
+    return {
+        name.lower().removeprefix(_METADATA_PREFIX): str(value)
+        for name, value in (stat.metadata or {}).items()
+        if name.lower().startswith(_METADATA_PREFIX)
+    }
 
 
 class Download:

@@ -39,8 +39,9 @@ from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.stems import choose_stems, make_plan, separate_song
+from microdemucs.bucket import user_metadata
 from microdemucs.bus import CANCELS, STARTED_SUBJECT
-from microdemucs.jobs import FINISHED, JobRecord, JobState
+from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id
 from microdemucs.keys import fits, hash_in_key
 from microdemucs.manifest import Failure, Manifest, failure_key
 from microdemucs.messages import Started
@@ -161,8 +162,22 @@ class JobRunner:
 
         The later request wins. Raises RetryLater.
         """
-        manifest = self.stem_store.read_manifest(self.job.song.key)
-        return manifest is not None and is_after(manifest.created, self.job.song.time)
+        song = self.job.song
+        manifest = self.stem_store.read_manifest(song.key)
+        if manifest is None or is_after(manifest.created, song.time):
+            return manifest is not None
+        # The song may have been put again since, with the options of the result that exists.
+        return bool(self._time_put_after(song.time)) and self._stored_job() == manifest.job
+
+    def _stored_job(self) -> str:
+        """Return the id of the job that the song in the bucket asks for, "" if it is gone."""
+        try:
+            stat = self.songs.stat(self.job.song.key)
+        except ObjectChanged:
+            return ""
+        version = self.job.song.version and (stat.version_id or "")
+        metadata = user_metadata(stat)
+        return job_id(replace(self.job.song, version=version, metadata=metadata))
 
     def _is_sent_again_after(self, time: str) -> bool:
         """Whether the job's record is that of a later event, which came after `time`."""

@@ -34,7 +34,7 @@ from nats.js.errors import (
 from nats.js.kv import KeyValue
 
 from microdemucs import bus, store
-from microdemucs.bucket import Bucket
+from microdemucs.bucket import Bucket, user_metadata
 from microdemucs.entries import read_entries
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id, options_hash, song_digest
@@ -53,8 +53,6 @@ from minio_events.result_documents import (
 from minio_events.settings import SweepSettings
 
 log = logging.getLogger(__name__)
-
-_METADATA_PREFIX = "x-amz-meta-"
 
 
 class Sweep:
@@ -191,11 +189,6 @@ class Sweep:
             stat = self._songs.stat(key)
         except store.ObjectChanged:  # removed a moment ago
             return None
-        metadata = {
-            name.lower().removeprefix(_METADATA_PREFIX): str(value)
-            for name, value in (stat.metadata or {}).items()
-            if name.lower().startswith(_METADATA_PREFIX)
-        }
         return ObjectCreated(
             bucket=self._songs.name,
             key=key,
@@ -204,7 +197,7 @@ class Sweep:
             version="" if stat.version_id == "null" else stat.version_id or "",
             time=_rfc3339(max(stat.last_modified or listed, listed)),
             content_type=stat.content_type or "",
-            metadata=metadata,
+            metadata=user_metadata(stat),
         )
 
     async def _notify(self, subject: str, created: ObjectCreated) -> None:

@@ -14,6 +14,7 @@ import nats.js.errors
 import soundfile
 import urllib3
 
+from microdemucs.bucket import user_metadata
 from microdemucs.events import COMPLETED, FAILED
 from microdemucs.manifest import FAILURE, MANIFEST, Failure, Manifest
 from microdemucs.options import BadOption, Options, option_metadata
@@ -120,13 +121,7 @@ class Checks:
 
     def _sent_options(self, sent: Sent) -> Mapping[str, str]:
         """Return the options that the song in the bucket carries: those of the last request."""
-        prefix = "x-amz-meta-"
-        metadata = self._clients.songs.stat(sent.key).metadata or {}
-        return {
-            name.lower().removeprefix(prefix): str(value)
-            for name, value in metadata.items()
-            if name.lower().startswith(prefix)
-        }
+        return user_metadata(self._clients.songs.stat(sent.key))
 
     def _objects(self, songs: list[Sent]) -> list[str]:
         """Each song has exactly one result document, and nothing else is in the output bucket."""

@@ -242,6 +242,17 @@ def test_the_same_event_again_changes_nothing(
     assert objects(job) == before
 
 
+def test_a_late_event_does_not_replace_the_result_of_a_later_request(
+    put: PutSong, song: bytes, context: Context, manifest: ReadManifest, record: ReadRecord
+) -> None:
+    first, other = put(song), put(song, format="flac")
+    run_job(first, context)
+    run_job(put(song), context)  # again with the first options, which is done
+    run_job(other, context)
+    assert manifest(first).job == first.id
+    assert record(other).state == "superseded"
+
+
 def test_the_same_job_done_again_gives_the_same_stems(
     put: PutSong, song: bytes, context: Context, root: Minio, objects: ReadObjects
 ) -> None:
