@@ -90,7 +90,7 @@ LABEL org.opencontainers.image.title="micro-demucs-notify" \
       org.opencontainers.image.description="Delivers the webhooks of Micro Demucs"
 COPY --from=web-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/notify functions/notify
-ENV THREADS=32
+ENV THREADS=160
 CMD ["python", "-m", "microdemucs.service", "notify"]
 
 FROM runtime AS minio-events

@@ -1,15 +1,57 @@
 """Which URLs and addresses a webhook may have."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 _PORTS = {"http": 80, "https": 443}
-# IPv6 networks whose last 32 bits are the IPv4 address that packets really go to:
-# NAT64 (RFC 6052, RFC 8215), IPv4-compatible (RFC 4291, 2.5.5.1).
-_EMBED_IPV4 = [IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
+
+# Lists of our own, not `is_global` of the standard library: that one changes with the version of
+# Python, lacks the addresses of clouds, and allows special addresses that hold no receiver anyway.
+# The network policy of the notify function (knative/base/network.yaml) has the same lists.
+SPECIAL_IPV4 = [
+    IPv4Network(network)
+    for network in (
+        # IANA IPv4 Special-Purpose Address Registry, all of it
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private use
+        "100.64.0.0/10",  # shared address space; Alibaba Cloud's metadata
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local; the metadata of most clouds
+        "172.16.0.0/12",  # private use
+        "192.0.0.0/24",  # IETF protocol assignments; Oracle Cloud's metadata
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # 6to4 relay anycast
+        "192.168.0.0/16",  # private use
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarking
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved; broadcast
+        # not in the registry
+        "168.63.129.16/32",  # Azure's platform services
+    )
+]
+GLOBAL_IPV6 = IPv6Network("2000::/3")
+"""All addresses of IPv6 that are unicast on the public internet (RFC 4291, section 2.4)."""
+SPECIAL_IPV6 = [
+    IPv6Network(network)
+    for network in (
+        # IANA IPv6 Special-Purpose Address Registry, as far as it is inside GLOBAL_IPV6
+        "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, …
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: holds any IPv4 address
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+]
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""Its last 32 bits are the IPv4 address that packets go to (RFC 6052)."""
 
 
 class ForbiddenUrl(Exception):
@@ -56,18 +98,11 @@ def parse_webhook_url(url: str) -> WebhookUrl:
 
 
 def is_public(address: str) -> bool:
-    """Whether `address` is public. If it embeds an IPv4 address, that one counts."""
+    """Whether `address` is on the public internet: no special-purpose address in it."""
     ip = ip_address(address)
-    if isinstance(ip, IPv6Address):
-        embedded = _embedded_ipv4(ip)
-        if embedded is not None:
-            return is_public(str(embedded))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
-    if any(ip in network for network in _EMBED_IPV4):
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour
+    if isinstance(ip, IPv4Address):
+        return not any(ip in network for network in SPECIAL_IPV4)
+    embedded = IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped
+    if embedded is not None:
+        return is_public(str(embedded))
+    return ip in GLOBAL_IPV6 and not any(ip in network for network in SPECIAL_IPV6)

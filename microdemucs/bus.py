@@ -7,11 +7,11 @@ lives. While the bus is away, methods raise RetryLater.
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import nats
 import nats.errors
@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
-from microdemucs.entries import CHANGES, read_entries, revision_of
+from microdemucs.entries import CHANGES, read_batch, read_entries, revision_of
 from microdemucs.entries import Entry as Entry
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
@@ -34,6 +34,11 @@ STARTED_SUBJECT, FINISHED_SUBJECT = "separation.started", "separation.finished"
 # a job again once its ranges are done.
 RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.requeue"
 OLD_REQUEUE_SUBJECT = "separation.again"  # also routed, for one release
+# Subjects of the stream DELIVERIES: <DUE_SUBJECT>.<receiver>.<target> is the queue of one target;
+# <WAITING_SUBJECT>.<number> holds a delivery until its next attempt is due. What the stream stores
+# is announced on <READY_SUBJECT>.<subject without "deliveries.">, without the data.
+DUE_SUBJECT, WAITING_SUBJECT, READY_SUBJECT = "deliveries.due", "deliveries.wait", "ready"
+OLD_DUE_SUBJECT = "deliveries.*"  # deliveries of the previous release, for one release
 # Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
 # SHA-256 and options → the job whose stems can be reused; webhooks and callbacks; idempotency key
 # → the answer to its first request.
@@ -43,6 +48,7 @@ IDEMPOTENCY = "idempotency"
 _TIMEOUT_S = 5.0
 _POLL_S = 5.0  # a watch looks for changes of which it was not told, too
 _LAG_S = 0.05  # until a copy of the stream on another server has caught up
+_PUBLISHED_AT_ONCE = 256
 _WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF
 # Stricter than nats-py's check, which accepts empty tokens and a line end.
 _is_key = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*").fullmatch
@@ -51,6 +57,14 @@ _T = TypeVar("_T")
 
 class RevisionConflict(Exception):
     """Another writer changed this key first."""
+
+
+class Message(NamedTuple):
+    """A message for a stream, which deduplicates by `id`."""
+
+    subject: str
+    data: bytes
+    id: str
 
 
 def connection(settings: BusSettings, name: str) -> dict[str, Any]:
@@ -101,9 +115,12 @@ class Bus:
         """
         return self._request(self._get(bucket, key))
 
-    def put(self, bucket: str, key: str, value: bytes) -> int:
-        """Write unconditionally and return the new revision. Raises RetryLater."""
-        return self._request(self._put(bucket, key, value))
+    def put(self, bucket: str, key: str, value: bytes, ttl: int = 0) -> int:
+        """Write unconditionally and return the new revision. Raises RetryLater.
+
+        With `ttl`, the key vanishes after so many seconds; the bucket must allow that.
+        """
+        return self._request(self._put(bucket, key, value, ttl))
 
     def create(self, bucket: str, key: str, value: bytes) -> int:
         """Write a new key and return its revision. Raises RevisionConflict, RetryLater."""
@@ -123,6 +140,13 @@ class Bus:
         """
         self._request(self._delete(bucket, key, revision))
 
+    def purge(self, bucket: str, key: str) -> None:
+        """Delete the key and leave nothing behind, not even a marker of the deletion.
+
+        A watch does not report it. Raises RetryLater.
+        """
+        self._request(self._purge(bucket, key))
+
     def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Publish to the stream of `subject`, which deduplicates by `message_id`.
 
@@ -130,9 +154,42 @@ class Bus:
         """
         self._request(self._publish(subject, data, message_id))
 
+    def publish_all(self, messages: Sequence[Message]) -> None:
+        """Publish many messages, of which several are on their way at a time. Raises RetryLater.
+
+        If that is raised, some have been published: publish all of them again.
+        """
+        for start in range(0, len(messages), _PUBLISHED_AT_ONCE):
+            batch = messages[start : start + _PUBLISHED_AT_ONCE]
+            self._request(self._publish_all(batch))
+
     def entries(self, bucket: str, keys: str = ">") -> list[Entry]:
         """Return the entries whose keys match the subject pattern `keys`. Raises RetryLater."""
         return self._request(self._entries(bucket, keys))
+
+    def changes(self, bucket: str, keys: str, after: int) -> list[Entry]:
+        """Return the newest entries of `keys` (a subject pattern) after the revision `after`.
+
+        They are in the order of their revisions. Deletions by `purge` are no entries. One request
+        reads hundreds of entries. Raises RetryLater.
+        """
+        found: list[Entry] = []
+        pending = 1
+        while pending:
+            reading = read_batch(self._client, bucket, after=after, keys=keys)
+            entries, pending = self._request(reading)
+            found += entries
+            after = entries[-1].revision if entries else after
+        return found
+
+    def count(self, bucket: str, keys: str) -> int:
+        """Return the number of entries of `keys`, markers of deletions included.
+
+        Raises RetryLater.
+        """
+        reading = read_batch(self._client, bucket, keys=keys, most=1)
+        entries, pending = self._request(reading)
+        return len(entries) + pending
 
     def send(self, subject: str, data: bytes) -> None:
         """Publish at most once, without waiting: `data` is lost if the bus is away."""
@@ -241,8 +298,12 @@ class Bus:
             return None
         return Entry(key, found.value, found.revision or 0)
 
-    async def _put(self, bucket: str, key: str, value: bytes) -> int:
-        return await (await self._bucket(bucket)).put(_checked(key), value)
+    async def _put(self, bucket: str, key: str, value: bytes, ttl: int) -> int:
+        if not ttl:
+            return await (await self._bucket(bucket)).put(_checked(key), value)
+        # nats-py has no such argument for `put`.
+        headers = {"Nats-TTL": str(ttl)}
+        return (await self._js.publish(f"$KV.{bucket}.{_checked(key)}", value, headers=headers)).seq
 
     async def _create(self, bucket: str, key: str, value: bytes) -> int:
         return await (await self._bucket(bucket)).create(_checked(key), value)
@@ -259,8 +320,14 @@ class Bus:
                 raise nats.js.errors.KeyWrongLastSequenceError from error
             raise
 
+    async def _purge(self, bucket: str, key: str) -> None:
+        await self._js.purge_stream(f"KV_{bucket}", subject=f"$KV.{bucket}.{_checked(key)}")
+
     async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})
+
+    async def _publish_all(self, messages: Sequence[Message]) -> None:
+        await asyncio.gather(*(self._publish(*message) for message in messages))
 
     async def _entries(self, bucket: str, keys: str) -> list[Entry]:
         entries = [entry async for entry in read_entries(self._client, bucket, keys=keys)]

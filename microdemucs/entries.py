@@ -37,25 +37,23 @@ async def read_entries(
 
     `keys` is a subject pattern. Raises nats.errors.Error.
     """
-    is_complete = False
-    while not is_complete:
-        batch, is_complete = await _read_batch(client, bucket, after, keys)
+    pending = 1
+    while pending:
+        batch, pending = await read_batch(client, bucket, after=after, keys=keys)
         for entry in batch:
             after = entry.revision
             yield entry
 
 
-def revision_of(change: Msg) -> int:
-    """Return the revision of the entry of which a message on `CHANGES` tells."""
-    return int((change.headers or {}).get("Nats-Sequence", 0))
+async def read_batch(
+    client: Client, bucket: str, *, after: int = 0, keys: str = ">", most: int = _BATCH
+) -> tuple[list[Entry], int]:
+    """Return the next entries, at most so many, and how many there are after them.
 
-
-async def _read_batch(
-    client: Client, bucket: str, after: int, keys: str
-) -> tuple[list[Entry], bool]:
-    """Return the next entries, and whether they are the last ones."""
+    Raises nats.errors.Error.
+    """
     prefix = f"$KV.{bucket}."
-    request = {"seq": after + 1, "batch": _BATCH, "next_by_subj": prefix + keys}
+    request = {"seq": after + 1, "batch": most, "next_by_subj": prefix + keys}
     inbox = client.new_inbox()
     replies = await client.subscribe(inbox)
     entries: list[Entry] = []
@@ -68,9 +66,9 @@ async def _read_batch(
             headers = reply.headers or {}
             status = headers.get("Status")
             if status == _NONE_LEFT:
-                return entries, True
+                return entries, 0
             if status == _END:
-                return entries, not entries or headers.get("Nats-Num-Pending", "0") == "0"
+                return entries, int(headers.get("Nats-Num-Pending", 0)) if entries else 0
             if status:
                 raise nats.errors.Error(f"nats: {status} {headers.get('Description', '')}")
             is_deleted = headers.get("KV-Operation") in _DELETIONS
@@ -83,3 +81,8 @@ async def _read_batch(
             )
     finally:
         await replies.unsubscribe()
+
+
+def revision_of(change: Msg) -> int:
+    """Return the revision of the entry of which a message on `CHANGES` tells."""
+    return int((change.headers or {}).get("Nats-Sequence", 0))

@@ -3,12 +3,14 @@
 Each has one writer and one reader here. Bucket notifications are in microdemucs.events.
 """
 
+import hashlib
 from typing import Any, Self
 
 import msgspec
 from msgspec import Struct
 
 from microdemucs.audio_facts import AudioFacts
+from microdemucs.bus import DUE_SUBJECT
 from microdemucs.events import ObjectCreated, object_from_record, record_of
 from microdemucs.manifest import StoredSong, convert, decode
 
@@ -105,14 +107,27 @@ class Requeue(Message, frozen=True, kw_only=True):
 
 
 class Delivery(Message, frozen=True, kw_only=True):
-    """deliveries.<id>: all attempts to deliver one event to one target.
+    """deliveries.due.<receiver>.<target>: one event for one target.
 
     `delivery` is its id, `body` the exact text that is posted. `target` is a webhook's id, or
-    `callback.<callback id>`: a key in the bucket `webhooks`. `created` is RFC 3339.
+    `callback.<callback id>`: a key in the bucket `webhooks`. `receiver` is the scheme, host and
+    port of the target's URL when the delivery was made. `created` is RFC 3339. `attempt` is the
+    number of the next attempt, from 1.
     """
 
     delivery: str
     target: str
+    receiver: str = ""
     body: str
     job: str
     created: str
+    attempt: int = 1
+
+    @property
+    def subject(self) -> str:
+        """The subject of the queue of deliveries to this target.
+
+        All targets at one receiver have the same third token.
+        """
+        receiver = hashlib.sha256(self.receiver.encode()).hexdigest()[:16]
+        return f"{DUE_SUBJECT}.{receiver}.{self.target}"

@@ -1,6 +1,5 @@
 """The Retry-After header (RFC 9110, section 10.2.3)."""
 
-from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 LONGEST_S = 86400.0
@@ -10,11 +9,14 @@ LONGEST_S = 86400.0
 def parse_retry_after(header: str | None) -> float | None:
     """Return the seconds from now, at most LONGEST_S.
 
-    Return None if there is no header, or one that cannot be read.
+    Return None if there is no header, or one that cannot be read. Raises nothing: the header is a
+    stranger's.
     """
     if not header:
         return None
     try:
-        return float(Retry(retry_after_max=int(LONGEST_S)).parse_retry_after(header))
-    except (InvalidHeader, OverflowError, ValueError):
+        seconds = float(Retry(retry_after_max=int(LONGEST_S)).parse_retry_after(header))
+    # InvalidHeader, and whatever Python's parser of dates raises for absurd ones
+    except Exception:  # noqa: BLE001
         return None
+    return seconds if 0 <= seconds <= LONGEST_S else None

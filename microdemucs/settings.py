@@ -197,7 +197,7 @@ class ServerSettings:
         "THREADS",
         "8",
         whole(1, 1024),
-        "requests that are worked on at once; set 64 for upload and 32 for notify",
+        "requests that are worked on at once; set 64 for upload and 160 for notify",
     )
     connections: int = setting(
         "CONNECTIONS",

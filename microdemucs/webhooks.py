@@ -18,11 +18,19 @@ _CALLBACK_PREFIX = "callback."
 WEBHOOK_KEYS = "*"
 """The subject pattern of all webhooks: their ids have no dot, so it leaves callbacks out."""
 
+CALLBACK_DAYS = 30
+"""How long a callback is kept, unless a setting says otherwise."""
+
+CALLBACK_KEYS = f"{_CALLBACK_PREFIX}*"
+"""The subject pattern of all callbacks."""
+
 
 class WebhookRecord(Struct, frozen=True, kw_only=True):
     """A registered webhook. `events` are the event types that it receives.
 
-    Times are RFC 3339 in UTC. `secret` is whsec_ and base64 (Standard Webhooks).
+    Times are RFC 3339 in UTC. `secret` is whsec_ and base64 (Standard Webhooks). `failing_since`
+    is when the first attempt failed after the last one that succeeded. `inactive_reason` says why
+    the webhook was deactivated, unless its owner did that.
     """
 
     id: str
@@ -33,6 +41,8 @@ class WebhookRecord(Struct, frozen=True, kw_only=True):
     secret: str
     created: str = ""
     updated: str = ""
+    failing_since: str = ""
+    inactive_reason: str = ""
 
     @staticmethod
     def read(text: bytes) -> "WebhookRecord":

@@ -191,6 +191,14 @@ class Stack:
 
         return bool(self.on_bus("events", read))
 
+    def has_delivered(self) -> bool:
+        """Return whether no delivery is left: neither due, nor waiting for another attempt."""
+
+        async def read(client: Any) -> bool:
+            return not (await client.jetstream().stream_info("DELIVERIES")).state.messages
+
+        return bool(self.on_bus("events", read))
+
     def put_song(
         self, key: str, body: bytes, content_type: str = "audio/mpeg", **metadata: str
     ) -> ObjectCreated:

@@ -1,12 +1,13 @@
 """One attempt of one delivery: sign it, post it, and act on the response (Standard Webhooks).
 
-2xx: done. 410: the webhook is deactivated. Anything else: retry until the schedule ends.
+2xx: done. 410: the webhook is deactivated. Anything else: retry until the schedule ends, and
+deactivate the webhook if all its attempts have failed for days.
 "How a webhook is retried" in docs/events.md explains the whole path.
 """
 
 import logging
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import msgspec
 from standardwebhooks import Webhook
@@ -27,8 +28,12 @@ _MAY_ASK_FOR_TIME = {429, 503}
 
 
 class _Receiver(NamedTuple):
+    """Where a delivery goes. `webhook` is None for a callback."""
+
     url: str
     secret: str
+    webhook: WebhookRecord | None
+    revision: int
 
 
 def attempt_delivery(ctx: Context, delivery: Delivery, attempt: int) -> None:
@@ -49,15 +54,19 @@ def attempt_delivery(ctx: Context, delivery: Delivery, attempt: int) -> None:
         log.error("webhook URL not allowed", extra={"reason": str(error)})
         raise Rejected("webhook-refused", "This webhook URL is not allowed", str(error)) from error
     except Unreachable as error:
+        _record_failure(ctx, receiver, host)
         raise _failed(ctx, delivery, attempt, host, str(error)) from error
     if response.status == 410:
-        _deactivate(ctx.bus, delivery.target)
+        _deactivate(ctx.bus, receiver, "the receiver answered 410")
         log.warning("webhook deactivated: it answered 410", extra={"receiver": host})
     elif not 200 <= response.status < 300:
+        _record_failure(ctx, receiver, host)
         retry_after = response.retry_after if response.status in _MAY_ASK_FOR_TIME else 0
         reason = f"the receiver answered {response.status}"
         raise _failed(ctx, delivery, attempt, host, reason, retry_after)
     else:
+        if receiver.webhook and receiver.webhook.failing_since:
+            _update(ctx.bus, receiver, failing_since="")
         log.info(
             "webhook delivered",
             extra={"receiver": host, "attempt": attempt, "status": response.status},
@@ -106,7 +115,8 @@ def _find_receiver(ctx: Context, target: str) -> _Receiver | None:
         return None
     try:
         if is_callback(target):
-            return _Receiver(CallbackRecord.read(entry.value).url, ctx.settings.callback_secret)
+            callback = CallbackRecord.read(entry.value)
+            return _Receiver(callback.url, ctx.settings.callback_secret, None, entry.revision)
         webhook = WebhookRecord.read(entry.value)
     except BadDocument as error:
         log.error("webhook record cannot be read", extra={"target": target, "reason": str(error)})
@@ -115,16 +125,38 @@ def _find_receiver(ctx: Context, target: str) -> _Receiver | None:
             "The webhook's record cannot be read",
             f"{target} in the key-value bucket {WEBHOOKS}: {error}",
         ) from error
-    return _Receiver(webhook.url, webhook.secret) if webhook.active else None
+    if not webhook.active:
+        return None
+    return _Receiver(webhook.url, webhook.secret, webhook, entry.revision)
 
 
-def _deactivate(bus: Bus, target: str) -> None:
-    entry = None if is_callback(target) else bus.get(WEBHOOKS, target)
-    if entry is None or entry.value is None:
+def _record_failure(ctx: Context, receiver: _Receiver, host: str) -> None:
+    """Remember since when the webhook's attempts fail; deactivate it if that is too long."""
+    webhook = receiver.webhook
+    if webhook is None:
         return
-    webhook = WebhookRecord.read(entry.value)
-    deactivated = msgspec.structs.replace(webhook, active=False, updated=now())
+    if not webhook.failing_since:
+        _update(ctx.bus, receiver, failing_since=now())
+        return
+    days = ctx.settings.deactivate_days
+    failing = datetime.now(UTC) - datetime.fromisoformat(webhook.failing_since)
+    if failing >= timedelta(days=days):
+        reason = f"every attempt since {webhook.failing_since} has failed"
+        _deactivate(ctx.bus, receiver, reason)
+        about = {"receiver": host, "reason": reason}
+        log.error("webhook deactivated: its deliveries fail", extra=about)
+
+
+def _deactivate(bus: Bus, receiver: _Receiver, reason: str) -> None:
+    _update(bus, receiver, active=False, inactive_reason=reason, updated=now())
+
+
+def _update(bus: Bus, receiver: _Receiver, **changes: Any) -> None:
+    """Change the webhook's record, unless somebody else has changed it since it was read."""
+    if receiver.webhook is None:
+        return
+    changed = msgspec.structs.replace(receiver.webhook, **changes)
     try:
-        bus.update(WEBHOOKS, target, deactivated.write(), entry.revision)
-    except RevisionConflict:  # its owner changed it at this moment, which takes precedence
-        log.info("webhook not deactivated: its owner changed it meanwhile")
+        bus.update(WEBHOOKS, receiver.webhook.id, changed.write(), receiver.revision)
+    except RevisionConflict:  # its owner's change takes precedence; the next attempt looks again
+        log.info("webhook record left as it is: it was changed meanwhile")

@@ -9,6 +9,7 @@ from functions.notify.settings import Settings
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import Bus
+from microdemucs.webhook_registry import WebhookRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Context:
     stems: Bucket
     public_stems: Bucket
     bus: Bus
+    webhooks: WebhookRegistry
     egress: Egress
 
 
@@ -42,5 +44,6 @@ def build_context() -> Context:
         stems=Bucket(store.connect(settings.store), settings.store.stems),
         public_stems=Bucket(store.connect(settings.store, public=True), settings.store.stems),
         bus=bus,
+        webhooks=WebhookRegistry(bus),
         egress=Egress(settings.allow_private, settings.ca_file),
     )

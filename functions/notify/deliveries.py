@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from microdemucs.addresses import ForbiddenUrl, parse_webhook_url
 from microdemucs.events import COMPLETED, FAILED, STARTED
 from microdemucs.manifest import Failure, Manifest
 from microdemucs.messages import Delivery, Started
@@ -114,10 +115,11 @@ def deliveries_for(
     """
     for webhook in webhooks:
         if webhook.active and event.type in webhook.events:
-            yield _delivery(event, webhook.id, source, created, event.data)
+            yield _delivery(event, webhook.id, webhook.url, source, created, event.data)
     if callback is not None:
         target = callback_key(event.callback)
-        yield _delivery(event, target, source, created, {**event.data, "callback": callback.data})
+        data = {**event.data, "callback": callback.data}
+        yield _delivery(event, target, callback.url, source, created, data)
 
 
 def next_delay(
@@ -145,7 +147,7 @@ def next_delay(
 
 
 def _delivery(
-    event: JobEvent, target: str, source: str, created: str, data: Mapping[str, Any]
+    event: JobEvent, target: str, url: str, source: str, created: str, data: Mapping[str, Any]
 ) -> Delivery:
     # Each request has a callback of its own, and is answered once, however often its job ended.
     when = [] if is_callback(target) else [event.type, event.time]
@@ -164,8 +166,16 @@ def _delivery(
     return Delivery(
         delivery=id_,
         target=target,
+        receiver=_receiver(url),
         body=msgspec.json.encode(body).decode(),
         job=event.job,
         trace=event.trace,
         created=created,
     )
+
+
+def _receiver(url: str) -> str:
+    try:
+        return parse_webhook_url(url).name
+    except ForbiddenUrl:  # its attempt says why
+        return ""

@@ -12,7 +12,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -20,6 +19,7 @@ from http.client import HTTPException
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from functions.notify.resolver import NotResolved, Resolver
 from microdemucs.addresses import ForbiddenUrl, WebhookUrl, is_public, parse_webhook_url
 from microdemucs.lazy import Lazy
 from microdemucs.retry_after import parse_retry_after
@@ -41,8 +41,8 @@ class Response:
     retry_after: float = 0.0
 
 
-def _resolver_pool() -> Lazy[ThreadPoolExecutor]:
-    return Lazy(lambda: ThreadPoolExecutor(8, "resolve"))
+def _lazy_resolver() -> Lazy[Resolver]:
+    return Lazy(Resolver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,8 @@ class Egress:
 
     allow_private: bool = False
     ca_file: str = ""
-    # Threads, since getaddrinfo has no time limit of its own.
-    _resolvers: Lazy[ThreadPoolExecutor] = field(
-        default_factory=_resolver_pool, init=False, repr=False, compare=False
+    _resolver: Lazy[Resolver] = field(
+        default_factory=_lazy_resolver, init=False, repr=False, compare=False
     )
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
@@ -88,15 +87,10 @@ class Egress:
         return Response(response.status, retry_after or 0.0)
 
     def _resolve(self, destination: WebhookUrl) -> list[str]:
-        """Return every address of the host, the resolver's first choice first."""
-        host, port = destination.host, destination.port
-        lookup = self._resolvers().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
-            return list(dict.fromkeys(str(info[4][0]) for info in lookup.result(RESOLVE_S)))
-        except TimeoutError:
-            raise Unreachable(f"{host} was not resolved within {RESOLVE_S:g} s") from None
-        except (OSError, UnicodeError):
-            raise Unreachable(f"{host} cannot be resolved") from None
+            return self._resolver().resolve(destination.host, RESOLVE_S)
+        except NotResolved as error:
+            raise Unreachable(str(error)) from None
 
     def _connect_any(self, destination: WebhookUrl, addresses: list[str]) -> HTTPConnection:
         first, *others = addresses

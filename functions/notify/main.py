@@ -6,10 +6,9 @@ events.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
 
 import flask
 import functions_framework
@@ -25,26 +24,18 @@ from functions.notify.deliveries import (
     started_event,
 )
 from microdemucs import events, logs, service
-from microdemucs.bus import WEBHOOKS, Entry
+from microdemucs.bus import WEBHOOKS, Message
 from microdemucs.event_guard import Access, guard_events
 from microdemucs.events import object_from_record
 from microdemucs.lazy import Lazy
-from microdemucs.manifest import BadDocument, Failure, Manifest, decode
+from microdemucs.manifest import BadDocument, Failure, Manifest
 from microdemucs.messages import Delivery, Finished, Started
 from microdemucs.problems import Problem, RetryLater, now
 from microdemucs.result_check import read_result
 from microdemucs.result_store import is_result_document, read_result_document
-from microdemucs.webhooks import (
-    WEBHOOK_KEYS,
-    CallbackRecord,
-    WebhookRecord,
-    callback_key,
-    is_callback_id,
-)
+from microdemucs.webhooks import CallbackRecord, WebhookRecord, callback_key, is_callback_id
 
 log = logging.getLogger(__name__)
-
-_Record = TypeVar("_Record", WebhookRecord, CallbackRecord)
 
 
 def check_ready() -> None:
@@ -76,7 +67,7 @@ def notify(event: CloudEvent) -> None:
         elif event["type"] == events.FINISHED:
             _publish_for_callback(ctx, Finished.from_data(event.data))
         elif job_event := _read_job_event(ctx, event):
-            _publish_deliveries(ctx, job_event, _webhooks(ctx))
+            _publish_deliveries(ctx, job_event, ctx.webhooks.webhooks())
     # BadDocument, MalformedMessage, or what cannot be encoded
     except (ValueError, RecursionError, OverflowError) as error:
         log.error("event cannot be read", exc_info=error)
@@ -127,18 +118,12 @@ def _publish_for_callback(ctx: Context, finished: Finished) -> None:
 
 def _publish_deliveries(ctx: Context, event: JobEvent, webhooks: Iterable[WebhookRecord]) -> None:
     with logs.context(job=event.job, trace=event.trace):
-        deliveries = list(
-            deliveries_for(event, webhooks, _callback(ctx, event), ctx.settings.source, now())
+        callback = _callback(ctx, event)
+        deliveries = list(deliveries_for(event, webhooks, callback, ctx.settings.source, now()))
+        ctx.bus.publish_all(
+            [Message(each.subject, each.write(), each.delivery) for each in deliveries]
         )
-        for delivery in deliveries:
-            ctx.bus.publish(f"deliveries.{delivery.delivery}", delivery.write(), delivery.delivery)
         log.info("deliveries published", extra={"type": event.type, "count": len(deliveries)})
-
-
-def _webhooks(ctx: Context) -> Iterator[WebhookRecord]:
-    for entry in ctx.bus.entries(WEBHOOKS, WEBHOOK_KEYS):
-        if webhook := _read_record(entry, WebhookRecord):
-            yield webhook
 
 
 def _callback(ctx: Context, event: JobEvent) -> CallbackRecord | None:
@@ -146,20 +131,20 @@ def _callback(ctx: Context, event: JobEvent) -> CallbackRecord | None:
     if not event.callback:
         return None
     if is_callback_id(event.callback):
-        entry = ctx.bus.get(WEBHOOKS, callback_key(event.callback))
-        callback = _read_record(entry, CallbackRecord)
+        callback = _read_callback(ctx, event.callback)
         if callback and callback.song == event.subject:
             return callback
     log.warning("callback ignored: the song has no such callback")
     return None
 
 
-def _read_record(entry: Entry | None, type_: type[_Record]) -> _Record | None:
-    """Return the record of an entry; None if it was removed or cannot be read."""
+def _read_callback(ctx: Context, id_: str) -> CallbackRecord | None:
+    """Return the callback's record; None if it was removed or cannot be read."""
+    entry = ctx.bus.get(WEBHOOKS, callback_key(id_))
     if entry is None or entry.value is None:
         return None
     try:
-        return decode(entry.value, type_)
+        return CallbackRecord.read(entry.value)
     except BadDocument as error:  # one unreadable record must not stop the other deliveries
         about = {"target": entry.key, "reason": str(error)}
         log.error("webhook record cannot be read", extra=about)

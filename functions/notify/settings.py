@@ -69,6 +69,12 @@ class Settings:
         _schedule,
         "the delays between attempts",
     )
+    deactivate_days: float = setting(
+        "WEBHOOK_DEACTIVATE_DAYS",
+        "5",
+        number(0.01, 365),
+        "a webhook all of whose attempts failed for so long is deactivated",
+    )
     link_hours: float = setting(
         "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
     )

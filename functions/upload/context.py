@@ -10,6 +10,7 @@ from functions.upload.settings import Settings
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
+from microdemucs.webhook_registry import WebhookRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Context:
     public_stems: Bucket
     bus: Bus
     jobs: JobsView
+    webhooks: WebhookRegistry
     streams: threading.Semaphore
 
 
@@ -54,5 +56,6 @@ def build_context() -> Context:
         public_stems=Bucket(public_client, settings.store.stems),
         bus=bus,
         jobs=jobs,
+        webhooks=WebhookRegistry(bus),
         streams=threading.Semaphore(settings.event_streams),
     )

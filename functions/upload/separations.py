@@ -23,7 +23,7 @@ from microdemucs.manifest import Manifest
 from microdemucs.options import Options
 from microdemucs.problems import RetryLater, now
 from microdemucs.result_store import read_manifest
-from microdemucs.webhooks import CallbackRecord, callback_key
+from microdemucs.webhooks import CALLBACK_KEYS, CallbackRecord, callback_key
 
 MAX_CALLBACK_BYTES = 64 * 1024
 
@@ -102,13 +102,24 @@ def _separate(ctx: Context, request: _Request) -> idempotency.Answer:
 def _record_callback(ctx: Context, request: _Request) -> str:
     """Record the request's callback, for this song only; return its new id, or "" without one.
 
-    The song carries the id as metadata, so it must not be guessed, and is no other request's.
+    The song carries the id as metadata, so it must not be guessed, and is no other request's. The
+    bus removes the callback after CALLBACK_DAYS. Raises Problem (503) if there are too many.
     """
     if not request.callback:
         return ""
+    limit = ctx.settings.max_callbacks
+    if ctx.bus.count(WEBHOOKS, CALLBACK_KEYS) >= limit:
+        raise RetryLater(
+            "too-many-callbacks",
+            "There are too many callbacks",
+            f"{limit} callbacks are kept, and no more are allowed: use a webhook, or the operator "
+            "must raise MAX_CALLBACKS or lower CALLBACK_DAYS",
+            after=3600,
+        )
     id_ = secrets.token_hex(16)
     record = structs.replace(request.callback, song=request.key)
-    ctx.bus.put(WEBHOOKS, callback_key(id_), record.write())
+    seconds = ctx.settings.callback_days * 86400
+    ctx.bus.put(WEBHOOKS, callback_key(id_), record.write(), ttl=seconds)
     return id_
 
 

@@ -11,6 +11,7 @@ from microdemucs.settings import (
     setting,
     whole,
 )
+from microdemucs.webhooks import CALLBACK_DAYS
 
 
 def _tokens(value: str) -> tuple[str, ...]:
@@ -47,6 +48,14 @@ class Settings:
     )
     allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE", "no", flag, "whether webhooks may go to private addresses"
+    )
+    max_webhooks: int = setting("MAX_WEBHOOKS", "1000", whole(0), "registered webhooks")
+    max_callbacks: int = setting("MAX_CALLBACKS", "100000", whole(0), "callbacks that are kept")
+    callback_days: int = setting(
+        "CALLBACK_DAYS",
+        str(CALLBACK_DAYS),
+        whole(1, 3650),
+        "how long a callback is kept after it was given",
     )
 
     @property

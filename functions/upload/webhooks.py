@@ -16,8 +16,9 @@ from functions.upload.json_documents import (
     describe,
     read_document,
 )
-from microdemucs.bus import WEBHOOKS, RevisionConflict
+from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
 from microdemucs.events import COMPLETED, FAILED, STARTED
+from microdemucs.manifest import BadDocument
 from microdemucs.problems import Problem, RetryLater, now
 from microdemucs.webhooks import WEBHOOK_KEYS, WebhookRecord, is_webhook_secret
 
@@ -35,6 +36,7 @@ def register_webhook() -> tuple[dict[str, Any], int, dict[str, str]]:
     members = read_document("url", "events", "description", "active", "secret")
     secret = check_secret(members.pop("secret", None))
     chosen = {"events": EVENT_TYPES} | _check_members(ctx, {"url": None} | members)
+    _ensure_below_limit(ctx)
     created = now()
     webhook = WebhookRecord(
         id=uuid.uuid4().hex, secret=secret, created=created, updated=created, **chosen
@@ -47,8 +49,7 @@ def register_webhook() -> tuple[dict[str, Any], int, dict[str, str]]:
 @routes.get("")
 def list_webhooks() -> dict[str, Any]:
     """Return all webhooks, oldest first, without their secrets."""
-    entries = context().bus.entries(WEBHOOKS, WEBHOOK_KEYS)
-    webhooks = [WebhookRecord.read(entry.value) for entry in entries if entry.value]
+    webhooks = context().webhooks.webhooks()
     webhooks.sort(key=lambda webhook: webhook.created)
     return {"webhooks": [_without_secret(webhook) for webhook in webhooks]}
 
@@ -62,9 +63,16 @@ def get_webhook(id_: str) -> dict[str, Any]:
 
 @routes.patch("/<id_>")
 def update_webhook(id_: str) -> dict[str, Any]:
-    """Change the members in the body; the others stay."""
+    """Change the members in the body; the others stay.
+
+    With a new `url` or `active`, its receiver's failures so far no longer count.
+    """
     ctx = context()
     changes = _check_members(ctx, read_document("url", "events", "description", "active"))
+    if {"url", "active"} & changes.keys():
+        changes |= {"failing_since": ""}
+    if "active" in changes:
+        changes |= {"inactive_reason": ""}
     for _ in range(_UPDATE_ATTEMPTS):
         webhook, revision = _find_webhook(ctx, id_)
         changed = msgspec.structs.replace(webhook, **changes, updated=now())
@@ -80,8 +88,8 @@ def update_webhook(id_: str) -> dict[str, Any]:
 def delete_webhook(id_: str) -> tuple[str, int]:
     """Delete a webhook; an attempt that has begun may still arrive."""
     ctx = context()
-    _find_webhook(ctx, id_)
-    ctx.bus.delete(WEBHOOKS, id_)
+    _find_entry(ctx, id_)  # its record need not be readable
+    ctx.bus.purge(WEBHOOKS, id_)
     return "", 204
 
 
@@ -97,8 +105,35 @@ def check_secret(secret: Any) -> str:
     return secret
 
 
+def _ensure_below_limit(ctx: Context) -> None:
+    """Raise Problem (409) if there are as many webhooks as the setting allows."""
+    limit = ctx.settings.max_webhooks
+    if ctx.bus.count(WEBHOOKS, WEBHOOK_KEYS) >= limit:
+        raise Problem(
+            409,
+            "too-many-webhooks",
+            "There are too many webhooks",
+            f"{limit} webhooks are registered, and no more are allowed: delete one that is not "
+            "used (GET /apiv1/webhooks lists all), or the operator must raise MAX_WEBHOOKS",
+        )
+
+
 def _find_webhook(ctx: Context, id_: str) -> tuple[WebhookRecord, int]:
-    """Return the webhook and its revision. Raises Problem (404)."""
+    """Return the webhook and its revision. Raises Problem (404, 409)."""
+    entry = _find_entry(ctx, id_)
+    try:
+        return WebhookRecord.read(entry.value or b""), entry.revision
+    except BadDocument as error:
+        raise Problem(
+            409,
+            "unreadable-webhook",
+            "The webhook's record cannot be read",
+            f"{error}; DELETE /apiv1/webhooks/{id_} and register the webhook again",
+        ) from error
+
+
+def _find_entry(ctx: Context, id_: str) -> Entry:
+    """Return the webhook's entry on the bus. Raises Problem (404)."""
     # Our ids are hexadecimal; other characters may not even be allowed in a key of the bucket.
     entry = ctx.bus.get(WEBHOOKS, id_) if id_.isascii() and id_.isalnum() else None
     if entry is None or entry.value is None:
@@ -108,7 +143,7 @@ def _find_webhook(ctx: Context, id_: str) -> tuple[WebhookRecord, int]:
             "There is no such webhook",
             f"no webhook has the id {describe(id_)}; GET /apiv1/webhooks lists all",
         )
-    return WebhookRecord.read(entry.value), entry.revision
+    return entry
 
 
 def _without_secret(webhook: WebhookRecord) -> dict[str, Any]:

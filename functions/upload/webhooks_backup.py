@@ -8,17 +8,27 @@ The file contains the secrets. Run it with the settings of the upload function.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.problems import Problem
 from microdemucs.settings import BadSetting, BusSettings
+from microdemucs.webhooks import CALLBACK_DAYS, is_callback
 
 
 def export_webhooks(bus: Bus, file: Path) -> int:
-    """Write all webhooks and callbacks to `file` and return their number. Raises RetryLater."""
-    entries = bus.entries(WEBHOOKS)
-    records = {entry.key: json.loads(entry.value) for entry in entries if entry.value}
+    """Write all webhooks and callbacks to `file` and return their number. Raises RetryLater.
+
+    Records that cannot be read are left out, and named on standard error.
+    """
+    records = {}
+    for entry in bus.changes(WEBHOOKS, ">", 0):
+        try:
+            records[entry.key] = json.loads(entry.value or b"null")
+        except (ValueError, RecursionError):
+            print(f"{entry.key} cannot be read and is left out", file=sys.stderr)
+    records = {key: record for key, record in records.items() if record is not None}
     file.touch(mode=0o600)
     file.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n")
     return len(records)
@@ -34,7 +44,8 @@ def import_webhooks(bus: Bus, file: Path) -> int:
     except (OSError, ValueError, AttributeError) as error:
         raise SystemExit(f"{file} is not a file of webhook registrations: {error}") from error
     for key, record in records.items():
-        bus.put(WEBHOOKS, key, record.encode())
+        ttl = CALLBACK_DAYS * 86400 if is_callback(key) else 0
+        bus.put(WEBHOOKS, key, record.encode(), ttl)
     return len(records)
 
 

@@ -3,12 +3,13 @@
 The function's response decides. 2xx: the bridge acknowledges the message. 401 (another secret),
 408, 425, 429, 5xx and lost connections: it retries with backoff and honours Retry-After. Everything
 else, and a message that failed too often, becomes a dead letter. One separation is one request,
-however long it takes; the bridge extends the message's ack wait meanwhile.
+however long it takes; the bridge extends the message's ack wait meanwhile. Deliveries
+of webhooks have a way of their own: minio_events/deliveries.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import aiohttp
@@ -20,21 +21,25 @@ from microdemucs.events import MalformedMessage
 from microdemucs.jobs import song_digest
 from minio_events.backoff import Backoff
 from minio_events.bus_setup import NOTIFIED
+from minio_events.cancellation import run_all
 from minio_events.daemon import serve, wait_for_bucket
 from minio_events.dead_letters import dead_letter, is_replayed
 from minio_events.dedup import Deduplicator
+from minio_events.deliveries import Deliveries
+from minio_events.delivery_queues import Limits
 from minio_events.failed_jobs import FailedJobs
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
 from minio_events.keyed_lock import KeyedLock
+from minio_events.leadership import lead
 from minio_events.pull import InFlight, PullConsumer
-from minio_events.routing import FunctionCall, delivery_call, result_calls, separate_calls, trace_of
+from minio_events.routing import FunctionCall, result_calls, separate_calls, trace_of
 from minio_events.settings import BridgeSettings
 from minio_events.stalled_request import answer_or_stall
 
 log = logging.getLogger(__name__)
 
-SONGS, RESULTS, DELIVERIES = "songs", "results", "deliveries"
-"""The kinds of routes, and of dead letters."""
+SONGS, RESULTS = "songs", "results"
+"""The kinds of routes, and of their dead letters."""
 
 
 class Route:
@@ -170,10 +175,23 @@ async def bridge(settings: BridgeSettings) -> None:
         timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=5)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            the_bridge = Bridge(
-                client, session, FailedJobs(jobs), notified, leases, settings.events_secret
+            secret = settings.events_secret
+            failed_jobs = FailedJobs(jobs)
+            the_bridge = Bridge(client, session, failed_jobs, notified, leases, secret)
+            limits = Limits(
+                attempts=settings.delivery_concurrency,
+                per_receiver=settings.receiver_concurrency,
+                per_target=settings.target_concurrency,
             )
-            await the_bridge.run(_routes(client, settings))
+
+            def deliver() -> Coroutine[None, None, None]:
+                url, most = settings.notify_url, settings.max_attempts
+                return Deliveries(client, session, url, secret, limits, most).run()
+
+            await run_all(
+                the_bridge.run(_routes(client, settings)),
+                lead(client, leases, "deliveries", deliver),
+            )
 
     await serve("bridge", settings.bus, work)
 
@@ -194,13 +212,6 @@ def _routes(client: Client, settings: BridgeSettings) -> list[Route]:
             lambda message: result_calls(
                 message.msg.subject, message.msg.data, settings.extensions
             ),
-            settings.max_attempts,
-        ),
-        Route(
-            DELIVERIES,
-            settings.notify_url,
-            PullConsumer(client, bus.DELIVERIES, "deliveries", settings.delivery_concurrency),
-            lambda message: [delivery_call(message.msg.data, message.tries)],
             settings.max_attempts,
         ),
     ]

@@ -16,6 +16,7 @@ from nats.js.errors import BadRequestError, KeyWrongLastSequenceError, NotFoundE
 
 from microdemucs import bus
 from microdemucs.entries import CHANGES
+from microdemucs.webhooks import CALLBACK_DAYS, is_callback
 
 _HOUR, _DAY = 3600.0, 86400.0
 ACK_WAIT_S = 30.0
@@ -27,6 +28,8 @@ NOTIFIED = "notified"
 
 _OLD_NOTIFIED = "told"
 _WATCHED = (bus.JOBS,)
+_OLD_CONSUMER = "deliveries"
+_CLEANED = {"micro-demucs-callbacks": "expire"}
 
 
 def _streams(replicas: int) -> list[StreamConfig]:
@@ -51,11 +54,15 @@ def _streams(replicas: int) -> list[StreamConfig]:
             num_replicas=replicas,
         ),
         # The duplicate window covers the time in which a result may be notified a second time.
+        # The bridge reads and deletes the messages without a consumer (minio_events/deliveries.py).
         StreamConfig(
             name=bus.DELIVERIES,
-            subjects=["deliveries.*"],
+            subjects=[f"{bus.DUE_SUBJECT}.>", f"{bus.WAITING_SUBJECT}.*", bus.OLD_DUE_SUBJECT],
             retention=RetentionPolicy.WORK_QUEUE,
             duplicate_window=2 * _HOUR,
+            allow_direct=True,
+            allow_msg_schedules=True,
+            republish=RePublish("deliveries.>", f"{bus.READY_SUBJECT}.>", headers_only=True),
             storage=storage,
             num_replicas=replicas,
         ),
@@ -76,7 +83,6 @@ _CONSUMERS = {
     "separate": (bus.SONGS, 1000),
     "intake": (bus.SONGS, 1000),
     "results": (bus.STEMS, 1000),
-    "deliveries": (bus.DELIVERIES, 10_000),  # most of these wait for their next attempt
 }
 
 
@@ -96,7 +102,7 @@ def _buckets(replicas: int, jobs_days: int) -> list[KeyValueConfig]:
         bucket(bus.CANCELS, 7 * _DAY),
         bucket(bus.LEASES, 15),  # after this, the song of a killed function is free again
         bucket(bus.RESULTS),
-        bucket(bus.WEBHOOKS),
+        bucket(bus.WEBHOOKS),  # callbacks have a time limit each
         bucket(bus.IDEMPOTENCY, _DAY),
         bucket(NOTIFIED, 30 * _DAY),
     ]
@@ -122,6 +128,10 @@ async def provision_bus(client: Client, replicas: int = 1, jobs_days: int = 30) 
     for bucket in _buckets(replicas, jobs_days):
         if await _set_bucket(js, bucket):
             changes.append(f"bucket {bucket.bucket}")
+    if await _remove_old_consumer(js):
+        changes.append(f"consumer {bus.DELIVERIES}.{_OLD_CONSUMER}")
+    if await _clean_webhooks(js):
+        changes.append(f"entries of bucket {bus.WEBHOOKS}")
     if await _rename_notified(js):
         changes.append(f"bucket {_OLD_NOTIFIED}")
     return changes
@@ -133,11 +143,7 @@ async def _set_stream(js: JetStreamContext, config: StreamConfig) -> bool:
     except NotFoundError:
         await js.add_stream(config)
         return True
-    if (existing.subjects, existing.max_age, existing.num_replicas) == (
-        config.subjects,
-        config.max_age or 0,
-        config.num_replicas,
-    ):
+    if _compared(existing) == _compared(config):
         return False
     try:
         await js.update_stream(config)
@@ -147,6 +153,18 @@ async def _set_stream(js: JetStreamContext, config: StreamConfig) -> bool:
             "See `nats stream info`; repair the stream, or remove it."
         ) from error
     return True
+
+
+def _compared(config: StreamConfig) -> tuple[object, ...]:
+    """Return the parts of a stream's configuration that a release may change."""
+    return (
+        config.subjects,
+        config.max_age or 0,
+        config.num_replicas,
+        config.allow_direct or False,
+        config.allow_msg_schedules or False,
+        config.republish and (config.republish.src, config.republish.dest),
+    )
 
 
 async def _set_consumer(js: JetStreamContext, stream: str, config: ConsumerConfig) -> bool:
@@ -191,6 +209,45 @@ async def _set_bucket(js: JetStreamContext, config: KeyValueConfig) -> bool:
         )
     )
     return True
+
+
+async def _remove_old_consumer(js: JetStreamContext) -> bool:
+    """Remove the consumer of deliveries: the bridge needs none any more. For one release."""
+    with suppress(NotFoundError):
+        return await js.delete_consumer(bus.DELIVERIES, _OLD_CONSUMER)
+    return False
+
+
+async def _clean_webhooks(js: JetStreamContext) -> bool:
+    """Remove what earlier releases left behind: markers of deletions, callbacks without a limit.
+
+    For one release. Once that is done, the stream's metadata say so.
+    """
+    stream, number = f"KV_{bus.WEBHOOKS}", 0
+    config = (await js.stream_info(stream)).config
+    if _CLEANED.items() <= (config.metadata or {}).items():
+        return False
+    metadata = (config.metadata or {}) | _CLEANED
+    await js.update_stream(config.evolve(allow_msg_ttl=True))
+    while True:
+        try:
+            entry = await js.get_msg(stream, number + 1, f"$KV.{bus.WEBHOOKS}.>", next=True)
+        except NotFoundError:
+            await js.update_stream(config.evolve(allow_msg_ttl=True, metadata=metadata))
+            return True
+        number, subject = entry.seq or number + 1, entry.subject or ""
+        headers = entry.headers or {}
+        if headers.get("KV-Operation") in ("DEL", "PURGE"):
+            await js.purge_stream(stream, seq=number + 1, subject=subject)
+        elif (
+            is_callback(subject.removeprefix(f"$KV.{bus.WEBHOOKS}.")) and "Nats-TTL" not in headers
+        ):
+            limits = {
+                "Nats-TTL": str(round(CALLBACK_DAYS * _DAY)),
+                "Nats-Expected-Last-Subject-Sequence": str(number),
+            }
+            with suppress(BadRequestError):  # it has been written again
+                await js.publish(subject, entry.data or b"", headers=limits)
 
 
 async def _rename_notified(js: JetStreamContext) -> bool:

@@ -46,15 +46,33 @@ async def dead_letter(
 
     Raises nats.errors.Error if the bus is away: then `msg` must not be acknowledged.
     """
+    unique = f"{msg.metadata.stream}.{msg.metadata.sequence.stream}"
+    await write_dead_letter(client, kind, about, msg.subject, msg.data, unique, reason, tries)
+
+
+async def write_dead_letter(
+    client: Client,
+    kind: str,
+    about: str,
+    subject: str,
+    data: bytes,
+    unique: str,
+    reason: str,
+    tries: int,
+) -> None:
+    """Store a message, which was stored at `subject`, as a dead letter.
+
+    A second time with the same `unique` changes nothing. Raises nats.errors.Error if the bus is
+    away.
+    """
     headers = {
         _REASON: reason,
-        _SUBJECT: msg.subject,
+        _SUBJECT: subject,
         _TRIES: str(tries),
         _TIME: now(),
-        "Nats-Msg-Id": f"{msg.metadata.stream}.{msg.metadata.sequence.stream}",
+        "Nats-Msg-Id": unique,
     }
-    subject = f"dead.{kind}.{subject_token(about)}"
-    await client.jetstream().publish(subject, msg.data, headers=headers)
+    await client.jetstream().publish(f"dead.{kind}.{subject_token(about)}", data, headers=headers)
 
 
 def subject_token(about: str) -> str:

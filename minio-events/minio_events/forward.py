@@ -51,15 +51,27 @@ class Undeliverable:
 Verdict = Accepted | Retry | Undeliverable
 
 
-async def post(session: aiohttp.ClientSession, url: str, event: CloudEvent, secret: str) -> Verdict:
+async def post(
+    session: aiohttp.ClientSession,
+    url: str,
+    event: CloudEvent,
+    secret: str,
+    seconds: float | None = None,
+) -> Verdict:
     """Post `event`, signed with `secret`, to the function at `url`.
 
-    Every failure of the other side becomes a verdict.
+    The request may take `seconds`, by default as long as the session allows. Every failure of the
+    other side becomes a verdict.
     """
     headers, body = signed_request(event, secret)
+    limit = session.timeout
+    if seconds is not None:
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=limit.sock_connect)
     try:
         # Redirects are not followed: the POST would become a GET, whose 200 would mean nothing.
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        async with session.post(
+            url, data=body, headers=headers, allow_redirects=False, timeout=limit
+        ) as response:
             await response.read()
             return judge(response.status, response.headers.get("Retry-After"))
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

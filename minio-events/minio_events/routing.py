@@ -150,12 +150,13 @@ def result_calls(subject: str, message: bytes, overrides: Mapping[str, str]) -> 
     return calls
 
 
-def delivery_call(message: bytes, attempt: int) -> FunctionCall:
-    """Return the call for one attempt of a delivery; `attempt` counts from 1.
+def read_delivery(message: bytes) -> Delivery:
+    """Read a message of the stream DELIVERIES. Raises MalformedMessage."""
+    return _read(Delivery, message)
 
-    Raises MalformedMessage.
-    """
-    delivery = _read(Delivery, message)
+
+def delivery_call(delivery: Delivery) -> FunctionCall:
+    """Return the call for the next attempt of a delivery. Raises MalformedMessage."""
     event = CloudEvent(
         {
             "id": _header_text("delivery", delivery.delivery),
@@ -163,7 +164,7 @@ def delivery_call(message: bytes, attempt: int) -> FunctionCall:
             "type": DELIVERY,
             "subject": _header_text("target", delivery.target),
             "datacontenttype": "application/json",
-            "attempt": str(attempt),
+            "attempt": str(delivery.attempt),
         },
         delivery.data(),
     )

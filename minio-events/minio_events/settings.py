@@ -68,7 +68,13 @@ class BridgeSettings:
         "SINK_CONCURRENCY", "16", whole(1), "requests to the sink at once"
     )
     delivery_concurrency: int = setting(
-        "DELIVERY_CONCURRENCY", "16", whole(1), "attempts to deliver at once"
+        "DELIVERY_CONCURRENCY", "64", whole(1), "attempts to deliver at once"
+    )
+    receiver_concurrency: int = setting(
+        "RECEIVER_CONCURRENCY", "8", whole(1), "attempts at once at one host and port"
+    )
+    target_concurrency: int = setting(
+        "WEBHOOK_CONCURRENCY", "4", whole(1), "attempts at once for one webhook"
     )
     request_seconds: float = setting(
         "REQUEST_SECONDS", "14400", number(1), "the longest time that one request may take"

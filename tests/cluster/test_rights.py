@@ -54,7 +54,7 @@ async def main():
     print(json.dumps(answers))
 asyncio.run(main())
 """
-_SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.x"]
+_SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.due.r.x"]
 
 MAY = {
     "separate": {"read song", "read manifest", "write stem"},
@@ -64,7 +64,7 @@ MAY = {
 MAY_PUBLISH: dict[str, set[str]] = {
     "separate": set(),
     "upload": {"$KV.webhooks.x"},
-    "notify": {"$KV.webhooks.x", "deliveries.x"},
+    "notify": {"$KV.webhooks.x", "deliveries.due.r.x"},
 }
 
 

@@ -13,7 +13,7 @@ import nats
 import pytest
 
 from local.ports import free_port
-from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
+from microdemucs.bus import JOBS, WEBHOOKS, Bus, Entry, Message, RevisionConflict
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
 from minio_events.bus_setup import provision_bus
@@ -209,3 +209,62 @@ def test_an_entry_that_changed_is_not_deleted(bus: Bus) -> None:
     assert bus.get(JOBS, "a") == Entry("a", b"second", second)
     bus.delete(JOBS, "a", second)
     assert bus.get(JOBS, "a") is None
+
+
+def test_a_purged_key_leaves_no_message(bus: Bus) -> None:
+    bus.put(JOBS, "a", b"1")
+    bus.put(JOBS, "b", b"2")
+    bus.purge(JOBS, "a")
+    assert bus.get(JOBS, "a") is None
+    assert (bus.count(JOBS, "*"), bus.count(JOBS, "a")) == (1, 0)
+    assert bus.create(JOBS, "a", b"3")
+
+
+def test_purging_a_key_that_does_not_exist_changes_nothing(bus: Bus) -> None:
+    bus.put(JOBS, "b", b"2")
+    bus.purge(JOBS, "a")
+    assert bus.count(JOBS, "*") == 1
+
+
+def test_a_key_with_a_time_limit_vanishes(bus: Bus) -> None:
+    bus.put(WEBHOOKS, "callback.a", b"1", ttl=1)
+    bus.put(WEBHOOKS, "callback.b", b"1", ttl=60)
+    assert bus.get(WEBHOOKS, "callback.a") is not None
+    wait_until(lambda: bus.get(WEBHOOKS, "callback.a") is None)
+    assert bus.count(WEBHOOKS, "callback.*") == 1
+
+
+def test_changes_are_the_newest_entries_after_a_revision(bus: Bus) -> None:
+    first = bus.put(JOBS, "a", b"1")
+    bus.put(JOBS, "b", b"2")
+    third = bus.put(JOBS, "b", b"3")
+    assert bus.changes(JOBS, "*", 0) == [Entry("a", b"1", first), Entry("b", b"3", third)]
+    assert bus.changes(JOBS, "*", first) == [Entry("b", b"3", third)]
+    assert bus.changes(JOBS, "*", third) == []
+
+
+def test_changes_contain_markers_of_deletions_and_only_the_keys_of_the_pattern(bus: Bus) -> None:
+    bus.put(WEBHOOKS, "callback.c", b"1")
+    bus.put(WEBHOOKS, "a", b"1")
+    bus.delete(WEBHOOKS, "a")
+    assert [entry[:2] for entry in bus.changes(WEBHOOKS, "*", 0)] == [("a", None)]
+
+
+def test_changes_of_a_bucket_that_does_not_exist_are_asked_for_later(bus: Bus) -> None:
+    with pytest.raises(RetryLater):
+        bus.changes("nowhere", "*", 0)
+
+
+def test_many_messages_are_all_published_once(bus: Bus) -> None:
+    messages = [Message(f"deliveries.due.r.{n}", b"x", f"msg_{n}") for n in range(700)]
+    bus.publish_all(messages)
+    bus.publish_all(messages)
+
+    async def count() -> int:
+        client = await nats.connect(bus._settings.url)
+        try:
+            return (await client.jetstream().stream_info("DELIVERIES")).state.messages
+        finally:
+            await client.close()
+
+    assert asyncio.run(count()) == 700

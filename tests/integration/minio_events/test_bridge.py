@@ -286,20 +286,6 @@ def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stac
         assert bus_stack.on_bus("events", notified) == b"m1"
 
 
-def test_each_attempt_of_a_delivery_goes_to_notify_without_the_overrides(bus_stack: Stack) -> None:
-    overrides = '{"extensions": {"at": "home"}}'
-    with (
-        FunctionServer(in_turn((503, {"Retry-After": "1"}))) as notify_function,
-        running_bridge(bus_stack, notify_function, notify_function, K_CE_OVERRIDES=overrides),
-    ):
-        publish(bus_stack, ("deliveries.msg_1", json.dumps(DELIVERY).encode()))
-        wait_until(lambda: len(notify_function.requests) == 2)
-        requests = notify_function.requests
-        assert [request.headers["ce-attempt"] for request in requests] == ["1", "2"]
-        assert {request.headers["ce-id"] for request in requests} == {"msg_1"}
-        assert all("ce-at" not in request.headers for request in requests)
-
-
 def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack) -> None:
     lines: list[tuple[str, dict[str, str]]] = []
 

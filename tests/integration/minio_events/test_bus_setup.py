@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig
+from nats.js.api import ConsumerConfig, KeyValueConfig, RetentionPolicy
 from nats.js.errors import NotFoundError
 
 from microdemucs.paths import ROOT
@@ -20,9 +20,9 @@ from tests.integration.minio_events.connections import connected
 EVERYTHING = [
     *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
     *("consumer SONGS.separate", "consumer SONGS.intake"),
-    *("consumer STEMS.results", "consumer DELIVERIES.deliveries"),
+    "consumer STEMS.results",
     *(f"bucket {name}" for name in ("jobs", "cancels", "leases", "results", "webhooks")),
-    *("bucket idempotency", "bucket notified"),
+    *("bucket idempotency", "bucket notified", "entries of bucket webhooks"),
 ]
 
 
@@ -143,3 +143,47 @@ def test_an_empty_bucket_told_is_deleted(previous_stack: Stack) -> None:
         assert await provision_bus(client) == []
 
     run(previous_stack, test)
+
+
+def test_a_stream_of_deliveries_of_the_previous_release_keeps_its_messages(
+    bus_stack: Stack,
+) -> None:
+    async def test(client: Client) -> None:
+        js = client.jetstream()
+        await js.delete_stream("DELIVERIES")
+        await js.add_stream(
+            name="DELIVERIES", subjects=["deliveries.*"], retention=RetentionPolicy.WORK_QUEUE
+        )
+        await js.add_consumer("DELIVERIES", ConsumerConfig(durable_name="deliveries"))
+        async with connected(bus_stack, "events") as bridge:
+            await bridge.jetstream().publish("deliveries.msg_1", b"{}")
+        assert await provision_bus(client) == [
+            *("stream DELIVERIES", "consumer DELIVERIES.deliveries")
+        ]
+        stream = await js.stream_info("DELIVERIES")
+        assert (stream.state.messages, stream.state.consumer_count) == (1, 0)
+        assert await provision_bus(client) == []
+
+    run(bus_stack, test)
+
+
+def test_the_bucket_of_webhooks_loses_the_markers_and_limits_callbacks_of_earlier_releases(
+    unprovisioned_stack: Stack,
+) -> None:
+    async def test(client: Client) -> None:
+        js = client.jetstream()
+        await js.create_key_value(KeyValueConfig(bucket="webhooks", direct=True))
+        async with connected(unprovisioned_stack, "notify") as notify:
+            old = await notify.jetstream().key_value("webhooks")
+            await old.put("w1", b"1")
+            await old.put("w2", b"2")
+            await old.delete("w2")
+            await old.put("callback.c1", b"3")
+        assert "entries of bucket webhooks" in await provision_bus(client)
+        stored = [await js.get_msg("KV_webhooks", number) for number in (1, 5)]
+        assert (await js.stream_info("KV_webhooks")).state.messages == 2
+        assert [message.data for message in stored] == [b"1", b"3"]
+        assert (stored[1].headers or {})["Nats-TTL"] == str(30 * 86400)
+        assert await provision_bus(client) == []
+
+    run(unprovisioned_stack, test)

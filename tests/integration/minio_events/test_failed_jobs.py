@@ -10,7 +10,7 @@ from nats.js.kv import KeyValue
 from microdemucs.events import notification
 from microdemucs.jobs import JobRecord, JobState, job_id
 from minio_events.failed_jobs import FailedJobs
-from minio_events.routing import FunctionCall, delivery_call, song_calls, trace_of
+from minio_events.routing import FunctionCall, delivery_call, read_delivery, song_calls, trace_of
 from testing.stack import Stack
 from tests.integration.minio_events.bridge_process import new_song
 from tests.integration.minio_events.connections import connected
@@ -93,7 +93,8 @@ def test_a_finished_job_stays_as_it_is(bus_stack: Stack, state: JobState) -> Non
 
 def test_a_delivery_has_no_job_record(bus_stack: Stack) -> None:
     async def test(jobs: KeyValue) -> None:
-        await FailedJobs(jobs).record(delivery_call(json.dumps(DELIVERY).encode(), 1), "answer 422")
+        call = delivery_call(read_delivery(json.dumps(DELIVERY).encode()))
+        await FailedJobs(jobs).record(call, "answer 422")
         assert (await jobs.status()).values == 0
 
     run(bus_stack, test)

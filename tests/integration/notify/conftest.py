@@ -10,10 +10,12 @@ import functions_framework
 import pytest
 from flask.testing import FlaskClient
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from microdemucs import store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import WEBHOOKS, Bus
+from microdemucs.messages import Delivery
 from microdemucs.paths import ROOT
 from testing.stack import Stack, running_stack
 from tests.integration.notify.events import CALLBACK_SECRET
@@ -58,7 +60,7 @@ def registry(session_registry: Bus, pending: Pending) -> Iterator[Bus]:
     """
     yield session_registry
     for entry in session_registry.entries(WEBHOOKS):
-        session_registry.delete(WEBHOOKS, entry.key)
+        session_registry.purge(WEBHOOKS, entry.key)
     pending()
 
 
@@ -68,13 +70,16 @@ def pending(stack: Stack) -> Pending:
 
     async def take(client: Client) -> list[dict[str, Any]]:
         js = client.jetstream()
-        consumer = await js.pull_subscribe_bind("deliveries", "DELIVERIES")
-        taken = []
-        while waiting := (await js.consumer_info("DELIVERIES", "deliveries")).num_pending:
-            for message in await consumer.fetch(waiting):
-                taken.append(json.loads(message.data))
-                await message.ack_sync()
-        return taken
+        taken: list[dict[str, Any]] = []
+        while True:
+            try:
+                message = await js.get_msg("DELIVERIES", 1, "deliveries.>", direct=True, next=True)
+            except NotFoundError:
+                return taken
+            delivery = json.loads(message.data or b"")
+            assert Delivery.from_data(delivery).subject == message.subject
+            taken.append(delivery)
+            await js.delete_msg("DELIVERIES", message.seq or 0)
 
     return lambda: stack.on_bus("events", take)
 

@@ -1,7 +1,7 @@
 """One attempt of a delivery, with a real bus and real receivers."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -153,7 +153,11 @@ def test_410_deactivates_the_webhook(
     assert entry is not None
     deactivated = json.loads(entry.value or b"")
     assert deactivated.pop("updated") > record.pop("updated")
-    assert deactivated == record | {"active": False}
+    assert deactivated == record | {
+        "active": False,
+        "failing_since": "",
+        "inactive_reason": "the receiver answered 410",
+    }
 
 
 def test_410_does_not_remove_a_callback(
@@ -184,6 +188,68 @@ def test_a_deactivated_webhook_gets_no_new_delivery(
     attempt(notify)
     post_event(notify, job_started(STARTED_MESSAGE | {"job": job}))
     assert pending() == []
+
+
+def record_of(registry: Bus, id_: str) -> dict[str, Any]:
+    entry = registry.get(WEBHOOKS, id_)
+    assert entry is not None
+    record: dict[str, Any] = json.loads(entry.value or b"")
+    return record
+
+
+def test_the_first_failure_is_remembered_until_an_attempt_succeeds(
+    notify: FlaskClient, registry: Bus, receiver: StartReceiver
+) -> None:
+    put_webhook(registry, "w1", receiver((500, {}), (500, {}), (200, {})).url)
+    attempt(notify)
+    first = record_of(registry, "w1")
+    assert first["failing_since"]
+    attempt(notify, 2)
+    assert record_of(registry, "w1") == first
+    attempt(notify, 3)
+    assert record_of(registry, "w1")["failing_since"] == ""
+    assert record_of(registry, "w1")["active"]
+
+
+def test_an_unreachable_receiver_counts_as_failing(
+    notify: FlaskClient, registry: Bus, receiver: StartReceiver
+) -> None:
+    closed = receiver()
+    closed.close()
+    put_webhook(registry, "w1", closed.url)
+    attempt(notify)
+    assert record_of(registry, "w1")["failing_since"]
+
+
+def test_a_webhook_that_fails_for_days_is_deactivated_with_the_reason(
+    notify: FlaskClient, registry: Bus, receiver: StartReceiver
+) -> None:
+    hook = receiver((500, {}))
+    since = "2026-01-01T00:00:00.000Z"
+    put_webhook(registry, "w1", hook.url, failing_since=since)
+    assert attempt(notify).status_code == 503
+    record = record_of(registry, "w1")
+    assert not record["active"]
+    assert record["inactive_reason"] == f"every attempt since {since} has failed"
+    assert attempt(notify, 2).status_code == 204
+    assert len(hook.requests) == 1
+
+
+def test_a_webhook_that_fails_for_less_than_the_setting_stays_active(
+    notify: FlaskClient, registry: Bus, receiver: StartReceiver
+) -> None:
+    since = (datetime.now(UTC) - timedelta(days=4)).isoformat()
+    put_webhook(registry, "w1", receiver((500, {})).url, failing_since=since)
+    attempt(notify)
+    assert record_of(registry, "w1")["active"]
+
+
+def test_an_absurd_retry_after_of_a_success_is_ignored(
+    notify: FlaskClient, registry: Bus, receiver: StartReceiver
+) -> None:
+    absurd = "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"
+    put_webhook(registry, "w1", receiver((200, {"Retry-After": absurd})).url)
+    assert attempt(notify).status_code == 204
 
 
 @pytest.mark.parametrize("target", ["removed", "callback.removed"])

@@ -72,9 +72,34 @@ def test_a_removed_webhook_gets_no_delivery(
     notify: FlaskClient, registry: Bus, pending: Pending, written: Written
 ) -> None:
     put_webhook(registry, "removed", NOWHERE)
-    registry.delete(WEBHOOKS, "removed")
+    registry.purge(WEBHOOKS, "removed")
     post_event(notify, written())
     assert pending() == []
+
+
+def test_the_deliveries_of_webhooks_at_one_receiver_share_a_token_of_their_subjects(
+    notify: FlaskClient, registry: Bus, pending: Pending, written: Written
+) -> None:
+    put_webhook(registry, "w1", "https://X.example/one?key=1")
+    put_webhook(registry, "w2", "https://x.example:443/two")
+    put_webhook(registry, "w3", "https://x.example:444/two")
+    post_event(notify, written())
+    receivers = {delivery["target"]: delivery["receiver"] for delivery in pending()}
+    assert receivers == {
+        "w1": "https://x.example",
+        "w2": "https://x.example",
+        "w3": "https://x.example:444",
+    }
+
+
+def test_a_webhook_is_told_of_the_next_event_after_its_registration(
+    notify: FlaskClient, registry: Bus, pending: Pending, written: Written
+) -> None:
+    event = written()
+    for number in range(1, 6):
+        put_webhook(registry, f"w{number}", NOWHERE)
+        post_event(notify, event)
+        assert [delivery["target"] for delivery in pending()] == [f"w{number}"]
 
 
 def test_a_link_in_the_payload_opens_the_stem_for_as_long_as_set(

@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from nats.aio.client import Client
 
 from microdemucs.bus import JOBS, WEBHOOKS
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.webhooks import is_callback_id
 from testing.job_writer import JobWriter
+from testing.stack import Stack
 from testing.waiting import wait_until
 from testing.web_client import WebClient
 
@@ -157,6 +159,32 @@ def test_each_request_has_a_callback_with_an_id_of_its_own(
         hash_ = post(client, song, callback=callback).json["hash"]
         ids.add(stored_metadata(job_writer, hash_)["x-amz-meta-callback"])
     assert len(ids) == 2
+
+
+def test_a_callback_expires(serve: Callable[..., WebClient], stack: Stack) -> None:
+    client = serve(CALLBACK_DAYS="2")
+    bus = client.application.extensions["context"]().bus
+    last = max((entry.revision for entry in bus.changes(WEBHOOKS, "callback.*", 0)), default=0)
+    post(client, unique_song(), callback={"url": "https://example.com/expires"})
+    (entry,) = bus.changes(WEBHOOKS, "callback.*", last)
+
+    async def headers(client: Client) -> dict[str, str]:
+        message = await client.jetstream().get_msg("KV_webhooks", entry.revision)
+        return message.headers or {}
+
+    assert stack.on_bus("provision", headers)["Nats-TTL"] == str(2 * 86400)
+
+
+def test_more_callbacks_than_the_setting_allows_are_refused(
+    serve: Callable[..., WebClient], job_writer: JobWriter
+) -> None:
+    client, song = serve(MAX_CALLBACKS="0"), unique_song()
+    refused = post(client, song, callback={"url": "https://example.com/"})
+    assert refused.status_code == 503
+    assert refused.json["type"] == "urn:micro-demucs:problem:too-many-callbacks"
+    assert "MAX_CALLBACKS" in refused.json["detail"]
+    assert job_writer.songs.list(sha256(song).hexdigest()) == []
+    assert post(client, song).status_code == 200
 
 
 def test_a_separated_song_is_not_stored_again(client: WebClient, job_writer: JobWriter) -> None:

@@ -37,6 +37,7 @@ def test_members_that_are_left_out_have_defaults(registered: dict[str, Any]) -> 
     assert registered["events"] == EVENT_TYPES
     assert (registered["description"], registered["active"]) == ("", True)
     assert registered["created"] == registered["updated"]
+    assert (registered["failing_since"], registered["inactive_reason"]) == ("", "")
 
 
 def test_the_record_on_the_bus_is_the_registration(
@@ -146,3 +147,68 @@ def test_a_private_address_is_accepted_if_the_setting_allows_it(
         response = client.post("/apiv1/webhooks", json={"url": url})
         assert response.status_code == 201
         client.delete(response.headers["Location"])
+
+
+def test_a_deleted_webhook_leaves_nothing_on_the_bus(client: WebClient) -> None:
+    bus = client.application.extensions["context"]().bus
+    before = bus.count(WEBHOOKS, ">")
+    for _ in range(30):
+        path = client.post("/apiv1/webhooks", json={"url": URL}).headers["Location"]
+        assert client.delete(path).status_code == 204
+    assert bus.count(WEBHOOKS, ">") == before
+
+
+def test_more_webhooks_than_the_setting_allows_are_refused(serve: Callable[..., WebClient]) -> None:
+    client = serve(MAX_WEBHOOKS="2")
+    bus = client.application.extensions["context"]().bus
+    for entry in bus.entries(WEBHOOKS, "*"):
+        bus.purge(WEBHOOKS, entry.key)
+    paths = [
+        client.post("/apiv1/webhooks", json={"url": URL}).headers["Location"] for _ in range(2)
+    ]
+    refused = client.post("/apiv1/webhooks", json={"url": URL})
+    assert refused.status_code == 409
+    assert refused.json["type"] == "urn:micro-demucs:problem:too-many-webhooks"
+    assert "MAX_WEBHOOKS" in refused.json["detail"]
+    assert client.patch(paths[0], json={"active": False}).status_code == 200
+    client.delete(paths[0])
+    paths[0] = client.post("/apiv1/webhooks", json={"url": URL}).headers["Location"]
+    for path in paths:
+        assert client.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize("record", [b"no json", b"[]", b'{"id": "x"}', b"[" * 100_000])
+def test_a_record_that_cannot_be_read_is_left_out_of_the_list_and_can_be_deleted(
+    client: WebClient, registered: dict[str, Any], record: bytes
+) -> None:
+    bus = client.application.extensions["context"]().bus
+    bus.put(WEBHOOKS, "broken", record)
+    listed = client.get("/apiv1/webhooks")
+    assert listed.status_code == 200
+    assert [webhook["id"] for webhook in listed.json["webhooks"]] == [registered["id"]]
+    for response in (
+        client.get("/apiv1/webhooks/broken"),
+        client.patch("/apiv1/webhooks/broken", json={"active": True}),
+    ):
+        assert response.status_code == 409
+        assert response.json["type"] == "urn:micro-demucs:problem:unreadable-webhook"
+    assert client.delete("/apiv1/webhooks/broken").status_code == 204
+    assert bus.get(WEBHOOKS, "broken") is None
+
+
+@pytest.mark.parametrize("changes", [{"active": True}, {"url": "https://example.org/"}])
+def test_a_change_by_its_owner_forgets_the_failures(
+    client: WebClient, registered: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    bus = client.application.extensions["context"]().bus
+    failing = registered | {
+        "active": False,
+        "failing_since": "2026",
+        "inactive_reason": "it failed",
+    }
+    bus.put(WEBHOOKS, registered["id"], json.dumps(failing).encode())
+    path = f"/apiv1/webhooks/{registered['id']}"
+    assert client.get(path).json["inactive_reason"] == "it failed"
+    changed = client.patch(path, json=changes).json
+    assert changed["failing_since"] == ""
+    assert changed["inactive_reason"] == ("" if "active" in changes else "it failed")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from nats.aio.client import Client
+
 from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.paths import ROOT
 from testing.stack import Stack
@@ -45,6 +47,40 @@ def test_exported_registrations_can_be_imported_again(
     assert after.value
     assert json.loads(after.value) == json.loads(before.value)
     bus.delete(WEBHOOKS, id_)
+    bus.close()
+
+
+def test_a_record_that_cannot_be_read_is_left_out_and_named(
+    stack: Stack, client: WebClient, tmp_path: Path
+) -> None:
+    id_ = client.post("/apiv1/webhooks", json={"url": "https://example.com/hook"}).json["id"]
+    bus = Bus(stack.bus_settings("upload"), "test")
+    bus.put(WEBHOOKS, "broken", b"no json")
+    exported = run(stack, "export", str(tmp_path / "hooks.json"))
+    for key in (id_, "broken"):
+        bus.purge(WEBHOOKS, key)
+    bus.close()
+    assert exported.returncode == 0
+    assert exported.stderr == "broken cannot be read and is left out\n"
+    records = json.loads((tmp_path / "hooks.json").read_text())
+    assert id_ in records
+    assert "broken" not in records
+
+
+def test_an_imported_callback_expires(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "hooks.json"
+    file.write_text(json.dumps({"callback.imported": {"url": "https://example.com/"}}))
+    assert run(stack, "import", str(file)).returncode == 0
+    bus = Bus(stack.bus_settings("upload"), "test")
+    entry = bus.get(WEBHOOKS, "callback.imported")
+    assert entry is not None
+
+    async def headers(client: Client) -> dict[str, str]:
+        message = await client.jetstream().get_msg("KV_webhooks", entry.revision)
+        return message.headers or {}
+
+    assert stack.on_bus("provision", headers)["Nats-TTL"] == str(30 * 86400)
+    bus.purge(WEBHOOKS, "callback.imported")
     bus.close()
 
 

@@ -19,9 +19,9 @@ FAILED = "dev.microdemucs.separation.failed"
 
 def wait_until_idle(stack: Stack) -> None:
     """Wait until no message is on its way, from the song to the delivery."""
-    consumers = {"SONGS": "separate", "STEMS": "results", "DELIVERIES": "deliveries"}
-    for stream, consumer in consumers.items():
+    for stream, consumer in {"SONGS": "separate", "STEMS": "results"}.items():
         wait_until(partial(stack.is_idle, stream, consumer), 60, f"{stream} is idle")
+    wait_until(stack.has_delivered, 60, "all deliveries are done")
 
 
 def test_each_request_with_a_callback_calls_it_once(stack: Stack) -> None:

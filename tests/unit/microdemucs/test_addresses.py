@@ -1,8 +1,19 @@
 """URLs taken apart, and which addresses are public: tables."""
 
-import pytest
+from ipaddress import IPv4Network, IPv6Network
 
-from microdemucs.addresses import ForbiddenUrl, is_public, parse_webhook_url
+import pytest
+import yaml
+
+from microdemucs.addresses import (
+    GLOBAL_IPV6,
+    SPECIAL_IPV4,
+    SPECIAL_IPV6,
+    ForbiddenUrl,
+    is_public,
+    parse_webhook_url,
+)
+from microdemucs.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -15,6 +26,10 @@ from microdemucs.addresses import ForbiddenUrl, is_public, parse_webhook_url
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "::10.0.0.1"),
         *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2002:7f00:1::"),
         *("2002:a9fe:a9fe::1", "2001::1"),
+        *("192.0.0.192", "192.0.0.9", "168.63.129.16", "203.0.113.9", "192.88.99.1"),
+        *("64:ff9b:1:a00:0:100:808:808", "64:ff9b:1::808:808", "64:ff9b::c000:c0"),
+        *("3fff::1", "3fff:fff::1", "5f00::1", "100::1", "100:0:0:1::1", "2001:20::1"),
+        *("2002:101:101::1", "::101:101", "::ffff:0:101:101", "4000::1", "::ffff:168.63.129.16"),
     ],
 )
 def test_an_address_that_is_not_public(address: str) -> None:
@@ -25,11 +40,27 @@ def test_an_address_that_is_not_public(address: str) -> None:
     "address",
     [
         *("1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1"),
-        *("64:ff9b::101:101", "2002:101:101::1"),
+        *("64:ff9b::101:101", "168.63.129.17", "192.0.1.1", "198.20.0.1", "3ffe::1", "2a00::1"),
     ],
 )
 def test_an_address_that_is_public(address: str) -> None:
     assert is_public(address)
+
+
+@pytest.mark.parametrize("network", [*SPECIAL_IPV4, *SPECIAL_IPV6], ids=str)
+def test_no_address_of_a_special_network_is_public(network: IPv4Network | IPv6Network) -> None:
+    assert not is_public(str(network[0]))
+    assert not is_public(str(network[-1]))
+
+
+def test_the_network_policy_of_notify_has_the_same_networks() -> None:
+    documents = yaml.safe_load_all((ROOT / "knative/base/network.yaml").read_text())
+    (policy,) = (d for d in documents if d["metadata"]["name"] == "notify-to-webhooks")
+    blocks = [to["ipBlock"] for to in policy["spec"]["egress"][0]["to"]]
+    assert {block["cidr"]: block["except"] for block in blocks} == {
+        "0.0.0.0/0": [str(network) for network in SPECIAL_IPV4],
+        str(GLOBAL_IPV6): [str(network) for network in SPECIAL_IPV6],
+    }
 
 
 @pytest.mark.parametrize(

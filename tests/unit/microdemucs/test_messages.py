@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from microdemucs.audio_facts import AudioFacts
@@ -65,3 +66,15 @@ def test_a_requeue_has_the_form_of_a_notification() -> None:
     [(event, created)] = created_objects(Requeue.of(SONG, "again-1", "t").write())
     assert created == SONG
     assert event["id"] == "again-1.sweep"
+
+
+def test_the_deliveries_of_one_receiver_share_a_token_of_their_subjects() -> None:
+    def subject(receiver: str, target: str) -> str:
+        delivery = msgspec.structs.replace(DELIVERY, receiver=receiver, target=target)
+        return delivery.subject
+
+    first, second = subject("https://x.example", "w1"), subject("https://x.example", "callback.c")
+    assert first.startswith("deliveries.due.")
+    assert first.split(".")[2] == second.split(".")[2]
+    assert (first.split(".")[3:], second.split(".")[3:]) == (["w1"], ["callback", "c"])
+    assert subject("https://y.example", "w1") != first

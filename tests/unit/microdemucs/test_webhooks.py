@@ -24,6 +24,8 @@ WEBHOOK = {
     "secret": "whsec_",
     "created": "2026-03-01T12:00:00.000Z",
     "updated": "2026-03-01T12:00:01.000Z",
+    "failing_since": "2026-03-01T12:00:02.000Z",
+    "inactive_reason": "the receiver answered 410",
 }
 CALLBACK = {
     "url": "https://x.example/",
@@ -35,6 +37,12 @@ CALLBACK = {
 
 def test_a_webhook_writes_what_it_read() -> None:
     assert json.loads(WebhookRecord.read(json.dumps(WEBHOOK).encode()).write()) == WEBHOOK
+
+
+def test_a_webhook_of_an_earlier_release_is_not_failing() -> None:
+    old = {name: WEBHOOK[name] for name in ("id", "url", "events", "secret")}
+    webhook = WebhookRecord.read(json.dumps(old).encode())
+    assert (webhook.failing_since, webhook.inactive_reason, webhook.active) == ("", "", True)
 
 
 def test_a_callback_writes_what_it_read() -> None:

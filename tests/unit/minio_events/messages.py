@@ -22,10 +22,12 @@ FINISHED: dict[str, Any] = {
 DELIVERY: dict[str, Any] = {
     "delivery": "msg_1",
     "target": "w1",
+    "receiver": "https://hooks.example",
     "body": "{}",
     "job": "j",
     "trace": "a" * 32,
     "created": "2026-11-22T17:25:34.612Z",
+    "attempt": 1,
 }
 SONG_RECORD = record_of(ObjectCreated("songs", "dir/a ü.mp3", 10, "e1", time="2026-11-22"), "r1")
 RANGE: dict[str, Any] = {

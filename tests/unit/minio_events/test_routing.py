@@ -25,6 +25,7 @@ from minio_events.routing import (
     FunctionCall,
     delivery_call,
     range_call,
+    read_delivery,
     result_calls,
     separate_calls,
     song_calls,
@@ -58,7 +59,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], list[FunctionCall]]]] = {
     ),
     "started": (encoded(STARTED), lambda message: result_calls(STARTED_SUBJECT, message, {})),
     "finished": (encoded(FINISHED), lambda message: result_calls(FINISHED_SUBJECT, message, {})),
-    "delivery": (encoded(DELIVERY), lambda message: [delivery_call(message, 1)]),
+    "delivery": (encoded(DELIVERY), lambda message: [delivery_call(read_delivery(message))]),
 }
 """Kind → a valid message, and the function that reads it."""
 
@@ -192,10 +193,11 @@ def test_a_trace_that_is_not_text_is_malformed(trace: object) -> None:
 
 @pytest.mark.parametrize("attempt", [1, 7])
 def test_all_attempts_of_a_delivery_have_its_id(attempt: int) -> None:
-    call = delivery_call(encoded(DELIVERY), attempt)
+    message = DELIVERY | {"attempt": attempt}
+    call = delivery_call(read_delivery(encoded(message)))
     assert call.event["type"] == "dev.microdemucs.delivery"
     assert (call.event["id"], call.event["attempt"]) == ("msg_1", str(attempt))
-    assert (call.event["subject"], call.event.data) == ("w1", DELIVERY)
+    assert (call.event["subject"], call.event.data) == ("w1", message)
     assert (call.concurrency_key, call.deduplication_key) == ("msg_1", "")
     assert trace_of(call.event) == "a" * 32
 
@@ -291,3 +293,8 @@ def test_a_message_with_any_member_changed_is_malformed_or_can_be_sent(kind: str
             continue
         except Exception as error:
             raise AssertionError(f"{about}: {error!r}") from error
+
+
+def test_a_delivery_of_the_previous_release_has_its_first_attempt() -> None:
+    old = {name: value for name, value in DELIVERY.items() if name not in ("attempt", "receiver")}
+    assert delivery_call(read_delivery(encoded(old))).event["attempt"] == "1"
