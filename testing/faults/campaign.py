@@ -19,7 +19,7 @@ from testing.faults.recipes import RECIPES
 from testing.faults.steps import StepWatcher
 from testing.faults.timeline import Timeline
 
-_QUIET_WITHIN_S = 240.0
+_QUIET_WITHIN_S = 420.0  # more than an idempotency key stays reserved for a request that was killed
 _UPLOADS_EXPIRE_WITHIN_S = 180.0
 _LOOK_S = 0.3
 
