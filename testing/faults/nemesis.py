@@ -101,7 +101,6 @@ class Nemesis:
             case Kind.FULL:
                 stack.disks[process.removesuffix("-2")].empty()
                 if process == "nats":
-                    # NATS turns JetStream off when its disk is full, until it starts again: this
-                    # is what an operator does (docs/reliability.md)
+                    # It has reported a critical write error: this is what an operator does.
                     stack.kill(process)
                     stack.start(process)
