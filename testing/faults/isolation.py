@@ -113,9 +113,14 @@ class Disk:
 
     def fill(self) -> None:
         """Leave no free block."""
-        status = os.statvfs(self._folder)
-        used = (status.f_blocks - status.f_bfree) * status.f_frsize
-        self._mount("-o", f"remount,size={max(used, status.f_frsize)}")
+        while True:
+            status = os.statvfs(self._folder)
+            used = (status.f_blocks - status.f_bfree) * status.f_frsize
+            try:
+                self._mount("-o", f"remount,size={max(used, status.f_frsize)}")
+            except subprocess.CalledProcessError:
+                continue  # somebody has written since
+            return
 
     def empty(self) -> None:
         """Give the blocks back that `fill` took."""
