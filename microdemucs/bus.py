@@ -28,6 +28,8 @@ from microdemucs.settings import BusSettings
 
 # Streams and their subjects; minio-events/ provisions and reads them.
 SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
+# The songs and ranges that wait for the separate function, with one subject for each submitter.
+QUEUE, QUEUE_SUBJECT_PREFIX = "QUEUE", "queue"
 SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
 STARTED_SUBJECT, FINISHED_SUBJECT = "separation.started", "separation.finished"
 # Also in the stream SONGS, so that they queue with the songs: separate one range of a song, and run

@@ -17,6 +17,8 @@ from microdemucs.events import ObjectCreated
 from microdemucs.manifest import BadDocument, decode
 from microdemucs.options import BadOption, Options, option_metadata
 from microdemucs.problems import is_after, now
+from microdemucs.submitters import submitter_of
+from microdemucs.work_estimate import WorkEstimate
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,8 @@ class JobRecord(Struct):
     3339 in UTC. `problem` is an RFC 9457 document. `stems` are the names of objects beside the
     manifest, `song` is what was learned of the audio (sha256, seconds). `cancel_requested` is when
     somebody asked to cancel the job. `removed` is when its stems were removed, or found missing.
+    `estimate` is how much work the job is; None until its song is decoded. `submitter` is who sent
+    the song (microdemucs.submitters).
     """
 
     id: str
@@ -97,6 +101,7 @@ class JobRecord(Struct):
     etag: str
     version: str = ""
     size: int = 0
+    submitter: str = ""
     options: dict[str, Any] = {}
     state: JobState = JobState.WAITING
     phase: str = ""
@@ -112,6 +117,7 @@ class JobRecord(Struct):
     stems: list[str] = []
     warnings: list[str] = []
     song: dict[str, Any] = {}
+    estimate: WorkEstimate | None = None
     problem: dict[str, Any] | None = None
 
     @staticmethod
@@ -129,6 +135,7 @@ class JobRecord(Struct):
             etag=song.etag,
             version=song.version,
             size=song.size,
+            submitter=submitter_of(song.key, song.metadata),
             options=options,
             created=song.time or now(),
             **known,

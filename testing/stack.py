@@ -183,11 +183,18 @@ class Stack:
             return thread.submit(asyncio.run, main()).result()
 
     def is_idle(self, stream: str = "SONGS", consumer: str = "separate") -> bool:
-        """Return whether the consumer has neither pending nor unacknowledged messages."""
+        """Return whether the consumer has neither pending nor unacknowledged messages.
+
+        For songs the queue is empty, too.
+        """
 
         async def read(client: Any) -> bool:
-            info = await client.jetstream().consumer_info(stream, consumer)
-            return not info.num_pending and not info.num_ack_pending
+            js = client.jetstream()
+            info = await js.consumer_info(stream, consumer)
+            is_idle = not info.num_pending and not info.num_ack_pending
+            if consumer == "separate":
+                is_idle = is_idle and not (await js.stream_info("QUEUE")).state.messages
+            return is_idle
 
         return bool(self.on_bus("events", read))
 

@@ -15,6 +15,7 @@ from functions.upload import removal
 from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, change_record, song_hash
 from functions.upload.json_documents import bad_value, describe
+from functions.upload.queue_order import queue_order
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.problems import Cancelled, Problem, now
@@ -90,11 +91,10 @@ def delete_job(id_: str) -> tuple[dict[str, Any], int]:
 
 @routes.get("/apiv1/queue")
 def get_queue() -> dict[str, list[str]]:
-    """Return the hashes of the songs that wait or are being separated, oldest first."""
+    """Return the hashes of the songs that are being separated, then of those that wait in turns."""
     ctx = context()
     ctx.jobs.ensure_loaded()
-    unfinished = [job for job in ctx.jobs.records() if job.state not in FINISHED]
-    unfinished.sort(key=lambda job: (job.created, job.id))
+    unfinished = queue_order(ctx.jobs.records())
     return {"queue": list(dict.fromkeys(map(song_hash, unfinished)))}
 
 

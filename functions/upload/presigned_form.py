@@ -8,6 +8,7 @@ from typing import Any
 
 import flask
 
+from functions.upload import tokens
 from functions.upload.context import context
 from functions.upload.json_documents import bad_value, optional_object, read_document
 from microdemucs import formats
@@ -34,7 +35,8 @@ def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
     options = optional_object(members, "options")
     id_ = uuid.uuid4().hex
     signed = {"key": f"form/{id_}/{name}"}
-    signed |= {f"x-amz-meta-{k}": v for k, v in Options.of_request(options).metadata().items()}
+    metadata = Options.of_request(options).metadata() | tokens.submitter_metadata()
+    signed |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
     is_audio = content_type.startswith("audio/")
     if not is_audio:  # a video with an audio track
         signed["Content-Type"] = content_type

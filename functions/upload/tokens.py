@@ -11,6 +11,7 @@ from functions.upload.settings import Settings
 from microdemucs import service
 from microdemucs.loopback import is_loopback, names_loopback
 from microdemucs.problems import Problem
+from microdemucs.submitters import METADATA_NAME, token_id
 
 _PUBLIC_PATHS = {"/apiv1/openapi.json"}
 _NO_TOKENS = "The API is closed because no tokens are set"
@@ -62,6 +63,12 @@ def caller_token() -> str:
     if not context().settings.tokens:
         return ""
     return flask.request.headers.get("Authorization", "").partition(" ")[2].strip()
+
+
+def submitter_metadata() -> dict[str, str]:
+    """Return the metadata that names the sender of a song; none if no token is required."""
+    id_ = token_id(caller_token(), context().settings.store.secret_key)
+    return {METADATA_NAME: id_} if id_ else {}
 
 
 def _check_authorization(header: str, tokens: tuple[str, ...]) -> flask.Response | None:

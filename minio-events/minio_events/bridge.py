@@ -3,11 +3,10 @@
 The function's response decides. 2xx: the bridge acknowledges the message. 401 (another secret),
 408, 425, 429, 5xx and lost connections: it retries with backoff and honours Retry-After. Everything
 else, and a message that failed too often, becomes a dead letter. One separation is one request,
-however long it takes; the bridge extends the message's ack wait meanwhile. Deliveries
-of webhooks have a way of their own: minio_events/deliveries.py.
+however long it takes; the bridge extends the message's ack wait meanwhile. Songs wait in a queue for
+each submitter (song_route.py), deliveries in one for each target (deliveries.py).
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -32,14 +31,14 @@ from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
 from minio_events.keyed_lock import KeyedLock
 from minio_events.leadership import lead
 from minio_events.pull import InFlight, PullConsumer
-from minio_events.routing import FunctionCall, result_calls, separate_calls, trace_of
+from minio_events.routing import FunctionCall, result_calls, trace_of
 from minio_events.settings import BridgeSettings
-from minio_events.stalled_request import answer_or_stall
+from minio_events.song_route import SongRoute
 
 log = logging.getLogger(__name__)
 
-SONGS, RESULTS = "songs", "results"
-"""The kinds of routes, and of their dead letters."""
+RESULTS = "results"
+"""The kind of the route of results, and of their dead letters."""
 
 
 class Route:
@@ -75,23 +74,19 @@ class Bridge:
         self,
         client: Client,
         session: aiohttp.ClientSession,
-        failed_jobs: FailedJobs,
         notified: KeyValue,
-        leases: KeyValue,
         secret: str,
     ) -> None:
         self._client = client
         self._session = session
-        self._failed_jobs = failed_jobs
         self._notified = notified
-        self._leases = leases
         self._secret = secret
 
-    async def run(self, routes: list[Route]) -> None:
+    async def run(self, songs: SongRoute, routes: list[Route]) -> None:
         """Serve all routes until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for route in routes:
-                group.create_task(route.consumer.run(partial(self._handle, route)))
+        await run_all(
+            songs.run(), *(route.consumer.run(partial(self._handle, route)) for route in routes)
+        )
 
     async def _handle(self, route: Route, message: InFlight) -> None:
         try:
@@ -109,18 +104,12 @@ class Bridge:
             if route.deduplicator.is_duplicate(call.deduplication_key, message.number):
                 continue
             async with route.lock.hold(call.concurrency_key, route.consumer.release_slot):
-                verdict = await self._post(route, call)
-            with logs.context(trace=trace_of(call.event), **_job(route, call)):
+                verdict = await post(self._session, route.url, call.event, self._secret)
+            with logs.context(trace=trace_of(call.event)):
                 if not await self._act_on(verdict, route, message, call):
                     return
         await message.msg.ack()
         route.backoff.forget(message.number)
-
-    async def _post(self, route: Route, call: FunctionCall) -> Verdict:
-        answer = post(self._session, route.url, call.event, self._secret)
-        if not call.lease:
-            return await answer
-        return await answer_or_stall(answer, self._leases, song_digest(call.lease))
 
     async def _act_on(
         self, verdict: Verdict, route: Route, message: InFlight, call: FunctionCall
@@ -148,21 +137,13 @@ class Bridge:
     async def _dead_letter(
         self, route: Route, message: InFlight, call: FunctionCall | None, reason: str
     ) -> None:
-        about = str(message.number)
-        if call:
-            about = call.job if route.kind == SONGS else call.concurrency_key
+        about = call.concurrency_key if call else str(message.number)
         await dead_letter(self._client, route.kind, about, message.msg, reason, message.tries)
         log.error(
             "message dead-lettered", extra={"route": route.kind, "about": about, "reason": reason}
         )
-        if call and route.kind == SONGS:
-            await self._failed_jobs.record(call, reason)
         await message.msg.ack()
         route.backoff.forget(message.number)
-
-
-def _job(route: Route, call: FunctionCall) -> dict[str, str]:
-    return {"job": call.job} if route.kind == SONGS else {}
 
 
 async def bridge(settings: BridgeSettings) -> None:
@@ -176,8 +157,17 @@ async def bridge(settings: BridgeSettings) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             secret = settings.events_secret
-            failed_jobs = FailedJobs(jobs)
-            the_bridge = Bridge(client, session, failed_jobs, notified, leases, secret)
+            songs = SongRoute(
+                client,
+                session,
+                FailedJobs(jobs),
+                leases,
+                url=settings.separate_url,
+                songs=settings.songs,
+                concurrency=settings.separate_concurrency,
+                max_attempts=settings.max_attempts,
+                secret=secret,
+            )
             limits = Limits(
                 attempts=settings.delivery_concurrency,
                 per_receiver=settings.receiver_concurrency,
@@ -189,7 +179,7 @@ async def bridge(settings: BridgeSettings) -> None:
                 return Deliveries(client, session, url, secret, limits, most).run()
 
             await run_all(
-                the_bridge.run(_routes(client, settings)),
+                Bridge(client, session, notified, secret).run(songs, _routes(client, settings)),
                 lead(client, leases, "deliveries", deliver),
             )
 
@@ -198,13 +188,6 @@ async def bridge(settings: BridgeSettings) -> None:
 
 def _routes(client: Client, settings: BridgeSettings) -> list[Route]:
     return [
-        Route(
-            SONGS,
-            settings.separate_url,
-            PullConsumer(client, bus.SONGS, "separate", settings.separate_concurrency),
-            lambda message: separate_calls(message.msg.subject, message.msg.data, settings.songs),
-            settings.max_attempts,
-        ),
         Route(
             RESULTS,
             settings.sink_url,

@@ -46,6 +46,16 @@ def _streams(replicas: int) -> list[StreamConfig]:
             storage=storage,
             num_replicas=replicas,
         ),
+        # The bridge copies what it has to do from SONGS, and removes it when it is done.
+        StreamConfig(
+            name=bus.QUEUE,
+            subjects=[f"{bus.QUEUE_SUBJECT_PREFIX}.*"],
+            max_age=14 * _DAY,
+            duplicate_window=_HOUR,
+            allow_direct=True,
+            storage=storage,
+            num_replicas=replicas,
+        ),
         StreamConfig(
             name=bus.STEMS,
             subjects=[bus.STEMS_SUBJECT, bus.STARTED_SUBJECT, bus.FINISHED_SUBJECT],
@@ -76,7 +86,8 @@ def _streams(replicas: int) -> list[StreamConfig]:
     ]
 
 
-# Name → stream, and how many messages may be unacknowledged. The bridge counts attempts and writes
+# Name → stream, and how many messages may be unacknowledged. The bridge acknowledges a song as soon
+# as it is in its submitter's queue. It counts attempts and writes
 # the dead letter, so the server's own limit is off: at that limit the server would stop delivering
 # and leave the message in the stream, where nobody looks.
 _CONSUMERS = {

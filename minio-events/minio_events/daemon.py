@@ -62,6 +62,28 @@ async def wait_for_bucket(client: Client, name: str) -> KeyValue:
         await asyncio.sleep(0.3)
 
 
+async def wait_for_stream(client: Client, name: str) -> None:
+    """Wait until the stream has been provisioned.
+
+    Raises nats.errors.ConnectionClosedError if the client will not connect again.
+    """
+    is_logged = False
+    while True:
+        if client.is_closed:
+            raise nats.errors.ConnectionClosedError
+        try:
+            await client.jetstream().stream_info(name)
+        except nats.js.errors.NotFoundError:
+            if not is_logged:
+                log.warning("stream missing on the bus", extra={"stream": name})
+                is_logged = True
+        except nats.errors.Error:
+            pass  # the bus is away
+        else:
+            return
+        await asyncio.sleep(0.3)
+
+
 async def _cancel_after(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
     """Once `stop` is set, cancel `running` until it ends.
 

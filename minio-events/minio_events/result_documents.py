@@ -9,6 +9,7 @@ from microdemucs.jobs import JobRecord, JobState
 from microdemucs.manifest import FAILURE, MANIFEST, Failure, Manifest
 from microdemucs.result_store import read_failure, read_manifest
 from microdemucs.store import map_store_errors
+from microdemucs.submitters import submitter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def record_of(result: Manifest | Failure) -> JobRecord:
         etag=result.song.etag,
         version=result.song.version,
         size=result.song.size,
+        submitter=submitter_of(result.song.key, {}),  # a token's id is not in the document
         options=result.options,
         created=result.created,
         updated=result.finished,

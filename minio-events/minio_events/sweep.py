@@ -80,7 +80,7 @@ class Sweep:
 
         Raises RetryLater, ObjectChanged or nats.errors.Error if store or bus cannot be used.
         """
-        songs_idle = await self._is_idle(bus.SONGS, "separate")
+        songs_idle = await self._is_idle(bus.SONGS, "separate") and await self._is_queue_empty()
         results_idle = await self._is_idle(bus.STEMS, "results")
         jobs = await self._js.key_value(bus.JOBS)
         self._record_ttl = _ttl(await jobs.status())
@@ -132,6 +132,9 @@ class Sweep:
         """Return whether the consumer has no message left: then unfinished work was lost."""
         info = await self._js.consumer_info(stream, consumer)
         return not info.num_pending and not info.num_ack_pending
+
+    async def _is_queue_empty(self) -> bool:
+        return not (await self._js.stream_info(bus.QUEUE)).state.messages
 
     async def _read_records(self) -> dict[str, JobRecord]:
         records: dict[str, JobRecord] = {}

@@ -26,7 +26,7 @@ class Gate:
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        assert self._opened.wait(30)
+        assert self._opened.wait(120)
         with self._lock:
             self.now -= 1
         return 204, {}

@@ -23,7 +23,7 @@ from minio_events.sweep import Sweep
 from testing.objects import put_song
 from testing.stack import Stack
 
-STREAMS = ("SONGS", "STEMS", "DEAD", "KV_jobs", "KV_notified", "KV_results")
+STREAMS = ("SONGS", "QUEUE", "STEMS", "DEAD", "KV_jobs", "KV_notified", "KV_results")
 NOTHING = {"songs": 0, "results": 0, "records": 0, "removed": 0}
 _T = TypeVar("_T")
 
@@ -130,6 +130,14 @@ class SweepStack:
             return await entries.put(key, value)
 
         self._on_entries(bucket, write)
+
+    def publish(self, subject: str, body: bytes) -> None:
+        """Publish a message as the bridge does."""
+
+        async def send(client: Client) -> None:
+            await client.jetstream().publish(subject, body)
+
+        self.stack.on_bus("events", send)
 
     def messages(self, stream: str) -> list[bytes]:
         """Return all messages of a stream."""

@@ -18,7 +18,7 @@ from testing.stack import Stack
 from tests.integration.minio_events.connections import connected
 
 EVERYTHING = [
-    *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
+    *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS", "DELIVERIES", "DEAD")),
     *("consumer SONGS.separate", "consumer SONGS.intake"),
     "consumer STEMS.results",
     *(f"bucket {name}" for name in ("jobs", "cancels", "leases", "results", "webhooks")),

@@ -26,6 +26,7 @@ PUBLISH: dict[str, set[str]] = {
     "deliveries.msg_1": {"events"},
     "ready.due.r.w": set(),
     "dead.songs.j": {"events"},
+    "queue.s": {"events"},
     "logs.minio-events.info": {"events"},
     "logs.separate.info": {"separate"},
     "logs.upload.info": {"upload"},
@@ -57,6 +58,9 @@ PUBLISH: dict[str, set[str]] = {
     "$JS.API.STREAM.MSG.GET.DEAD": {"events"},
     "$JS.API.STREAM.MSG.DELETE.DEAD": {"events"},
     "$JS.API.STREAM.MSG.DELETE.DELIVERIES": {"events"},
+    "$JS.API.DIRECT.GET.QUEUE": {"events"},
+    "$JS.API.STREAM.MSG.DELETE.QUEUE": {"events"},
+    "$JS.API.CONSUMER.CREATE.QUEUE.x": set(),
     "$JS.API.STREAM.MSG.DELETE.SONGS": set(),
     "$JS.API.CONSUMER.MSG.NEXT.SONGS.separate": {"events"},
     **{

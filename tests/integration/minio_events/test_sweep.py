@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from local.ports import free_port
 from microdemucs.bucket import Bucket
 from microdemucs.bus import STEMS_SUBJECT
-from microdemucs.events import ObjectCreated
+from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobRecord, JobState, job_id, options_hash
 from microdemucs.options import Options
 from microdemucs.problems import now
@@ -84,6 +84,15 @@ def test_a_song_that_is_on_its_way_is_not_notified_again(swept: SweepStack) -> N
     swept.sweep()  # its message now waits for the bridge
     swept.write_entry("jobs", job_id(song), JobRecord.of(song).write())
     assert swept.sweep() == NOTHING
+
+
+def test_a_song_in_the_queue_of_its_submitter_is_not_notified_again(swept: SweepStack) -> None:
+    song = swept.put_song("a.mp3")
+    swept.write_entry("jobs", job_id(song), JobRecord.of(song).write())
+    swept.publish("queue.x", notification(song, "r1"))
+    assert swept.sweep() == NOTHING
+    swept.purge("QUEUE")
+    assert swept.sweep() == NOTHING | {"songs": 1}
 
 
 def test_a_waiting_job_whose_message_was_lost_is_notified_again(swept: SweepStack) -> None:

@@ -43,6 +43,19 @@ def test_a_name_with_a_variable_of_the_store_is_accepted_by_it(
     assert job_writer.songs.stat(upload["fields"]["key"]).size == 6
 
 
+def test_a_form_names_the_token_that_asked_for_it(
+    serve: Callable[..., WebClient], job_writer: JobWriter
+) -> None:
+    client = serve(API_TOKENS="token-one")
+    headers = {"Authorization": "Bearer token-one"}
+    upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}, headers=headers).json
+    forged = {"x-amz-meta-submitter": "0" * 16}
+    assert send_form(upload, b"a song", **forged).status == 403
+    assert send_form(upload, b"a song").status == 204
+    metadata = job_writer.songs.stat(f"form/{upload['id']}/a.mp3").metadata or {}
+    assert len(metadata["x-amz-meta-submitter"]) == 16
+
+
 def test_the_form_expires_after_an_hour_and_states_its_limits(client: WebClient) -> None:
     upload = client.post("/apiv1/uploads", json={"filename": "a.mp3"}).json
     left = datetime.fromisoformat(upload["expires"]) - datetime.now(UTC)

@@ -143,7 +143,10 @@ def test_the_table_of_events_has_every_event_type() -> None:
 
 def test_the_table_of_streams() -> None:
     rows = table("NATS")[1:]
-    assert [row[0] for row in rows] == [bus.SONGS, bus.STEMS, bus.DELIVERIES, bus.DEAD]
+    assert [row[0] for row in rows] == [
+        *(bus.SONGS, bus.QUEUE, bus.STEMS),
+        *(bus.DELIVERIES, bus.DEAD),
+    ]
     subjects = {row[0]: row[1].split(", ") for row in rows}
     assert subjects[bus.SONGS] == [bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT]
     stems = [bus.STEMS_SUBJECT, bus.STARTED_SUBJECT, bus.FINISHED_SUBJECT]

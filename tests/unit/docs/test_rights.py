@@ -165,6 +165,7 @@ def test_only_provision_may_create_a_consumer_or_change_a_stream(user: str) -> N
         "events": {
             *("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD"),
             "$JS.API.STREAM.MSG.DELETE.DELIVERIES",
+            "$JS.API.STREAM.MSG.DELETE.QUEUE",
         },
         # It may delete every webhook anyway; a purge leaves no marker of the deletion.
         "upload": {"$JS.API.STREAM.PURGE.KV_webhooks"},

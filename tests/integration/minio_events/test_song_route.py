@@ -1,0 +1,158 @@
+"""The turns of songs: a real bridge between a real NATS and a function of the test."""
+
+import json
+
+from nats.aio.client import Client
+
+from microdemucs.bus import QUEUE, RANGE_SUBJECT
+from microdemucs.events import ObjectCreated, notification
+from microdemucs.jobs import job_id
+from testing.http_receiver import Request, Response
+from testing.stack import Stack
+from testing.waiting import wait_until
+from tests.integration.minio_events.bridge_process import (
+    TIME,
+    dead_letters_of,
+    new_song,
+    notify,
+    publish,
+    running_bridge,
+)
+from tests.integration.minio_events.function_server import FunctionServer, Gate
+from tests.unit.minio_events.messages import RANGE
+
+
+def queue_length(stack: Stack) -> int:
+    """Return how many messages are in the queues of all submitters."""
+
+    async def read(client: Client) -> int:
+        return (await client.jetstream().stream_info(QUEUE)).state.messages
+
+    length: int = stack.on_bus("events", read)
+    return length
+
+
+def songs_of(folder: str, count: int) -> list[ObjectCreated]:
+    return [new_song(f"{folder}/{number}.mp3") for number in range(count)]
+
+
+def test_one_song_gets_the_next_turn_although_another_submitter_sent_fifty(
+    bus_stack: Stack,
+) -> None:
+    gate = Gate()
+    with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, *songs_of("ann", 50))
+        wait_until(lambda: separate.requests and queue_length(bus_stack) == 50)
+        notify(bus_stack, new_song("bob/1.mp3"))
+        wait_until(lambda: queue_length(bus_stack) == 51)
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 51 and bus_stack.is_idle())
+    assert separate.subjects()[:3] == ["ann/0.mp3", "bob/1.mp3", "ann/1.mp3"]
+    assert len(set(separate.subjects())) == 51
+
+
+def test_tokens_of_the_api_take_turns(bus_stack: Stack) -> None:
+    gate = Gate()
+
+    def sent_by(id_: str, digit: str) -> ObjectCreated:
+        key, metadata = f"{digit * 64}.mp3", {"submitter": id_}
+        return ObjectCreated("songs", key, 10, "e1", time=TIME, metadata=metadata)
+
+    with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, *(sent_by("a" * 16, digit) for digit in "123"))
+        wait_until(lambda: separate.requests and queue_length(bus_stack) == 3)
+        notify(bus_stack, sent_by("b" * 16, "4"))
+        wait_until(lambda: queue_length(bus_stack) == 4)
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 4 and bus_stack.is_idle())
+    assert [subject[0] for subject in separate.subjects()] == ["1", "4", "2", "3"]
+
+
+def test_more_versions_of_one_song_than_the_consumer_may_have_pending_block_nobody(
+    bus_stack: Stack,
+) -> None:
+    gate = Gate()
+
+    def respond(request: Request) -> Response:
+        return gate(request) if request.subject == "ann/a.mp3" else (204, {})
+
+    with (
+        FunctionServer(respond) as separate,
+        running_bridge(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
+    ):
+        notify(bus_stack, *(new_song("ann/a.mp3", f"e{number}") for number in range(1100)))
+        notify(bus_stack, new_song("bob/1.mp3"))
+        wait_until(lambda: "bob/1.mp3" in separate.subjects(), 60)
+        assert separate.subjects() == ["ann/a.mp3", "bob/1.mp3"]
+        wait_until(lambda: queue_length(bus_stack) == 1100, 60)
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 1101 and bus_stack.is_idle(), 120)
+
+
+def test_ranges_of_a_long_song_take_turns_with_songs_of_others(bus_stack: Stack) -> None:
+    gate = Gate()
+    with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
+        for number in range(5):
+            message = RANGE | {"id": str(number), "range": RANGE["range"] | {"number": number}}
+            publish(bus_stack, (RANGE_SUBJECT, json.dumps(message).encode()))
+        wait_until(lambda: separate.requests and queue_length(bus_stack) == 5)
+        notify(bus_stack, new_song("bob/1.mp3"))
+        wait_until(lambda: queue_length(bus_stack) == 6)
+        gate.open()
+        wait_until(lambda: len(separate.requests) == 6 and bus_stack.is_idle())
+    assert separate.subjects()[1] == "bob/1.mp3"
+
+
+def test_a_killed_bridge_loses_no_song(bus_stack: Stack) -> None:
+    gate = Gate()
+    with FunctionServer(gate) as separate:
+        with running_bridge(bus_stack, separate):
+            notify(bus_stack, *songs_of("ann", 30), *songs_of("bob", 30))
+            wait_until(lambda: separate.requests)
+            bus_stack.kill("bridge")
+        gate.open()
+        bus_stack.log.clear()
+        with running_bridge(bus_stack, separate):
+            wait_until(lambda: bus_stack.is_idle() and len(set(separate.subjects())) == 60, 60)
+
+
+def test_two_bridges_separate_each_song(bus_stack: Stack) -> None:
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
+        first = bus_stack.processes.pop("bridge")
+        try:
+            bus_stack.start("bridge", SEPARATE_URL=separate.url, NOTIFY_URL=separate.url)
+            notify(bus_stack, *songs_of("ann", 20), *songs_of("bob", 20))
+            wait_until(lambda: bus_stack.is_idle() and len(set(separate.subjects())) == 40, 60)
+        finally:
+            first.kill()
+            first.wait()
+
+
+def test_a_song_that_found_the_function_busy_keeps_its_turn(bus_stack: Stack) -> None:
+    gate = Gate()
+    busy = ["bob/0.mp3"]
+
+    def respond(request: Request) -> Response:
+        if request.subject in busy:
+            busy.remove(request.subject)
+            return 429, {}
+        return gate(request)
+
+    with FunctionServer(respond) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, *songs_of("ann", 20))
+        wait_until(lambda: separate.requests and queue_length(bus_stack) == 20)
+        notify(bus_stack, *songs_of("bob", 1))
+        wait_until(lambda: queue_length(bus_stack) == 21)
+        gate.open()
+        wait_until(lambda: bus_stack.is_idle() and len(separate.requests) == 22, 60)
+        assert separate.subjects().count("bob/0.mp3") == 2
+
+
+def test_a_dead_letter_leaves_the_queue_and_is_replayed_as_it_came(bus_stack: Stack) -> None:
+    song = new_song("ann/a.mp3")
+    with FunctionServer(lambda _: (422, {})) as separate, running_bridge(bus_stack, separate):
+        notify(bus_stack, song, request_id="r1")
+        [letter] = wait_until(lambda: dead_letters_of(bus_stack))
+        wait_until(bus_stack.is_idle)
+        assert (letter.about, letter.subject) == (job_id(song), "minio.songs")
+        assert letter.body == notification(song, "r1")
