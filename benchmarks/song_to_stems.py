@@ -142,6 +142,11 @@ class _FolderUpload:
         self._path = path
         self._file = file
 
+    @property
+    def uploaded(self) -> int:
+        """Nothing, before the stem is copied at the end."""
+        return 0
+
     def grown(self, size: int) -> None:
         """Do nothing: the stem is copied at the end."""
 
@@ -157,6 +162,11 @@ class _FolderUpload:
 
 class _NoPreview:
     """Writes no preview."""
+
+    @property
+    def unread(self) -> None:
+        """Nothing of the file is needed."""
+        return None
 
     def grown(self, size: int, encoded: int) -> None:
         """Do nothing."""

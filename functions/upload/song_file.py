@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from functions.upload.upload_space import UploadSpace
 from microdemucs.problems import Problem, RetryLater
 
 
 class SongFile:
-    """Writes the bytes of a song to `file`. `max_bytes` is the largest accepted song."""
+    """Writes the bytes of a song to `file`. `max_bytes` is the largest accepted song.
 
-    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
+    They take `space`, if it is limited, until the file is closed.
+    """
+
+    def __init__(self, file: BinaryIO, max_bytes: int, space: UploadSpace | None = None) -> None:
         self.file = file
         self.max_bytes = max_bytes
         self.size = 0
+        self._space = space or UploadSpace(float("inf"))
         self._hash = hashlib.sha256()
 
     @property
@@ -26,11 +31,18 @@ class SongFile:
     def write(self, data: bytes) -> int:
         """Append `data` and return its length. Raises Problem (413), RetryLater."""
         self.ensure_fits(self.size + len(data))
+        self._space.take(len(data))
+        self.size += len(data)
         self._hash.update(data)
         with _map_disk_errors():
             self.file.write(data)
-        self.size += len(data)
         return len(data)
+
+    def close(self) -> None:
+        """Close the file, whose bytes are gone then."""
+        with suppress(OSError):  # the disk is full: what is still buffered is not needed any more
+            self.file.close()
+        self._space.give_back(self.size)
 
     def seek(self, offset: int) -> int:
         """Move to `offset` bytes from the start. Raises RetryLater."""
@@ -50,15 +62,15 @@ class SongFile:
 
 
 @contextmanager
-def open_song_file(max_bytes: int) -> Iterator[SongFile]:
-    """Open an empty SongFile, whose bytes are gone when it is closed. Raises RetryLater."""
+def open_song_file(max_bytes: int, space: UploadSpace | None = None) -> Iterator[SongFile]:
+    """Open an empty SongFile; it is closed when the context exits. Raises RetryLater."""
     with _map_disk_errors():
         file = tempfile.TemporaryFile(prefix="song-")  # noqa: SIM115 (closed below)
+    song = SongFile(file, max_bytes, space)
     try:
-        yield SongFile(file, max_bytes)
+        yield song
     finally:
-        with suppress(OSError):  # the disk is full: what is still buffered is not needed any more
-            file.close()
+        song.close()
 
 
 @contextmanager

@@ -6,6 +6,10 @@ from typing import BinaryIO, Protocol
 class GrowingUpload(Protocol):
     """An object that is uploaded while its file grows."""
 
+    @property
+    def uploaded(self) -> int:
+        """Up to which byte the file has been uploaded, but for its first part."""
+
     def grown(self, size: int) -> None:
         """Upload what can be uploaded of a file that has `size` bytes now."""
 
@@ -18,6 +22,10 @@ class GrowingUpload(Protocol):
 
 class GrowingPreview(Protocol):
     """What can be heard of a stem while its file grows."""
+
+    @property
+    def unread(self) -> int | None:
+        """From which byte on the file is needed for the next chunks; None if there are none."""
 
     def grown(self, size: int, encoded: int) -> None:
         """Publish what is new in a file that has `size` bytes now, of `encoded` samples."""

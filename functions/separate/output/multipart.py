@@ -45,6 +45,11 @@ class Upload:
         self._id = ""
         self._parts: dict[int, Part] = {}
 
+    @property
+    def uploaded(self) -> int:
+        """Up to which byte the file has been uploaded, but for its first part."""
+        return (len(self._parts) + 1) * PART_BYTES if self._parts else 0
+
     def grown(self, size: int) -> None:
         """Upload every complete part but the first; the file has `size` bytes now."""
         while size >= (len(self._parts) + 2) * PART_BYTES:

@@ -13,7 +13,8 @@ from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_key
 from microdemucs.keys import fits
 
-_INTERVAL = 20 * SAMPLE_RATE  # samples: often enough to listen along, rare enough to cost little
+INTERVAL = 20 * SAMPLE_RATE
+"""Samples between two chunks: often enough to listen along, rare enough to cost little."""
 _CONTENT_TYPE = "application/octet-stream"
 
 
@@ -37,6 +38,12 @@ class Preview:
         self._sent_bytes = 0
         self._next = 0  # samples: how many must be encoded before the next chunk
 
+    @property
+    def unread(self) -> int | None:
+        """From which byte on the file is needed for the next chunks; None if there are none."""
+        is_possible = fits(preview_key(self._song_key, self._file_name, self._chunks + 1))
+        return self._sent_bytes if is_possible else None
+
     def grown(self, size: int, encoded: int) -> None:
         """Publish a chunk if it is time; the file has `size` bytes now, of `encoded` samples.
 
@@ -48,4 +55,4 @@ class Preview:
         data = os.pread(self._file.fileno(), size - self._sent_bytes, self._sent_bytes)
         self._fence.ensure_held()
         self._stems.write(key, data, _CONTENT_TYPE)
-        self._chunks, self._sent_bytes, self._next = self._chunks + 1, size, encoded + _INTERVAL
+        self._chunks, self._sent_bytes, self._next = self._chunks + 1, size, encoded + INTERVAL

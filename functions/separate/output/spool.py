@@ -11,7 +11,8 @@ import numpy as np
 
 from functions.separate.engine import Floats
 
-_SAMPLE_BYTES = 2 * 4  # two channels of float32
+SAMPLE_BYTES = 2 * 4
+"""Of two channels of float32."""
 
 
 class Spool:
@@ -37,7 +38,7 @@ class Spool:
 
     def read(self, start: int, stop: int) -> Floats:
         """Return [2, stop - start] of what was appended."""
-        data = os.pread(self._file.fileno(), (stop - start) * _SAMPLE_BYTES, start * _SAMPLE_BYTES)
+        data = os.pread(self._file.fileno(), (stop - start) * SAMPLE_BYTES, start * SAMPLE_BYTES)
         return np.frombuffer(data, "<f4").reshape(-1, 2).T
 
     def close(self) -> None:

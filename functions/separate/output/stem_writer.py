@@ -11,6 +11,8 @@ from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import Destination
+from functions.separate.output.disk_space import free_space
+from functions.separate.output.multipart import PART_BYTES
 from functions.separate.output.spool import Spool
 from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES, Options
@@ -27,6 +29,9 @@ class StemWriter:
     With clip_mode `rescale`, the stem's peak must be known before its first sample is final. So
     the stem is first encoded as it is, and its samples are kept on disk: 353 kB per second. If
     the peak turns out too high, the stem needs reencoding.
+
+    Of the encoded file, only what is still needed takes disk space: its first part, what has not
+    been uploaded, and what the preview has not published.
     """
 
     def __init__(
@@ -74,6 +79,8 @@ class StemWriter:
             self._upload.grown(size)
         if self._encoded < self._length:
             self._preview.grown(size, self._encoded)
+            unread = self._preview.unread
+            self._free_space(size if unread is None else unread)
 
     def reencode(self, on_progress: OnProgress) -> None:
         """Encode all of the stem again, divided by its divisor."""
@@ -86,6 +93,7 @@ class StemWriter:
             on_progress(start / self._length)
             block = self._samples.read(start, min(start + _BLOCK, self._length))
             self._upload.grown(self._encode(block, divisor))
+            self._free_space(self._upload.uploaded)
 
     def finish(self) -> StemEntry:
         """Upload the rest of the stem, and return its entry in the manifest."""
@@ -111,6 +119,18 @@ class StemWriter:
             self._options, self._file, self._length, self._mp3_quality, self._tags
         )
         self._encoded = 0
+        self._freed = PART_BYTES  # the first part is uploaded last
+
+    def _free_space(self, needed_from: int) -> None:
+        """Free the disk space of the encoded file before byte `needed_from`, if it is uploaded.
+
+        A file that is encoded again from its beginning is not uploaded any more.
+        """
+        is_discarded = self.needs_reencoding and not self._upload.uploaded
+        stop = needed_from if is_discarded else min(needed_from, self._upload.uploaded)
+        if stop - self._freed >= PART_BYTES:
+            free_space(self._file, self._freed, stop)
+            self._freed = stop
 
     def _encode(self, block: Floats, divisor: np.float32) -> int:
         """Encode the block and return the size of the file in bytes."""

@@ -1,7 +1,8 @@
 """Write the results of ranges to the output bucket, and read them back, block by block.
 
 A block is its start and its number of samples (two little-endian int64), then [sources, 2, n] in
-float32. A second of audio takes 1.4 MB, on disk and in the bucket but not in memory.
+float32. A second of audio takes 1.4 MB in the bucket. What is uploaded takes no disk space any
+more.
 """
 
 import struct
@@ -12,8 +13,9 @@ from typing import BinaryIO
 import numpy as np
 
 from functions.separate.engine.overlap_add import Block
+from functions.separate.output.disk_space import free_space
 from functions.separate.output.fence import NO_FENCE, Fence
-from functions.separate.output.multipart import Upload
+from functions.separate.output.multipart import PART_BYTES, Upload
 from functions.separate.ranges.partition import Range, result_key, result_prefix
 from microdemucs.bucket import Bucket, Download
 from microdemucs.problems import RetryLater
@@ -41,9 +43,13 @@ class RangeStore:
             key = result_key(self._job_id, range_)
             upload = Upload(self._stems, key, _CONTENT_TYPE, file, fence)
             try:
+                freed = PART_BYTES  # the first part is uploaded last
                 for block in blocks:
                     _append(file, block)
                     upload.grown(file.tell())
+                    if upload.uploaded > freed:
+                        free_space(file, freed, upload.uploaded)
+                        freed = upload.uploaded
                 upload.finish()
             finally:
                 upload.abort()

@@ -1,16 +1,20 @@
 """One stem that is written block by block, on a real store."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from msgspec import UNSET
 
+from functions.separate.engine import SAMPLE_RATE
 from functions.separate.output.stem_store import StemStore
 from functions.separate.output.stem_writer import StemWriter
 from microdemucs.options import Options
+from testing.disk_need import disk_need
 from tests.integration.separate.output.conftest import ReadBytes
 from tests.integration.separate.sounds import music, read
 
@@ -88,3 +92,54 @@ def test_the_end_of_a_stem_has_no_preview(writer: StemWriter, stored: ReadBytes)
 def test_the_beginning_of_a_stem_has_a_preview(writer: StemWriter, stored: ReadBytes) -> None:
     writer.write(QUIET[:, :44_100])
     assert list(stored()) == [".live/drums.wav/000001"]
+
+
+def disk_use() -> int:
+    """Return how many bytes the files of this process take that have no name."""
+    used = 0
+    for fd in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            if os.readlink(fd).endswith(" (deleted)"):
+                used += os.stat(fd).st_blocks * 512
+    return used
+
+
+LONG_BLOCKS = 90
+"""Three minutes: 64 MB as float wav."""
+
+
+@pytest.mark.parametrize("mix", [QUIET, LOUD], ids=["quiet", "loud"])
+@pytest.mark.parametrize("clip_mode", ["rescale", "none"])
+def test_a_long_stem_takes_the_space_of_its_samples_and_little_for_its_encoded_file(
+    stem_store: StemStore, mix: Audio, clip_mode: str
+) -> None:
+    options = Options(format="wav", bits=32, clip_mode=clip_mode)
+    length = LONG_BLOCKS * mix.shape[1]
+    kept = length if clip_mode == "rescale" else 0
+    limit = disk_use() + disk_need(0, kept / SAMPLE_RATE, stems=1)
+    with closing(open_stem(stem_store, length, options)) as writer:
+        for _ in range(LONG_BLOCKS):
+            writer.write(mix)
+            assert disk_use() <= limit
+        if writer.needs_reencoding:
+            writer.reencode(lambda _: None)
+            assert disk_use() <= limit
+        assert writer.finish().size > 4 * 2 * length
+
+
+@pytest.mark.parametrize("mix", [QUIET, LOUD], ids=["quiet", "loud"])
+@pytest.mark.parametrize("format_", ["wav", "flac"])
+def test_a_long_stem_is_stored_whole(
+    stem_store: StemStore, stored: ReadBytes, mix: Audio, format_: str
+) -> None:
+    length = LONG_BLOCKS * mix.shape[1]
+    with closing(open_stem(stem_store, length, Options(format=format_, bits=24))) as writer:
+        for _ in range(LONG_BLOCKS):
+            writer.write(mix)
+        if writer.needs_reencoding:
+            writer.reencode(lambda _: None)
+        writer.finish()
+        expected = np.tile(mix, LONG_BLOCKS) / writer.divisor
+    found = read(stored()[f"drums.{format_}"]).T
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 2**-22
