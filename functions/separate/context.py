@@ -1,15 +1,17 @@
 """What a process has for all its jobs."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from functions.separate import preload
 from functions.separate.audio import sandbox
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.speed import MeasuredSpeed
 from functions.separate.settings import Settings
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import Bus
+from microdemucs.work_limit import NO_LIMIT, WorkLimit
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ class Context:
 
     `range_seconds` is the longest range of a song (0: a song is one range), and at most
     `song_concurrency` ranges of a song are in work at a time. `mp3_quality` is LAME's; None
-    chooses it by the bit rate.
+    chooses it by the bit rate. `work_limit` is the most work that a job may be, and `speed` is what
+    this process has measured of its models.
     """
 
     stems: Bucket
@@ -32,6 +35,8 @@ class Context:
     range_seconds: float = 0
     song_concurrency: int = 1
     mp3_quality: int | None = None
+    work_limit: WorkLimit = NO_LIMIT
+    speed: MeasuredSpeed = field(default_factory=MeasuredSpeed)
 
     def songs(self, name: str) -> Bucket:
         """Return the input bucket that an event names."""
@@ -56,4 +61,5 @@ def build_context() -> Context:
         range_seconds=settings.range_seconds,
         song_concurrency=settings.song_concurrency,
         mp3_quality=settings.mp3_quality,
+        work_limit=WorkLimit(settings.max_work_seconds, settings.max_output_bytes),
     )

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from msgspec import structs
+
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.audio.download import ensure_unchanged, fetch
@@ -20,6 +22,7 @@ from functions.separate.engine import Floats, Model
 from functions.separate.engine.locate import LocatedModel
 from functions.separate.engine.overlap_add import Plan
 from functions.separate.engine.registry import ModelRegistry
+from functions.separate.engine.work import estimate_work
 from functions.separate.job import Job
 from functions.separate.job_documents import (
     AudioMembers,
@@ -115,6 +118,7 @@ class JobRunner:
         record = JobRecord.of(self.job.song, trace=self.job.trace, warnings=[*self.job.warnings])
         if earlier := self.earlier_record:
             record.created, record.started = earlier.created, earlier.started
+            record.estimate = earlier.estimate
             record.trace = record.trace or earlier.trace
         return record
 
@@ -309,6 +313,7 @@ class JobRunner:
             with progress.phase("separating") as on_progress:
                 model = loading.result()
                 stems = choose_stems(model, options)
+                on_progress = self._estimate(model, len(stems), song.length, options, on_progress)
                 plan = make_plan(model, song.length, options, self.job.id)
                 blocks = self._blocks(song, plan, on_progress)
                 if blocks is None:
@@ -322,13 +327,37 @@ class JobRunner:
                 for block in blocks:
                     progress.block_separated()
                     writer.write(block)
+                    self._update_estimate()
                     progress.set_reencode_seconds(song.seconds * len(writer.needing_reencoding))
+                on_progress(1.0)
                 writer.wait()
+                self._update_estimate()
             with progress.phase("uploading") as on_progress:
                 writer.reencode(on_progress)
                 ensure_unchanged(self.songs, self.job.song)
                 audio = replace(song.audio, seconds=song.seconds)
                 return StoredStems(writer.finish(), AudioMembers.of(audio))
+
+    def _estimate(
+        self, model: Model, stems: int, length: int, options: Options, on_progress: OnProgress
+    ) -> OnProgress:
+        """Record how much work the job is; return a callback that measures how long it takes.
+
+        Raises Rejected if it is more work than one job may be.
+        """
+        estimate = estimate_work(model, stems, length, options)
+        self.context.work_limit.check(estimate, options)
+        self.record.estimate = estimate
+        self._update_estimate()
+        return self.context.speed.measure(self.record.model, estimate.network_seconds, on_progress)
+
+    def _update_estimate(self) -> None:
+        """Record how long the separation takes by the latest measurement."""
+        if estimate := self.record.estimate:
+            seconds = self.context.speed.expected_seconds(
+                self.record.model, estimate.network_seconds
+            )
+            self.record.estimate = structs.replace(estimate, seconds=seconds)
 
     def _tags_of(self, song: DecodedSong) -> Callable[[str], StemTags]:
         name = PurePosixPath(self.job.song.key).stem

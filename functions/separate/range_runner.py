@@ -9,20 +9,24 @@ import tempfile
 from contextlib import suppress
 from functools import partial
 
+from msgspec import structs
+
 from functions.separate.audio.decoder import decode_from
 from functions.separate.audio.download import ensure_unchanged, fetch
 from functions.separate.context import Context
 from functions.separate.engine.overlap_add import Plan, separate_windows
+from functions.separate.engine.work import estimate_work
 from functions.separate.job import Job, UnreadableRange
 from functions.separate.job_documents import publish_for_callback
 from functions.separate.lease import Lease
+from functions.separate.on_progress import OnProgress
 from functions.separate.output.fence import LeaseFence
 from functions.separate.output.stem_store import StemStore
 from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.ranges.partition import Range
 from functions.separate.resources import retry_when_out_of_resources
-from functions.separate.stems import make_plan
+from functions.separate.stems import choose_stems, make_plan
 from microdemucs.bus import JOBS, Bus, RevisionConflict
 from microdemucs.jobs import PHASES, JobRecord, JobState
 from microdemucs.messages import RangeRequest
@@ -117,7 +121,11 @@ class RangeRunner:
         options = self.job.options()
         models = self.context.models
         model = models.load(models.choose(options.model))
-        return make_plan(model, self.request.audio.length, options, self.job.id)
+        length = self.request.audio.length
+        estimate = estimate_work(model, len(choose_stems(model, options)), length, options)
+        self.context.work_limit.check(estimate, options)
+        self.progress.record.estimate = estimate
+        return make_plan(model, length, options, self.job.id)
 
     def _separate(self, plan: Plan, range_: Range) -> None:
         context, progress = self.context, self.progress
@@ -138,13 +146,31 @@ class RangeRunner:
                 ) as song,
             ):
                 mix = song.normalized(plan.history())
+                on_progress = self._measured(plan, range_, on_progress)
                 blocks = separate_windows(plan, mix.read, on_progress, range_.windows)
                 self.coordinator.results.write(range_, blocks, LeaseFence(self.lease))
+                on_progress(1.0)
         log.info("range done", extra={"range": range_.number, "timings": progress.timings})
+
+    def _measured(self, plan: Plan, range_: Range, on_progress: OnProgress) -> OnProgress:
+        """Return a callback that measures the range and estimates how long the whole job takes.
+
+        The estimate is for one process that separates all ranges.
+        """
+        speed, record, model = self.context.speed, self.progress.record, plan.model.name
+        measured = speed.measure(model, plan.network_seconds(range_.windows), on_progress)
+
+        def on_range_progress(share: float) -> None:
+            measured(share)
+            if estimate := record.estimate:
+                seconds = speed.expected_seconds(model, estimate.network_seconds)
+                record.estimate = structs.replace(estimate, seconds=seconds)
+
+        return on_range_progress
 
 
 def publish_range_progress(bus: Bus, record: JobRecord) -> None:
-    """Raise the progress of a running job, and change nothing else: other ranges run beside this.
+    """Raise the progress of a running job, and its estimate: other ranges run beside this.
 
     Raises RetryLater.
     """
@@ -156,6 +182,7 @@ def publish_range_progress(bus: Bus, record: JobRecord) -> None:
         return
     if published.state == JobState.RUNNING and published.progress < record.progress:
         published.progress, published.phase = record.progress, "separating" if record.phase else ""
+        published.estimate = record.estimate or published.estimate
         published.updated = record.updated
         with suppress(RevisionConflict):  # another range was first; the next second tries again
             bus.update(JOBS, published.id, published.write(), entry.revision)

@@ -56,6 +56,15 @@ class Settings:
         _sandbox,
         "whether the kernel must have seccomp filters, which lock the decoder in",
     )
+    max_work_seconds: float = setting(
+        "MAX_WORK_SECONDS",
+        "50000",
+        number(1),
+        "seconds of audio that one job may put through a network, over all passes",
+    )
+    max_output_bytes: int = setting(
+        "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
+    )
     range_seconds: float = setting(
         "RANGE_SECONDS",
         "0",

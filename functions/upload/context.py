@@ -7,10 +7,12 @@ import flask
 
 from functions.upload.jobs_view import JobsView
 from functions.upload.settings import Settings
+from functions.upload.upload_space import UploadSpace
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
 from microdemucs.webhook_registry import WebhookRegistry
+from microdemucs.work_limit import WorkLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Context:
 
     `public_songs` and `public_stems` are the same buckets as `songs` and `stems`, at the address
     that browsers reach: they presign URLs and forms. `streams` limits the open event streams and
-    previews.
+    previews, `upload_space` the disk space of songs that arrive, `work_limit` the work of a job.
     """
 
     settings: Settings
@@ -31,6 +33,8 @@ class Context:
     jobs: JobsView
     webhooks: WebhookRegistry
     streams: threading.Semaphore
+    upload_space: UploadSpace
+    work_limit: WorkLimit
 
 
 def context() -> Context:
@@ -58,4 +62,6 @@ def build_context() -> Context:
         jobs=jobs,
         webhooks=WebhookRegistry(bus),
         streams=threading.Semaphore(settings.event_streams),
+        upload_space=UploadSpace(settings.upload_space),
+        work_limit=WorkLimit(settings.max_work_seconds, settings.max_output_bytes),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import flask
+import msgspec
 
 from functions.upload import connection
 from functions.upload.context import Context, context
@@ -75,13 +76,14 @@ def _events(ctx: Context, request: flask.Request, id_: str, last_event_id: int) 
 
 
 def _progress(job: JobRecord) -> dict[str, Any]:
-    return {
+    progress = {
         "id": job.id,
         "state": job.state,
         "phase": job.phase,
         "progress": job.progress,
         "updated": job.updated,
     }
+    return progress | ({"estimate": msgspec.to_builtins(job.estimate)} if job.estimate else {})
 
 
 def _event(name: str, revision: int, data: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from functions.upload import idempotency, tokens, webhook_urls
 from functions.upload.context import Context, context
+from functions.upload.declared_seconds import declared_seconds
 from functions.upload.jobs_view import VersionedRecord
 from functions.upload.json_documents import bad_hidden_value
 from functions.upload.song_body import read_body
@@ -56,9 +57,11 @@ def separate_song() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Store the song; the bucket's notification then starts its separation."""
     ctx = context()
     key = idempotency.read_key()
-    with open_song_file(ctx.settings.max_bytes) as song:
+    ctx.upload_space.ensure_free(_least_song_bytes(ctx.settings.max_bytes))
+    with open_song_file(ctx.settings.max_bytes, ctx.upload_space) as song:
         body = read_body(song)
         options = Options.of_request(body.options)
+        ctx.work_limit.check_least(declared_seconds(song) or 0, options)
         request = _Request(song, body.content_type, options, *_read_callback(ctx, body.callback))
         if key:
             caller_key = idempotency.digest(tokens.caller_token(), key)
@@ -68,6 +71,15 @@ def separate_song() -> tuple[dict[str, Any], int, dict[str, str]]:
         else:
             answer = _separate(ctx, request)
     return answer, 200, {"Location": f"/apiv1/jobs/{answer['job']}"}
+
+
+def _least_song_bytes(max_bytes: int) -> int:
+    """Return how large this request's song is at least, if the length of its body is known.
+
+    A song that is larger than `max_bytes` is rejected while it arrives.
+    """
+    declared = flask.request.content_length or 0
+    return min(declared * 3 // 4, max_bytes)  # base64 takes 4/3 of the bytes
 
 
 def _read_callback(ctx: Context, callback: Any) -> tuple[str, CallbackRecord | None]:
@@ -151,6 +163,7 @@ def _store_song(
     metadata = request.options.metadata()
     if callback_id:
         metadata |= {"callback": callback_id}
+    metadata |= tokens.submitter_metadata()
     song = request.song
     song.seek(0)
     written = ctx.songs.put(request.key, song.file, song.size, request.content_type, metadata)

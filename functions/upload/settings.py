@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from microdemucs.settings import (
+    BadSetting,
     BusSettings,
     ServerSettings,
     StoreSettings,
@@ -16,6 +17,13 @@ from microdemucs.webhooks import CALLBACK_DAYS
 
 def _tokens(value: str) -> tuple[str, ...]:
     return tuple(token.strip() for token in value.split(",") if token.strip())
+
+
+_DEFAULT_UPLOAD_SPACE = 7 * 2**29  # 3.5 GiB
+
+
+def _space(value: str) -> int | None:
+    return whole(1)(value) if value else None
 
 
 def _stream_limit(value: str) -> int | None:
@@ -37,6 +45,21 @@ class Settings:
         secret=True,
     )
     max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
+    max_work_seconds: float = setting(
+        "MAX_WORK_SECONDS",
+        "50000",
+        number(1),
+        "seconds of audio that one job may put through a network, over all passes",
+    )
+    max_output_bytes: int = setting(
+        "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
+    )
+    max_upload_space: int | None = setting(
+        "UPLOAD_SPACE_BYTES",
+        "",
+        _space,
+        "disk space of the songs that arrive at once; if empty 3.5 GiB, or MAX_SONG_BYTES if more",
+    )
     link_hours: float = setting(
         "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
     )
@@ -57,6 +80,20 @@ class Settings:
         whole(1, 3650),
         "how long a callback is kept after it was given",
     )
+
+    @property
+    def upload_space(self) -> int:
+        """How many bytes the songs that arrive at the same time may take on disk."""
+        if self.max_upload_space is None:
+            return max(_DEFAULT_UPLOAD_SPACE, self.max_bytes)
+        return self.max_upload_space
+
+    def __post_init__(self) -> None:
+        if self.upload_space < self.max_bytes:
+            raise BadSetting(
+                f"UPLOAD_SPACE_BYTES is {self.upload_space}: must be at least MAX_SONG_BYTES "
+                f"({self.max_bytes}), or no song of that size could ever arrive"
+            )
 
     @property
     def event_streams(self) -> int:

@@ -3,8 +3,8 @@
 The function's response decides. 2xx: the bridge acknowledges the message. 401 (another secret),
 408, 425, 429, 5xx and lost connections: it retries with backoff and honours Retry-After. Everything
 else, and a message that failed too often, becomes a dead letter. One separation is one request,
-however long it takes; the bridge extends the message's ack wait meanwhile. Songs wait in a queue for
-each submitter (song_route.py), deliveries in one for each target (deliveries.py).
+however long it takes. Songs wait in a queue for each submitter (song_route.py), deliveries in one
+for each target (deliveries.py).
 """
 
 import logging
@@ -67,7 +67,7 @@ class Route:
 class Bridge:
     """All routes of one deployment; they share one connection to the bus and one HTTP session.
 
-    `notified` and `leases` are the key-value buckets of these names. `secret` signs the events.
+    `notified` is the key-value bucket of that name. `secret` signs the events.
     """
 
     def __init__(

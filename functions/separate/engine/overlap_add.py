@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from functions.separate.engine import SAMPLE_RATE, Floats, Model, Seconds
+from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, Seconds
 
 MAX_SHIFT = SAMPLE_RATE // 2
 
@@ -90,6 +90,12 @@ class Plan:
         ends = (window.start + window.size for window in self.windows[:count])
         return min(self.length, max(ends, default=0))
 
+    def network_seconds(self, windows: slice = slice(None)) -> float:
+        """Return how many seconds of audio these windows put through a network."""
+        engines, chosen = self.model.engines, self.windows[windows]
+        samples = sum(window_cost(engines[window.engine], window.size) for window in chosen)
+        return samples / SAMPLE_RATE
+
     def history(self) -> int:
         """Return how many samples before its predecessor's start a window may need to read."""
         sizes = {(window.engine, window.size) for window in self.windows}
@@ -97,6 +103,15 @@ class Plan:
         return MAX_SHIFT + max(
             engines[index].input_length(size, self.segment) for index, size in sizes
         )
+
+
+def window_cost(engine: Engine, size: int) -> int:
+    """Return how many samples the network processes for a window of `size` samples.
+
+    HTDemucs pads a shorter window to its own segment, so that takes as long as a whole one. Older
+    networks do not; for them this is the most.
+    """
+    return max(size, int(SAMPLE_RATE * engine.segment))
 
 
 def separate_windows(

@@ -9,7 +9,6 @@ import json
 import math
 from dataclasses import dataclass
 
-from functions.separate.engine import SAMPLE_RATE
 from functions.separate.engine.overlap_add import Plan
 from microdemucs.messages import RangeId
 from microdemucs.options import Options
@@ -49,7 +48,7 @@ def divide(plan: Plan, seconds: float, at_once: int) -> list[Range]:
     limit). Up to `at_once` ranges are made for parallelism, none shorter than 20 s.
     """
     stride_share = 1 - Options().overlap
-    work = sum(window.size for window in plan.windows) * stride_share / SAMPLE_RATE
+    work = plan.network_seconds() * stride_share
     needed = math.ceil(work / seconds) if seconds else 1
     shared = min(at_once, int(work / _SHORTEST_S))
     count = min(max(1, needed, shared), len(plan.windows))

@@ -66,6 +66,22 @@ def test_a_song_becomes_stems(
         assert soundfile.info(io.BytesIO(data)).duration == pytest.approx(1, abs=0.1)
 
 
+def test_the_record_says_how_much_work_the_job_was(
+    put: PutSong, song: bytes, context: Context, record: ReadRecord, manifest: ReadManifest
+) -> None:
+    job = put(song, shifts="2")
+    run_job(job, context)
+    estimate = record(job).estimate
+    assert estimate
+    assert (estimate.passes, estimate.windows) == (2, 2)
+    segment = context.models.load(context.models.choose("")).engines[0].segment
+    assert estimate.network_seconds == pytest.approx(2 * segment, abs=0.01)
+    assert estimate.output_bytes == pytest.approx(
+        sum(stem.size for stem in manifest(job).stems), rel=0.2
+    )
+    assert estimate.seconds is not None
+
+
 def test_the_manifest_describes_the_job_the_song_and_the_model(
     put: PutSong, song: bytes, context: Context, manifest: ReadManifest
 ) -> None:
@@ -309,7 +325,9 @@ def test_a_lost_record_is_restored(
     before = record(job)
     bus.delete(JOBS, job.id)
     run_job(job, context)
-    assert structs.replace(record(job), updated="") == structs.replace(before, updated="")
+    # the estimate is of use before a job is done, and no other document has it
+    expected = structs.replace(before, updated="", estimate=None)
+    assert structs.replace(record(job), updated="") == expected
 
 
 def test_in_a_versioned_bucket_the_newest_version_is_separated(

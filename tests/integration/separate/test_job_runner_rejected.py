@@ -9,6 +9,7 @@ from functions.separate.context import Context
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from microdemucs.jobs import job_id
+from microdemucs.work_limit import WorkLimit
 from testing.objects import put_song
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
@@ -98,6 +99,34 @@ def test_a_song_with_too_many_bytes_is_rejected(
     job = put(song)
     run_job(job, replace(context, max_song_bytes=1000))
     assert "more than 1000 bytes" in failure(job).problem["detail"]
+
+
+def test_a_song_that_is_too_much_work_is_rejected_before_it_is_divided(
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    failure: ReadFailure,
+    record: ReadRecord,
+    root: Minio,
+) -> None:
+    job = put(song, shifts="20", overlap="0.9", segment="1")
+    limited = replace(context, work_limit=WorkLimit(network_seconds=100), range_seconds=5)
+    run_job(job, limited)
+    problem = failure(job).problem
+    assert problem["type"] == "urn:micro-demucs:problem:too-much-work"
+    assert (problem["limit"], problem["network_seconds"] > 100) == (100, True)
+    assert record(job).state == "failed"
+    assert not list(root.list_objects("stems", f".ranges/{job.id}/", recursive=True))
+
+
+def test_a_song_whose_stems_are_too_large_is_rejected(
+    put: PutSong, song: bytes, context: Context, failure: ReadFailure
+) -> None:
+    job = put(song, format="wav", bits="32")
+    run_job(job, replace(context, work_limit=WorkLimit(output_bytes=100_000)))
+    problem = failure(job).problem
+    assert problem["type"] == "urn:micro-demucs:problem:too-much-output"
+    assert (problem["limit"], problem["output_bytes"] > 100_000) == (100_000, True)
 
 
 def key_of(size: int, request: pytest.FixtureRequest) -> str:

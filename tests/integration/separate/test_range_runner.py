@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 from minio import Minio
+from msgspec import structs
 
 from functions.separate.context import Context
+from functions.separate.engine.speed import MeasuredSpeed
 from functions.separate.job import Job, UnreadableRange
 from functions.separate.job_runner import run_job
 from functions.separate.progress import ProgressReporter
@@ -16,6 +18,7 @@ from microdemucs import shutdown
 from microdemucs.bus import CANCELS, JOBS, RESULTS, Bus
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.problems import RetryLater, now
+from microdemucs.work_limit import WorkLimit
 from testing.stack import Stack
 from tests.integration.separate import sounds
 from tests.integration.separate.jobs import (
@@ -136,6 +139,33 @@ def test_a_divided_song_is_running_until_its_ranges_are_joined(
     run_job(requeued, divided)
     assert (record(job).state, record(job).progress) == ("done", 1)
     assert manifest(job).trace == job.trace
+
+
+def test_the_record_of_a_divided_song_says_how_long_it_takes_once_a_range_was_measured(
+    put: PutSong, long_song: bytes, divided: Context, messages: RangeMessages, record: ReadRecord
+) -> None:
+    divided = replace(divided, speed=MeasuredSpeed())
+    job = put(long_song)
+    run_job(job, divided)
+    before = record(job).estimate
+    assert before
+    assert before.seconds is None
+    run(messages.read_new()[0], divided)
+    after = record(job).estimate
+    assert after
+    assert after.seconds is not None
+    assert structs.replace(after, seconds=None) == before
+
+
+def test_a_range_that_is_too_much_work_by_now_requeues_its_song(
+    put: PutSong, long_song: bytes, divided: Context, messages: RangeMessages, objects: ReadObjects
+) -> None:
+    run_job(put(long_song), divided)
+    limited = replace(divided, work_limit=WorkLimit(network_seconds=1))
+    run(messages.read_new()[0], limited)
+    [requeued] = messages.read_new()
+    run_job(requeued, limited)
+    assert list(objects(requeued)) == ["failure.json"]
 
 
 def test_a_divided_song_leaves_no_results_of_ranges(

@@ -13,6 +13,7 @@ from functions.upload import event_stream
 from local.ports import free_port
 from microdemucs.jobs import JobState
 from microdemucs.paths import ROOT
+from microdemucs.work_estimate import WorkEstimate
 from testing.job_writer import JobWriter, new_job
 from testing.server_sent_events import Event, parse_events, split_lines
 from testing.stack import Stack
@@ -72,6 +73,15 @@ def test_a_stream_sends_every_change_and_ends_with_the_job(
             "phase": "separating",
             "progress": 0.5,
             "updated": "",
+        }
+        estimate = WorkEstimate(passes=1, windows=8, network_seconds=62.4, output_bytes=6_888_000)
+        job_writer.write_record(record, state=JobState.RUNNING, progress=0.6, estimate=estimate)
+        assert next(events).data["estimate"] == {
+            "passes": 1,
+            "windows": 8,
+            "network_seconds": 62.4,
+            "output_bytes": 6_888_000,
+            "seconds": None,
         }
         job_writer.write_record(record, state=JobState.DONE, progress=1.0, stems=["drums.mp3"])
         last = next(events)

@@ -1,4 +1,5 @@
 import http.client
+import io
 import json
 import socket
 import uuid
@@ -8,7 +9,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+import soundfile
 from nats.aio.client import Client
 
 from microdemucs.bus import JOBS, WEBHOOKS
@@ -337,3 +340,71 @@ def test_an_interrupted_body_stores_no_song(process: str, job_writer: JobWriter)
         client.shutdown(socket.SHUT_WR)
         assert b" 400 " in client.recv(100)
     assert job_writer.songs.list(sha256(song).hexdigest()) == []
+
+
+def test_a_song_names_the_token_that_sent_it(
+    serve: Callable[..., WebClient], job_writer: JobWriter
+) -> None:
+    client = serve(API_TOKENS="token-one,token-two")
+    ids = []
+    for token in ("token-one", "token-two", "token-one"):
+        song = unique_song()
+        response = client.post(
+            "/apiv1/separate",
+            data=song,
+            headers={"Content-Type": "audio/mpeg", "Authorization": f"Bearer {token}"},
+        )
+        metadata = stored_metadata(job_writer, response.json["hash"])
+        ids.append(metadata["x-amz-meta-submitter"])
+        record = read_record(job_writer, response.headers["Location"])
+        assert record.submitter == ids[-1]
+    assert ids[0] == ids[2] != ids[1]
+    assert "token" not in "".join(ids)
+
+
+def test_a_song_is_refused_for_now_while_others_take_all_the_space(
+    serve: Callable[..., WebClient],
+) -> None:
+    client = serve(UPLOAD_SPACE_BYTES="10000", MAX_SONG_BYTES="10000")
+    space = client.application.extensions["context"]().upload_space
+    space.take(9000)
+    refused = client.post("/apiv1/separate", data=b"x" * 2000, content_type="audio/mpeg")
+    assert (refused.status_code, refused.json["type"]) == (503, "urn:micro-demucs:problem:no-room")
+    assert refused.headers["Retry-After"] == "30"
+    space.give_back(9000)
+    accepted = client.post("/apiv1/separate", data=unique_song(), content_type="audio/mpeg")
+    assert accepted.status_code == 200
+    space.ensure_free(10_000)
+
+
+def test_a_song_that_is_too_large_is_so_whatever_the_space(
+    serve: Callable[..., WebClient],
+) -> None:
+    client = serve(UPLOAD_SPACE_BYTES="10000", MAX_SONG_BYTES="10000")
+    refused = client.post("/apiv1/separate", data=b"x" * 20_000, content_type="audio/mpeg")
+    assert refused.status_code == 413
+
+
+def test_a_song_that_is_too_much_work_with_every_model_is_rejected_at_once(
+    client: WebClient,
+) -> None:
+    file = io.BytesIO()
+    silence = np.zeros(7_200_000, np.int16)
+    soundfile.write(file, silence, 1_000, format="FLAC")
+    response = client.post(
+        "/apiv1/separate?shifts=20&overlap=0.9&segment=1",
+        data=file.getvalue(),
+        content_type="audio/flac",
+    )
+    assert response.status_code == 422
+    assert response.json["type"] == "urn:micro-demucs:problem:too-much-work"
+    assert (response.json["network_seconds"], response.json["limit"]) == (1_440_000, 50_000)
+    hash_ = sha256(file.getvalue()).hexdigest()
+    assert client.get(f"/apiv1/jobs/{hash_}").status_code == 404
+
+
+def test_the_same_song_with_ordinary_options_is_accepted(client: WebClient) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(7_200_000, np.int16), 1_000, format="FLAC")
+    response = client.post("/apiv1/separate", data=file.getvalue(), content_type="audio/flac")
+    assert response.status_code == 200

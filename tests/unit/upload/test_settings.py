@@ -37,3 +37,18 @@ def test_a_bad_setting_names_its_value_and_what_is_accepted(
     monkeypatch.setenv("LINK_HOURS", "200")
     with pytest.raises(BadSetting, match=r"LINK_HOURS is '200': must be a number from 0.01 to 168"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "space"), [(2**30, 7 * 2**29), (2**33, 2**33)], ids=["default", "large songs"]
+)
+def test_the_space_for_songs_that_arrive_holds_the_largest_one(max_bytes: int, space: int) -> None:
+    assert Settings(max_bytes=max_bytes).upload_space == space
+
+
+def test_less_space_than_the_largest_song_needs_is_a_bad_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UPLOAD_SPACE_BYTES", "1000")
+    with pytest.raises(BadSetting, match="UPLOAD_SPACE_BYTES is 1000: must be at least MAX_SONG"):
+        Settings()

@@ -28,8 +28,8 @@ class Silent:
 MODEL = Model("silent", ("all",), (Silent(),), ((1.0,),))
 
 
-def plan(seconds: float) -> Plan:
-    return Plan.of(MODEL, int(seconds * SAMPLE_RATE))
+def plan(seconds: float, segment: Seconds = 0) -> Plan:
+    return Plan.of(MODEL, int(seconds * SAMPLE_RATE), segment=segment)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def test_the_ranges_follow_from_the_longest_range_and_from_how_many_may_be_in_wo
 ) -> None:
     ranges = divide(plan(98), seconds, at_once)
     assert [range_.stop - range_.first for range_ in ranges] == sizes
+
+
+def test_short_windows_make_shorter_ranges_because_each_costs_as_much_as_a_long_one() -> None:
+    count, count_of_short = len(divide(plan(98), 40, 1)), len(divide(plan(98, segment=1.3), 40, 1))
+    assert (count, count_of_short) == (3, 8)
 
 
 def test_ranges_are_consecutive_and_numbered() -> None:

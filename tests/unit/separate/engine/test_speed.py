@@ -1,0 +1,41 @@
+"""What a process measures of its models."""
+
+from functions.separate.engine.speed import MeasuredSpeed
+
+
+def test_a_model_that_never_ran_has_no_measurement() -> None:
+    assert MeasuredSpeed().expected_seconds("a", 100) is None
+
+
+def test_the_expected_time_is_proportional_to_the_work() -> None:
+    speed = MeasuredSpeed()
+    on_progress = speed.measure("a", 1e-9, lambda _: None)
+    on_progress(0.0)
+    on_progress(1.0)
+    one, two = speed.expected_seconds("a", 1), speed.expected_seconds("a", 2)
+    assert one
+    assert two
+    assert abs(two - 2 * one) <= 0.1
+
+
+def test_models_are_measured_on_their_own() -> None:
+    speed = MeasuredSpeed()
+    on_progress = speed.measure("a", 1, lambda _: None)
+    on_progress(0.0)
+    on_progress(1.0)
+    assert speed.expected_seconds("a", 1) is not None
+    assert speed.expected_seconds("b", 1) is None
+
+
+def test_work_that_only_began_is_no_measurement() -> None:
+    speed = MeasuredSpeed()
+    speed.measure("a", 1, lambda _: None)(0.0)
+    assert speed.expected_seconds("a", 1) is None
+
+
+def test_every_progress_is_passed_on() -> None:
+    shares: list[float] = []
+    on_progress = MeasuredSpeed().measure("a", 1, shares.append)
+    for share in (0.0, 0.5, 1.0):
+        on_progress(share)
+    assert shares == [0.0, 0.5, 1.0]
