@@ -1,4 +1,4 @@
-"""Measure how soon a healthy receiver is told of a result while others are dead, hang or are slow.
+"""Measure how soon a healthy receiver has a result's event while others are dead, hang or are slow.
 
     python -m benchmarks.webhooks [--webhooks 1000] [--waiting 100000] [--results 300]
 
@@ -192,8 +192,10 @@ def _measure_restart(stack: Stack, arrivals: Arrivals) -> None:
     job = uuid.uuid4().hex
     _write_result(stems, job)
     arrived: dict[str, float] = {}
-    wait_until(partial(_collect, arrivals, arrived, [job]), 300, "it is told after the restart")
-    print(f"bridge: told {arrived[job] - began:.1f} s after its restart")
+    wait_until(
+        partial(_collect, arrivals, arrived, [job]), 300, "the event arrives after the restart"
+    )
+    print(f"bridge: delivered {arrived[job] - began:.1f} s after its restart")
 
 
 def _collect(arrivals: Arrivals, arrived: dict[str, float], expected: Any) -> bool:
