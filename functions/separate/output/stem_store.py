@@ -17,6 +17,7 @@ from microdemucs import result_store
 from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_prefix
 from microdemucs.manifest import Failure, Manifest, StemEntry, failure_key, manifest_key
+from microdemucs.options import CONTENT_TYPES
 from microdemucs.problems import is_after
 from microdemucs.result_store import FAILURE_TYPE, MANIFEST_TYPE
 from microdemucs.store import ObjectChanged
@@ -104,10 +105,14 @@ class StemStore:
             return False
 
     def _earlier_stems(self) -> set[str]:
-        """Return the keys that the song's present manifest lists, if they are beside the song."""
-        manifest = result_store.read_manifest(self._stems, self._song_key)
-        keys = {stem.key for stem in manifest.stems} if manifest else set()
-        return {key for key in keys if key.startswith(f"{self._song_key}/")}
+        """Return the keys of all stems beside the song.
+
+        A job that was interrupted before its manifest has left some that no manifest lists.
+        """
+        listed = self._stems.list(f"{self._song_key}/", recursive=False)
+        suffixes = tuple(f".{format_}" for format_ in CONTENT_TYPES)
+        keys = {str(found.object_name) for found in listed}
+        return {key for key in keys if key.endswith(suffixes)}
 
     def _copy(self, key: str, to: str) -> None:
         def send(_: Mapping[str, str]) -> str:  # the store has no condition for copies

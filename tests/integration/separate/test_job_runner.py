@@ -349,6 +349,15 @@ def test_in_a_versioned_bucket_the_newest_version_is_separated(
     assert manifest(second).song.version == second.song.version
 
 
+def test_stems_of_an_interrupted_job_are_removed(
+    put: PutSong, song: bytes, context: Context, objects: ReadObjects
+) -> None:
+    job = put(song, stems="bass")
+    context.stems.write(f"{job.song.key}/vocals.flac", b"of another job", "audio/flac")
+    run_job(job, context)
+    assert set(objects(job)) == {"bass.mp3", "manifest.json"}
+
+
 def test_the_results_of_an_earlier_job_are_removed(
     put: PutSong, request: pytest.FixtureRequest, context: Context, objects: ReadObjects
 ) -> None:

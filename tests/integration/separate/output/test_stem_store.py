@@ -97,6 +97,7 @@ def test_finishing_removes_what_an_earlier_job_left(
     stem_store: StemStore, job: Job, drums: StemEntry, root: Minio, stored: ReadBytes
 ) -> None:
     stem_store.fail(failure_of(job))
+    root.put_object("stems", drums.key, io.BytesIO(b"drums"), 5)
     stem_store.finish(manifest_of(job, drums))
     assert set(stored()) == {"drums.mp3", "manifest.json"}
     bass = replace_name(drums, "bass")
