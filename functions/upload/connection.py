@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import flask
 
+from microdemucs.client_socket import ClientSocket
 from microdemucs.problems import Problem
 
 DISCARD_S = 30.0
@@ -50,6 +51,12 @@ def answer_before_body(response: flask.Response) -> flask.Response:
     response.content_length = len(response.get_data())
     response.response = answer_then_discard(response.get_data())
     return response
+
+
+def client_socket(request: flask.Request) -> ClientSocket | None:
+    """Return the request's connection; None under a server that is not our own."""
+    sock = _socket(request)
+    return sock if isinstance(sock, ClientSocket) else None
 
 
 def _socket(request: flask.Request) -> socket.socket | None:

@@ -1,12 +1,12 @@
 """What every route works with: the settings, the store's buckets, the bus, the view of jobs."""
 
-import threading
 from dataclasses import dataclass
 
 import flask
 
 from functions.upload.jobs_view import JobsView
 from functions.upload.settings import Settings
+from functions.upload.streams import Streams
 from functions.upload.upload_space import UploadSpace
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
@@ -32,9 +32,9 @@ class Context:
     bus: Bus
     jobs: JobsView
     webhooks: WebhookRegistry
-    streams: threading.Semaphore
     upload_space: UploadSpace
     work_limit: WorkLimit
+    streams: Streams
 
 
 def context() -> Context:
@@ -61,7 +61,7 @@ def build_context() -> Context:
         bus=bus,
         jobs=jobs,
         webhooks=WebhookRegistry(bus),
-        streams=threading.Semaphore(settings.event_streams),
         upload_space=UploadSpace(settings.upload_space),
         work_limit=WorkLimit(settings.max_work_seconds, settings.max_output_bytes),
+        streams=Streams(settings.event_streams),
     )

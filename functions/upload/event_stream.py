@@ -16,7 +16,6 @@ import msgspec
 from functions.upload import connection
 from functions.upload.context import Context, context
 from functions.upload.jobs import job_document, unknown_job
-from functions.upload.streams import stream_response
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord
 
@@ -43,7 +42,7 @@ def stream_events(id_: str) -> flask.Response:
         return flask.Response(status=204)  # an EventSource then stops reconnecting
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
     events = _events(ctx, request, id_, last_event_id)
-    return stream_response(ctx, events, "text/event-stream", "poll the job instead")
+    return ctx.streams.response(events, "text/event-stream", "poll the job instead")
 
 
 def parse_last_event_id(text: str) -> int:

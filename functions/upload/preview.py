@@ -13,7 +13,6 @@ from msgspec import UNSET
 from functions.upload import connection
 from functions.upload.context import Context, context
 from functions.upload.jobs import find_job
-from functions.upload.streams import stream_response
 from functions.upload.tracks import match_file, not_separated
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord, JobState, preview_key, preview_prefix
@@ -38,7 +37,7 @@ def stream_preview(id_: str, name: str) -> flask.Response:
     request = flask.request._get_current_object()  # type: ignore[attr-defined]
     content_type = CONTENT_TYPES[PurePosixPath(file).suffix[1:]]
     audio = _growing_stem(ctx, request, job, file)
-    return stream_response(ctx, audio, content_type, "wait for the finished track instead")
+    return ctx.streams.response(audio, content_type, "wait for the finished track instead")
 
 
 def can_continue(stem: StemEntry, sent: int) -> bool:

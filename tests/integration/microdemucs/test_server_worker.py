@@ -203,8 +203,16 @@ def test_slow_readers_of_streams_do_not_stop_the_others(
 ) -> None:
     path = f"/apiv1/jobs/{track.split('/')[3]}/{route}"
     for _ in range(MANY):
-        connect(patient).sendall(request_bytes("GET", path))
+        connection = connect(patient)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(request_bytes("GET", path))
     assert_serves(patient)
+
+    def can_stream() -> bool:
+        response = urllib3.request("GET", patient + path, timeout=60, retries=False)
+        return response.status == 200
+
+    wait_until(can_stream, 60, "a stream makes room")
 
 
 def test_headers_have_a_deadline(strict: str, connect: Connect) -> None:
