@@ -8,7 +8,7 @@ server a slow body occupies a thread, too. This worker differs from gthread in t
 - The poller, not a thread, waits for a request's headers, until a deadline.
 - A thread that waits for its client lets another one work, and gives up in time (ClientSocket).
 - Probes wait for no other request.
-- At the limit of connections, the one that has waited longest makes room for a new one.
+- At the limit of connections, the one with the slowest client makes room for a new one.
 - The last bytes of a closing connection are read in the poller, not in the main loop.
 - The server's own errors are problem documents.
 """
@@ -27,6 +27,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from gunicorn.http import errors
@@ -271,19 +273,38 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def _make_room(self) -> None:
-        """Close the connection that has waited longest: for headers, a request, or its client."""
-        if self._lingering:
-            self._end_linger(next(iter(self._lingering)))
-        elif self._awaiting_headers:
-            self._drop(next(iter(self._awaiting_headers)))
-        elif self.keepalived_conns:
-            self.keepalived_conns[0].timeout = 0.0
-            self.murder_keepalived()
-        else:
-            conn = min(self._in_threads, key=lambda conn: conn.sock.closes_at, default=None)
-            if conn and conn.sock.closes_at != math.inf:
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RDWR)  # the thread that waits for it goes on
+        """Close the connection whose client has used up the largest part of its time.
+
+        So a new one is not closed for one that has been slow for a while.
+        """
+        now = time.monotonic()
+        waiting: list[tuple[float, Callable[[], None]]] = []  # part of the time that is left
+        for conn in islice(self._lingering, 1):
+            waiting.append(((conn.deadline - now) / _LINGER_S, partial(self._end_linger, conn)))
+        for conn in islice(self._awaiting_headers, 1):
+            waiting.append(
+                ((conn.deadline - now) / self._header_seconds, partial(self._drop, conn))
+            )
+        for conn in islice(self.keepalived_conns, 1):
+            waiting.append(((conn.timeout - now) / self.cfg.keepalive, self._close_idle))
+        for conn in self._in_threads:
+            left = (conn.sock.closes_at - now) / self._patience.seconds
+            if left < math.inf:
+                waiting.append((left, partial(self._interrupt, conn)))
+        if waiting:
+            _, close = min(waiting, key=itemgetter(0))
+            close()
+
+    def _close_idle(self) -> None:
+        """Close the connection that has waited longest for its next request."""
+        self.keepalived_conns[0].timeout = 0.0
+        self.murder_keepalived()
+
+    def _interrupt(self, conn: Connection) -> None:
+        """Let the thread that waits for this client go on, without it."""
+        conn.sock.closes_at = math.inf
+        with suppress(OSError):
+            conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _http_problem(status: HTTPStatus) -> Problem:

@@ -203,7 +203,7 @@ class ServerSettings:
         "CONNECTIONS",
         "512",
         whole(1, 10_000),
-        "connections at once; at the limit the one that has waited longest is closed",
+        "connections at once; at the limit that of the slowest client is closed",
     )
     header_seconds: float = setting(
         "HEADER_SECONDS", "10", number(0.01), "how long a request's headers may take to arrive"

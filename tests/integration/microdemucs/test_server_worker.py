@@ -294,10 +294,19 @@ def test_at_the_limit_of_connections_the_oldest_makes_room(
             connection.sendall(b"GET / HT")
         assert_serves(url)
         wait_until(lambda: is_closed(slow[0]), 30, "the oldest connection is closed")
-        bodies = [connect(url) for _ in range(40)]
-        for connection in bodies:
-            connection.sendall(SLOW_REQUESTS["half of a song"])
-        assert_serves(url)
+
+
+def test_at_the_limit_a_new_connection_is_not_closed_for_a_slow_one(
+    serve: Callable[..., AbstractContextManager[str]], connect: Connect, track: str
+) -> None:
+    with serve(**PATIENT, CONNECTIONS="8") as url:
+        for sent in (SLOW_REQUESTS["half of a song"], request_bytes("GET", track)):
+            for _ in range(40):
+                connect(url).sendall(sent)
+            for _ in range(10):  # each on a connection of its own
+                with urllib3.PoolManager() as pool:
+                    assert pool.request("GET", f"{url}/healthz", retries=False).status == 200
+            assert_serves(url)
 
 
 def test_connections_leave_some_of_the_open_files_to_the_requests(
