@@ -127,6 +127,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._awaiting_headers: dict[Connection, None] = {}
         self._lingering: dict[Connection, None] = {}
         self._in_threads: set[Connection] = set()
+        self._interrupted: set[Connection] = set()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Return a pool with a thread for each connection: most of them wait for their clients."""
@@ -166,6 +167,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, future: "Future[Any]") -> None:
         """Wait for the connection's next request, or close it."""
         self._in_threads.discard(conn)
+        self._interrupted.discard(conn)
         super().finish_request(conn, future)
 
     def murder_pending(self) -> None:
@@ -173,7 +175,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
         gunicorn calls this after it has handled new events, and at least once a second.
         """
-        for _ in range(self.nr_conns - self._max_connections):
+        for _ in range(self.nr_conns - len(self._interrupted) - self._max_connections):
             self._make_room()
         now = time.monotonic()
         for conn in [conn for conn in self._awaiting_headers if conn.deadline <= now]:
@@ -303,6 +305,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _interrupt(self, conn: Connection) -> None:
         """Let the thread that waits for this client go on, without it."""
         conn.sock.closes_at = math.inf
+        self._interrupted.add(conn)
         with suppress(OSError):
             conn.sock.shutdown(socket.SHUT_RDWR)
 
