@@ -44,6 +44,8 @@ MAX_HEAD_BYTES = 64 * 1024
 PROBES = (b"/healthz", b"/readyz")
 _LINGER_S = 2.0
 """How long a closed connection is read on, so that the client gets the end of the answer."""
+_JUST_COME = 0.999
+"""What is left of a new connection's time: it is not closed for others, which work or end soon."""
 _MAX_DISCARDED_BYTES = 64 * 1024
 _NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -293,8 +295,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             left = (conn.sock.closes_at - now) / self._patience.seconds
             if left < math.inf:
                 waiting.append((left, partial(self._interrupt, conn)))
-        if waiting:
-            _, close = min(waiting, key=itemgetter(0))
+        left, close = min(waiting, key=itemgetter(0), default=(math.inf, None))
+        if close and left < _JUST_COME:
             close()
 
     def _close_idle(self) -> None:
