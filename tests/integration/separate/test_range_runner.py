@@ -16,7 +16,7 @@ from functions.separate.range_runner import publish_range_progress, run_range
 from functions.separate.ranges.partition import result_prefix
 from microdemucs import shutdown
 from microdemucs.bus import CANCELS, JOBS, RESULTS, Bus
-from microdemucs.jobs import JobRecord, JobState
+from microdemucs.jobs import JobRecord, JobState, options_hash
 from microdemucs.problems import RetryLater, now
 from microdemucs.work_limit import WorkLimit
 from testing.stack import Stack
@@ -71,9 +71,8 @@ def forget(
     def forget(job: Job) -> None:
         for name in objects(job):
             root.remove_object("stems", f"{job.song.key}/{name}")
-        for entry in bus.entries(RESULTS):
-            if entry.value and record(job).song["sha256"] in entry.key:
-                bus.delete(RESULTS, entry.key)
+        sha256 = record(job).song["sha256"]
+        bus.delete(RESULTS, f"{sha256}.{options_hash(job.options())}")
 
     return forget
 
