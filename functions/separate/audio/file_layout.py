@@ -52,15 +52,18 @@ class FileLayout:
 
 
 def open_container(file: SongFile) -> InputContainer:
-    """Open what FFmpeg reads of the containers that are allowed. Raises FFmpegError."""
-    return av.open(
-        file,
-        "r",
-        options=_OPTIONS,
-        buffer_size=_BUFFER_BYTES,
-        metadata_encoding="latin-1",  # each byte of a tag is kept: see tag_encoding
-        metadata_errors="replace",
-    )
+    """Open what FFmpeg reads of the containers that are allowed. Raises FFmpegError, MemoryError."""
+    try:
+        return av.open(
+            file,
+            "r",
+            options=_OPTIONS,
+            buffer_size=_BUFFER_BYTES,
+            metadata_encoding="latin-1",  # each byte of a tag is kept: see tag_encoding
+            metadata_errors="replace",
+        )
+    except av.error.MemoryError as error:  # an FFmpegError too, but not the file's fault
+        raise MemoryError(str(error)) from error
 
 
 def read_layout(file: BinaryIO) -> FileLayout:

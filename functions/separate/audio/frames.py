@@ -44,6 +44,8 @@ def decode_frames(
                     findings.missing_seconds += frame
         if container.format.name in _WITHOUT_INDEX and len(container.streams) == 1:
             _count_unread(part.size, position, findings, is_end=True)
+    except MemoryError:
+        raise
     except av.error.FFmpegError:
         _count_unread(part.size, position, findings, is_end=False)
 
@@ -58,6 +60,8 @@ def _decode(container: InputContainer, stream: av.AudioStream) -> Iterator[_Deco
     for packet in container.demux(stream):
         try:
             yield packet, list(packet.decode())
+        except MemoryError:  # one of FFmpeg's errors, and no damage
+            raise
         except av.error.FFmpegError:
             yield packet, [_seconds_of(packet, stream)]
 
@@ -69,6 +73,8 @@ def _decode_numbered(container: InputContainer, stream: av.AudioStream) -> Itera
     for packet in container.demux(stream):
         try:
             frames = list[av.AudioFrame | float](packet.decode())
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             frames = list(_decode_one_by_one(bytes(packet), stream))
         start = None if packet.pts is None else float(packet.pts * (packet.time_base or 0))
@@ -85,6 +91,8 @@ def _decode_one_by_one(data: bytes, stream: av.AudioStream) -> Iterator[av.Audio
     for frame, samples in split_frames(data):
         try:
             yield from stream.codec_context.decode(av.Packet(frame))
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             yield samples / (stream.rate or SAMPLE_RATE)
 

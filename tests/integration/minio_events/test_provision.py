@@ -88,7 +88,7 @@ def answer_to(access_key: str, secret_key: str, url: str, token: str | None = No
 def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started) -> None:
     changes = started.first_changes.result()
     assert [change for change in changes if change.startswith(("stream", "user"))] == [
-        *(f"stream {name}" for name in ("SONGS", "STEMS", "DELIVERIES", "DEAD")),
+        *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS", "DELIVERIES", "DEAD")),
         *(f"user {name}" for name in ("events", "separate", "upload", "notify")),
     ]
 

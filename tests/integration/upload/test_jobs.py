@@ -134,7 +134,7 @@ def test_the_queue_has_waiting_and_running_songs_oldest_first(
     done = job_writer.write_record(new_job("finished.mp3"), state=JobState.DONE)
     wait_for_state(client, done, JobState.DONE)
     queue = client.get("/apiv1/queue").json["queue"]
-    assert queue[:2] == [hash_, young.id]
+    assert [name for name in queue if name in (hash_, young.id)] == [hash_, young.id]
     assert done.id not in queue
     job_writer.write_record(old, state=JobState.DONE)
     job_writer.write_record(young, state=JobState.CANCELLED)

@@ -141,6 +141,7 @@ def test_the_callback_is_a_url_or_json(
     entry = client.application.extensions["context"]().bus.get(WEBHOOKS, f"callback.{id_}")
     record = json.loads(entry.value)
     assert record.pop("created")
+    assert record.pop("song") == f"{response.json['hash']}.mp3"
     assert record == callback
 
 

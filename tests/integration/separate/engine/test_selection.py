@@ -183,6 +183,7 @@ def test_a_broken_prepared_model_is_prepared_again(
         path.write_text("not a network")
     assert engine_of(make_registry(), "mine") is OpenVinoEngine
     assert "prepared model cannot be read" in caplog.messages
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         assert engine_of(make_registry(), "mine") is OpenVinoEngine
     assert "model is being prepared" not in caplog.messages
