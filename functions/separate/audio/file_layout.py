@@ -52,7 +52,7 @@ class FileLayout:
 
 
 def open_container(file: SongFile) -> InputContainer:
-    """Open what FFmpeg reads of the containers that are allowed. Raises FFmpegError, MemoryError."""
+    """Open an allowed container. Raises FFmpegError, MemoryError."""
     try:
         return av.open(
             file,
