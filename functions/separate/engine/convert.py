@@ -85,6 +85,7 @@ def write_network(network: Any, file: Path) -> None:
             "kwargs": json.dumps(keywords, default=_encode),
         },
     )
+    file.chmod(0o644)  # safetensors makes it for its owner only, and pods have a user of their own
 
 
 def _encode(value: Any) -> Any:

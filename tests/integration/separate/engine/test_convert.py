@@ -25,6 +25,11 @@ def test_a_network_is_read_by_demucs_as_it_was_written(tmp_path: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in read.state_dict().items())
 
 
+def test_all_users_can_read_a_written_network(tmp_path: Path) -> None:
+    write_network(small_htdemucs(), tmp_path / "network.safetensors")
+    assert (tmp_path / "network.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 def test_weights_that_fp16_can_hold_are_written_so(tmp_path: Path) -> None:
     write_network(load_safetensors_model(WEIGHTS), tmp_path / "network.safetensors")
     assert (tmp_path / "network.safetensors").stat().st_size == pytest.approx(
