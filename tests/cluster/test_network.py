@@ -17,7 +17,7 @@ from testing.cluster.kubectl import NAMESPACE, kubectl, read, try_kubectl
 from testing.cluster.service import Service
 
 ELSEWHERE = "micro-demucs-elsewhere"
-PUBLIC = "192.0.1.1"  # an address like any other; the one for documentation (RFC 5737) is not public
+PUBLIC = "192.0.1.1"  # public by its number only; those for documentation count as private
 ADDRESSES = {
     "store": f"minio.{NAMESPACE}.svc.cluster.local:9000",
     "bus": f"nats.{NAMESPACE}.svc.cluster.local:4222",
