@@ -1,7 +1,7 @@
 """How much disk space a separation needs, by the constants of the code."""
 
 from functions.separate.engine import SAMPLE_RATE
-from functions.separate.output.multipart import PART_BYTES
+from functions.separate.output.destination import PART_BYTES
 from functions.separate.output.preview import INTERVAL
 from functions.separate.output.spool import SAMPLE_BYTES
 

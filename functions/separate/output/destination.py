@@ -2,6 +2,10 @@
 
 from typing import BinaryIO, Protocol
 
+PART_BYTES = 5 * 1024**2
+"""The least that S3 accepts for any part but the last, so that parts leave early and few bytes
+are in memory."""
+
 
 class GrowingUpload(Protocol):
     """An object that is uploaded while its file grows."""

@@ -11,14 +11,11 @@ from typing import BinaryIO
 
 from minio.datatypes import Part
 
+from functions.separate.output.destination import PART_BYTES
 from functions.separate.output.fence import NO_FENCE, Fence
 from microdemucs.bucket import Bucket
 from microdemucs.problems import RetryLater
 from microdemucs.store import ObjectChanged, map_store_errors
-
-PART_BYTES = 5 * 1024**2
-"""The least that S3 accepts for any part but the last, so that parts leave early and few bytes
-are in memory."""
 
 
 class Upload:

@@ -10,9 +10,8 @@ from functions.separate.audio.encoders import make_encoder, prevent_clipping, re
 from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
-from functions.separate.output.destination import Destination
+from functions.separate.output.destination import PART_BYTES, Destination
 from functions.separate.output.disk_space import free_space
-from functions.separate.output.multipart import PART_BYTES
 from functions.separate.output.spool import Spool
 from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES, Options

@@ -13,9 +13,10 @@ from typing import BinaryIO
 import numpy as np
 
 from functions.separate.engine.overlap_add import Block
+from functions.separate.output.destination import PART_BYTES
 from functions.separate.output.disk_space import free_space
 from functions.separate.output.fence import NO_FENCE, Fence
-from functions.separate.output.multipart import PART_BYTES, Upload
+from functions.separate.output.multipart import Upload
 from functions.separate.ranges.partition import Range, result_key, result_prefix
 from microdemucs.bucket import Bucket, Download
 from microdemucs.problems import RetryLater

@@ -8,8 +8,9 @@ import pytest
 from minio import Minio
 
 from functions.separate.lease import Lease
+from functions.separate.output.destination import PART_BYTES
 from functions.separate.output.fence import Send, SongFence
-from functions.separate.output.multipart import PART_BYTES, Upload
+from functions.separate.output.multipart import Upload
 from microdemucs.bucket import Bucket
 from microdemucs.bus import LEASES, Bus
 from microdemucs.jobs import song_digest

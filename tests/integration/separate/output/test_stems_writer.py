@@ -1,5 +1,7 @@
 """Stems that are written block by block have the bytes of stems that are encoded at once."""
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +12,12 @@ import pytest
 from msgspec import UNSET
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
-from functions.separate.output.multipart import PART_BYTES
+from functions.separate.output.destination import PART_BYTES
 from functions.separate.output.stem_store import StemStore
 from functions.separate.output.stems_writer import StemsWriter, open_stems
 from functions.separate.stems import Stem
 from microdemucs.options import Options
+from microdemucs.paths import ROOT
 from tests.integration.separate.output.conftest import ReadBytes
 from tests.integration.separate.sounds import music
 
@@ -124,3 +127,11 @@ def test_uploads_that_are_not_finished_are_aborted(
     assert [open_uploads(name) for name in FILES] == [False, False]
     stem_store.remove_previews()
     assert stored() == {}
+
+
+def test_the_writer_of_stems_does_not_import_the_clients_of_store_and_bus() -> None:
+    """They take longer to import than the model to load."""
+    program = "import sys, functions.separate.output.stems_writer; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"minio", "nats", "flask"} & set(output.split())
