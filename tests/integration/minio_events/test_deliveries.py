@@ -1,9 +1,11 @@
 """Deliveries between a real NATS and a function notify that responds as a test wants."""
 
 import json
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -214,11 +216,22 @@ def test_a_delivery_that_fails_too_often_becomes_a_dead_letter_with_all_its_atte
         assert len(notify.requests) == 2
 
 
+@contextmanager
+def ended_at_last(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """End the process with the block, also if the block fails."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def test_of_two_bridges_one_delivers_and_the_other_takes_over(bus_stack: Stack) -> None:
     with FunctionServer() as notify, running_bridge(bus_stack, notify, notify):
         wait_until(lambda: bus_stack.logged("lease acquired"))
+        bus_stack.stop("intake")  # the next block starts another one
         first = bus_stack.processes.pop("bridge")
-        with running_bridge(bus_stack, notify, notify):
+        with ended_at_last(first), running_bridge(bus_stack, notify, notify):
             put_deliveries(bus_stack, *(to("a", f"t{n}", f"msg_{n}") for n in range(30)))
             wait_until(bus_stack.has_delivered)
             assert len(notify.requests) == 30
