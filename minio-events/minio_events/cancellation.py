@@ -1,8 +1,8 @@
 """End tasks for certain.
 
 One `cancel` is not enough: asyncio.wait_for, with which nats-py waits for every response, drops a
-cancellation that comes in the same moment as the response (Python 3.11, bpo-37658). And a TaskGroup
-cancels its tasks only once.
+cancellation that comes in the same moment as the response (Python 3.11, bpo-37658), and so do
+nats-py's own flushes (2.16.0). And a TaskGroup cancels its tasks only once.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ async def run_all(*works: Coroutine[Any, Any, None]) -> None:
         await cancel(tasks)
 
 
-async def cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended, also if this is cancelled itself meanwhile."""
+async def cancel(tasks: Iterable[asyncio.Task[None]], again_s: float = _CANCEL_AGAIN_S) -> None:
+    """Cancel tasks every `again_s` until they have ended, also if this is cancelled meanwhile."""
     pending = set(tasks)
     while pending := {task for task in pending if not task.done()}:
         for task in pending:
             task.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+            await asyncio.wait(pending, timeout=again_s)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -13,10 +14,12 @@ from nats.js.kv import KeyValue
 
 from microdemucs import logs
 from microdemucs.settings import BusSettings
+from minio_events.cancellation import cancel
 from minio_events.connection import connect
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 _CANCEL_AGAIN_S = 3.0  # longer than a consumer takes to nack its messages
 
 
@@ -47,19 +50,11 @@ async def wait_for_bucket(client: Client, name: str) -> KeyValue:
 
     Raises nats.errors.ConnectionClosedError if the client will not connect again.
     """
-    is_logged = False
-    while True:
-        if client.is_closed:
-            raise nats.errors.ConnectionClosedError
-        try:
-            return await client.jetstream().key_value(name)
-        except nats.js.errors.NotFoundError:
-            if not is_logged:
-                log.warning("bucket missing on the bus", extra={"bucket": name})
-                is_logged = True
-        except nats.errors.Error:
-            pass  # the bus is away
-        await asyncio.sleep(0.3)
+    return await _wait_for(
+        client,
+        lambda: client.jetstream().key_value(name),
+        lambda: log.warning("bucket missing on the bus", extra={"bucket": name}),
+    )
 
 
 async def wait_for_stream(client: Client, name: str) -> None:
@@ -67,34 +62,35 @@ async def wait_for_stream(client: Client, name: str) -> None:
 
     Raises nats.errors.ConnectionClosedError if the client will not connect again.
     """
+    await _wait_for(
+        client,
+        lambda: client.jetstream().stream_info(name),
+        lambda: log.warning("stream missing on the bus", extra={"stream": name}),
+    )
+
+
+async def _wait_for(
+    client: Client, find: Callable[[], Awaitable[_T]], log_missing: Callable[[], None]
+) -> _T:
     is_logged = False
     while True:
         if client.is_closed:
             raise nats.errors.ConnectionClosedError
         try:
-            await client.jetstream().stream_info(name)
+            return await find()
         except nats.js.errors.NotFoundError:
             if not is_logged:
-                log.warning("stream missing on the bus", extra={"stream": name})
+                log_missing()
                 is_logged = True
         except nats.errors.Error:
             pass  # the bus is away
-        else:
-            return
         await asyncio.sleep(0.3)
 
 
 async def _cancel_after(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
-    """Once `stop` is set, cancel `running` until it ends.
-
-    Once is not enough: asyncio.wait_for, with which nats-py waits for every response, drops a
-    cancellation that comes in the same moment as the response (Python 3.11, bpo-37658), and so do
-    nats-py's own flushes (2.16.0).
-    """
+    """Once `stop` is set, cancel `running` until it ends."""
     await stop.wait()
-    while not running.done():
-        running.cancel()
-        await asyncio.wait({running}, timeout=_CANCEL_AGAIN_S)
+    await cancel([running], again_s=_CANCEL_AGAIN_S)
 
 
 class _Publisher:

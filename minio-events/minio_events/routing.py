@@ -196,46 +196,36 @@ class _RangeEnvelope(Message, frozen=True, kw_only=True):
 
 def _started_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
     started = _read(Started, message)
-    id_ = f"{_header_text('job', started.job)}.started"
-    event = CloudEvent(
-        {
-            "id": id_,
-            "source": "separate",
-            "type": STARTED,
-            "subject": _header_text("key", started.song.key),
-            "time": _header_text("started", started.started),
-            "datacontenttype": "application/json",
-            **overrides,
-        },
-        started.data(),
-    )
-    return FunctionCall(
-        event=_with_traceparent(event, started.trace),
-        song=None,
-        concurrency_key=id_,
-        deduplication_key=id_,
-    )
+    attributes = {
+        "id": f"{_header_text('job', started.job)}.started",
+        "type": STARTED,
+        "subject": _header_text("key", started.song.key),
+        "time": _header_text("started", started.started),
+    }
+    return _message_call(started, attributes, overrides)
 
 
 def _finished_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
     finished = _read(Finished, message)
-    id_ = f"{_header_text('job', finished.job)}.{_header_text('callback', finished.callback)}"
-    event = CloudEvent(
-        {
-            "id": id_,
-            "source": "separate",
-            "type": FINISHED,
-            "subject": _header_text("key", finished.key),
-            "datacontenttype": "application/json",
-            **overrides,
-        },
-        finished.data(),
-    )
+    attributes = {
+        "id": f"{_header_text('job', finished.job)}.{_header_text('callback', finished.callback)}",
+        "type": FINISHED,
+        "subject": _header_text("key", finished.key),
+    }
+    return _message_call(finished, attributes, overrides)
+
+
+def _message_call(
+    message: Message, attributes: dict[str, str], overrides: Mapping[str, str]
+) -> FunctionCall:
+    """Return the call for a message of the separate function about one of its jobs."""
+    common = {"source": "separate", "datacontenttype": "application/json"}
+    event = CloudEvent({**common, **attributes, **overrides}, message.data())
     return FunctionCall(
-        event=_with_traceparent(event, finished.trace),
+        event=_with_traceparent(event, message.trace),
         song=None,
-        concurrency_key=id_,
-        deduplication_key=id_,
+        concurrency_key=attributes["id"],
+        deduplication_key=attributes["id"],
     )
 
 
