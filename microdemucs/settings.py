@@ -220,3 +220,18 @@ class ServerSettings:
     grace_seconds: float = setting(
         "GRACE_SECONDS", "25", number(0), "how long a function may go on after SIGTERM"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """How much work one job may be: upload and separate reject what is more."""
+
+    max_seconds: float = setting(
+        "MAX_WORK_SECONDS",
+        "50000",
+        number(1),
+        "seconds of audio that one job may put through a network, over all passes",
+    )
+    max_output_bytes: int = setting(
+        "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
+    )

@@ -61,5 +61,5 @@ def build_context() -> Context:
         range_seconds=settings.range_seconds,
         song_concurrency=settings.song_concurrency,
         mp3_quality=settings.mp3_quality,
-        work_limit=WorkLimit(settings.max_work_seconds, settings.max_output_bytes),
+        work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),
     )

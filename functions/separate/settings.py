@@ -8,6 +8,7 @@ from microdemucs.settings import (
     BusSettings,
     ServerSettings,
     StoreSettings,
+    WorkSettings,
     number,
     one_of,
     setting,
@@ -33,6 +34,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    work: WorkSettings = field(default_factory=WorkSettings)
     events_secret: str = setting(
         "EVENTS_SECRET",
         "",
@@ -55,15 +57,6 @@ class Settings:
         "auto",
         _sandbox,
         "whether the kernel must have seccomp filters, which lock the decoder in",
-    )
-    max_work_seconds: float = setting(
-        "MAX_WORK_SECONDS",
-        "50000",
-        number(1),
-        "seconds of audio that one job may put through a network, over all passes",
-    )
-    max_output_bytes: int = setting(
-        "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
     )
     range_seconds: float = setting(
         "RANGE_SECONDS",

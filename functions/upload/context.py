@@ -62,6 +62,6 @@ def build_context() -> Context:
         jobs=jobs,
         webhooks=WebhookRegistry(bus),
         upload_space=UploadSpace(settings.upload_space),
-        work_limit=WorkLimit(settings.max_work_seconds, settings.max_output_bytes),
+        work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),
         streams=Streams(settings.event_streams),
     )

@@ -7,6 +7,7 @@ from microdemucs.settings import (
     BusSettings,
     ServerSettings,
     StoreSettings,
+    WorkSettings,
     flag,
     number,
     setting,
@@ -37,6 +38,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    work: WorkSettings = field(default_factory=WorkSettings)
     tokens: tuple[str, ...] = setting(
         "API_TOKENS",
         "",
@@ -45,15 +47,6 @@ class Settings:
         secret=True,
     )
     max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
-    max_work_seconds: float = setting(
-        "MAX_WORK_SECONDS",
-        "50000",
-        number(1),
-        "seconds of audio that one job may put through a network, over all passes",
-    )
-    max_output_bytes: int = setting(
-        "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
-    )
     max_upload_space: int | None = setting(
         "UPLOAD_SPACE_BYTES",
         "",

@@ -33,8 +33,7 @@ def disable_openvino_telemetry() -> None:
 def skip_openvino_converter() -> None:
     """Leave the model converter out of OpenVINO's import, which it makes twice as long.
 
-    Only for processes that export no model. OpenVINO does without this package if it cannot be
-    imported.
+    No model is converted here. OpenVINO does without this package if it cannot be imported.
     """
     sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
 
