@@ -199,7 +199,7 @@ def _measure_restart(stack: Stack, arrivals: Arrivals) -> None:
 
 
 def _collect(arrivals: Arrivals, arrived: dict[str, float], expected: Any) -> bool:
-    """Take what has arrived; return whether all that is expected has."""
+    """Take what has arrived; return whether nothing that is expected is missing."""
     try:
         while True:
             job, moment = arrivals.get_nowait()

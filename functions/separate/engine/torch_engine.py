@@ -11,11 +11,11 @@ from demucs.apply import BagOfModels
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
-from demucs.repo import BagOnlyRepo, LocalRepo
+from demucs.repo import LocalRepo
 
 from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, Seconds, UnusableWeights
+from functions.separate.engine.bag import read_bag
 from functions.separate.engine.cores import cores
-from functions.separate.engine.locate import WEIGHT_SUFFIXES, find_bag
 
 
 class TorchEngine:
@@ -94,28 +94,10 @@ def model_of(name: str, network: Any, note: str = "") -> Model:
     return Model(name, tuple(bag.sources), engines, bag.weights, note)
 
 
-class _FolderRepo:
-    """The weights in a folder, with the interface that demucs.repo.BagOnlyRepo needs."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get_model(self, signature: str) -> Any:
-        file = self._folder / f"{signature}.safetensors"
-        if file.exists():
-            return load_safetensors_model(file)
-        return LocalRepo(self._folder).get_model(signature)
-
-
 def _load_folder(folder: Path, name: str) -> Any:
-    bag = find_bag(folder, name)
-    if bag:
-        repo = BagOnlyRepo(folder, _FolderRepo(folder))  # type: ignore[arg-type]
-        return repo.get_model(bag.stem)
-    files = [file for file in folder.iterdir() if file.suffix in WEIGHT_SUFFIXES]
-    if len(files) != 1:
-        raise UnusableWeights(f"the folder has no .yaml file and {len(files)} files of weights")
-    return _load_file(files[0])
+    bag = read_bag(folder, name)
+    segment = float(bag.segment) if bag.segment else None
+    return BagOfModels([_load_file(file) for file in bag.files], bag.weights, segment)
 
 
 def _load_file(file: Path) -> Any:

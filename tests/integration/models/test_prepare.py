@@ -3,9 +3,15 @@
 import shutil
 from pathlib import Path
 
+from functions.separate.engine import torch_engine
 from functions.separate.engine.openvino_backend import prepared_model
 from tests.integration.models.preparing import prepare
-from tests.integration.separate.engine.comparison import WEIGHTS, save_hdemucs, save_htdemucs
+from tests.integration.separate.engine.comparison import (
+    SOURCES,
+    WEIGHTS,
+    save_hdemucs,
+    save_htdemucs,
+)
 
 
 def prepared_folders(folder: Path) -> list[Path]:
@@ -38,6 +44,7 @@ def test_a_model_that_openvino_cannot_run_is_left_for_torch(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     assert "runs on torch only: HDemucs is not HTDemucs" in result.stdout
     assert prepared_folders(tmp_path / "older") == []
+    assert torch_engine.load("older", tmp_path / "older").sources == tuple(SOURCES)
 
 
 def test_weights_that_cannot_be_read_end_with_the_reason(tmp_path: Path) -> None:
