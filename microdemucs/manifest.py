@@ -74,6 +74,19 @@ class StemEntry(Struct, frozen=True):
         return self.key.rsplit("/", 1)[-1]
 
 
+class PeaksEntry(Struct, frozen=True):
+    """The object with the peaks of all stems (microdemucs.peaks). `size` is in bytes.
+
+    `columns` is how many it has, `rate` how many per second.
+    """
+
+    key: str
+    size: int
+    content_type: str
+    rate: int
+    columns: int
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """The completion marker of a job: it lists the stems, and exists only if they do.
 
@@ -88,11 +101,18 @@ class Manifest(Struct, frozen=True, kw_only=True):
     created: str = ""
     started: str = ""
     stems: list[StemEntry]
+    peaks: PeaksEntry | UnsetType = UNSET
     reused_from: str | UnsetType = UNSET
     model: ModelInfo
     warnings: list[str] = []
     timings: dict[str, float] = {}
     finished: str
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """The objects that the manifest lists: key → size in bytes."""
+        sizes = {stem.key: stem.size for stem in self.stems}
+        return sizes if self.peaks is UNSET else sizes | {self.peaks.key: self.peaks.size}
 
     @staticmethod
     def read(text: bytes) -> "Manifest":

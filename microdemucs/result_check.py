@@ -7,9 +7,20 @@ serve the objects that it names, so it may name only objects beside its own song
 import re
 from typing import Any
 
+from msgspec import UNSET
+
 from microdemucs.keys import hash_in_key
-from microdemucs.manifest import FAILURE, MANIFEST, BadDocument, Failure, Manifest, StemEntry
+from microdemucs.manifest import (
+    FAILURE,
+    MANIFEST,
+    BadDocument,
+    Failure,
+    Manifest,
+    PeaksEntry,
+    StemEntry,
+)
 from microdemucs.options import CONTENT_TYPES
+from microdemucs.peaks import MAX_PEAKS_BYTES, PEAKS_TYPE, peaks_key
 from microdemucs.problems import is_time
 
 MAX_BYTES = 1 << 20
@@ -63,6 +74,8 @@ def _check_stems(manifest: Manifest, song_key: str) -> None:
             raise BadDocument(f"{reason} - at `$.stems[{index}]`")
     if len({stem.key for stem in manifest.stems}) < len(manifest.stems):
         raise BadDocument("a stem is listed twice - at `$.stems`")
+    if manifest.peaks is not UNSET and (reason := _why_not_peaks(manifest.peaks, song_key)):
+        raise BadDocument(f"{reason} - at `$.peaks`")
 
 
 def _why_not(stem: StemEntry, song_key: str) -> str:
@@ -73,6 +86,16 @@ def _why_not(stem: StemEntry, song_key: str) -> str:
     if CONTENT_TYPES.get(suffix) != stem.content_type:
         return f"the stem's content type is not that of a file .{suffix}"
     return "" if stem.size >= 0 else "the stem's size is negative"
+
+
+def _why_not_peaks(peaks: PeaksEntry, song_key: str) -> str:
+    """Return why no job writes this entry; "" if it is right."""
+    if peaks.key != peaks_key(song_key):
+        return "the peaks are not beside their song"
+    if peaks.content_type != PEAKS_TYPE:
+        return "the peaks have another content type"
+    is_possible = 0 <= peaks.size <= MAX_PEAKS_BYTES and peaks.columns >= 0 < peaks.rate
+    return "" if is_possible else "the peaks' size is impossible"
 
 
 def _check_depth(name: str, value: Any) -> None:

@@ -24,9 +24,18 @@ from microdemucs import bus, events
 from microdemucs.audio_facts import AudioFacts
 from microdemucs.events import COMPLETED, FAILED, STARTED, created_objects, object_from_record
 from microdemucs.jobs import PHASES, JobState
-from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry, StoredSong
+from microdemucs.manifest import (
+    Failure,
+    Manifest,
+    ModelInfo,
+    PeaksEntry,
+    SeparatedSong,
+    StemEntry,
+    StoredSong,
+)
 from microdemucs.messages import Delivery, Finished, RangeId, RangeRequest, Requeue, Started
 from microdemucs.paths import ROOT
+from microdemucs.peaks import Peaks, PeaksHeader
 from microdemucs.problems import Problem
 from microdemucs.webhooks import CallbackRecord, WebhookRecord
 from minio_events.bus_setup import NOTIFIED
@@ -95,6 +104,8 @@ DESCRIBED = {
     "delivery": members(Delivery),
     "manifest.json": members(Manifest),
     "Stem": members(StemEntry),
+    "Peaks": members(PeaksEntry),
+    "Peaks header": members(PeaksHeader),
     "Model": members(ModelInfo),
     "Members of the problem": {
         name: type_text(type(value)) + (", may be missing" if name == "detail" else "")
@@ -168,6 +179,7 @@ READ_AND_WRITE: dict[str, Callable[[bytes], bytes]] = {
     "requeue": lambda text: Requeue.read(text).write(),
     "delivery": lambda text: Delivery.read(text).write(),
     "manifest": lambda text: Manifest.read(text).write(),
+    "peaks": lambda text: Peaks.read(text).write(),
     "failure": lambda text: Failure.read(text).write(),
     "webhook": lambda text: WebhookRecord.read(text).write(),
     "callback": lambda text: CallbackRecord.read(text).write(),

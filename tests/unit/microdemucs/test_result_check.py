@@ -11,6 +11,13 @@ from tests.unit.notify.documents import FAILURE, MANIFEST
 
 KEY = MANIFEST["song"]["key"]
 STEM = MANIFEST["stems"][0]
+PEAKS = {
+    "key": f"{KEY}/peaks.bin",
+    "size": 3317,
+    "content_type": "application/octet-stream",
+    "rate": 25,
+    "columns": 1075,
+}
 HASH = "5" * 64
 JOB = "0123456789abcdef" * 2
 HASH_SONG = MANIFEST["song"] | {"key": f"{HASH}.mp3"}
@@ -33,6 +40,12 @@ def nested(levels: int) -> Any:
 
 def test_a_manifest_of_a_job_is_believed() -> None:
     assert isinstance(read_result(f"{KEY}/manifest.json", manifest()), Manifest)
+
+
+def test_a_manifest_with_peaks_is_believed() -> None:
+    found = read_result(f"{KEY}/manifest.json", manifest(peaks=PEAKS))
+    assert isinstance(found, Manifest)
+    assert found.objects == {STEM["key"]: STEM["size"], PEAKS["key"]: PEAKS["size"]}
 
 
 def test_a_failure_of_a_job_is_believed() -> None:
@@ -65,6 +78,13 @@ def test_a_job_that_has_not_started_has_no_time_of_that() -> None:
         ({"stems": [STEM | {"content_type": "text/html"}]}, r"stems\[0\]"),
         ({"stems": [STEM | {"size": -1}]}, r"stems\[0\]"),
         ({"stems": [STEM, STEM]}, r"\$\.stems"),
+        ({"peaks": PEAKS | {"key": "another.mp3/peaks.bin"}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"key": STEM["key"]}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"content_type": "text/html"}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"size": -1}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"size": 1 << 40}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"columns": -1}}, r"\$\.peaks"),
+        ({"peaks": PEAKS | {"rate": 0}}, r"\$\.peaks"),
         ({"finished": ""}, r"\$\.finished"),
         ({"finished": "yesterday"}, r"\$\.finished"),
         ({"created": "2026-11-22 17:25:45Z"}, r"\$\.created"),
