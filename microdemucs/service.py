@@ -143,6 +143,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "timeout": 0,  # a song takes as long as it takes; the caller has the time limit
             "graceful_timeout": int(self.settings.grace_seconds),
             "keepalive": 30,
+            "limit_request_line": 8190,  # gunicorn's largest: the ids of many jobs fit
             "forwarder_headers": "",  # or a header SCRIPT_NAME would move the routes
             "sendfile": False,  # it would not wait for slow readers as ClientSocket does
             "loglevel": "warning",

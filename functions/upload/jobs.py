@@ -2,7 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 from functions.upload import removal
 from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, change_record, song_hash
-from functions.upload.json_documents import bad_value, describe
+from functions.upload.json_documents import bad_value, describe, unknown_parameter
 from functions.upload.queue_order import queue_order
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
@@ -35,7 +35,7 @@ def list_jobs() -> dict[str, Any]:
     query = flask.request.args
     for name in query:
         if name not in _PARAMETERS:
-            raise _unknown_parameter(name, _PARAMETERS)
+            raise unknown_parameter(name, _PARAMETERS)
     states = _parse_states(query.get("state", ""))
     limit = _parse_limit(query.get("limit", str(_DEFAULT_LIMIT)))
     key, prefix = query.get("key"), query.get("prefix", "")
@@ -188,7 +188,7 @@ def _job_finished(job: JobRecord) -> Problem:
 def _parse_flags(query: Mapping[str, str], names: tuple[str, ...]) -> dict[str, bool]:
     for name in query:
         if name not in names:
-            raise _unknown_parameter(name, names)
+            raise unknown_parameter(name, names)
     return {name: _parse_flag(name, query.get(name, "false")) for name in names}
 
 
@@ -196,18 +196,6 @@ def _parse_flag(name: str, value: str) -> bool:
     if value not in ("true", "false"):
         raise bad_value(name, value, "true or false")
     return value == "true"
-
-
-def _unknown_parameter(name: str, parameters: Iterable[str]) -> Problem:
-    allowed = ", ".join(parameters)
-    return Problem(
-        422,
-        "bad-value",
-        "Unknown query parameter",
-        f"{describe(name)} is not a parameter of this route; allowed: {allowed}",
-        member=name[:80],
-        accepts=allowed,
-    )
 
 
 def _parse_states(text: str) -> set[str]:

@@ -5,6 +5,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import takewhile
 from typing import NamedTuple
 
 from microdemucs.bus import JOBS, Bus, Entry, RevisionConflict
@@ -26,6 +27,18 @@ class VersionedRecord(NamedTuple):
     revision: int
 
 
+class Changes(NamedTuple):
+    """Jobs that have changed, the latest first, and the number of the last change of any job.
+
+    `revision` is the one up to which the bus has sent all entries. An own write may have a higher
+    one.
+    """
+
+    jobs: list[VersionedRecord]
+    number: int
+    revision: int
+
+
 class JobsView:
     """Every job record of the bucket. Thread-safe."""
 
@@ -34,6 +47,9 @@ class JobsView:
         self._records: dict[str, VersionedRecord] = {}
         self._ids_by_alias: dict[str, set[str]] = defaultdict(set)
         self._changed = threading.Condition()
+        self._change_numbers: dict[str, int] = {}  # by job id, in ascending order
+        self._last_change = 0
+        self._revision = 0
 
     def ensure_loaded(self) -> None:
         """Raise RetryLater if the records that existed at the start have not all arrived."""
@@ -48,30 +64,15 @@ class JobsView:
     def apply(self, entry: Entry) -> None:
         """Apply one change that the bus reports."""
         with self._changed:
-            if entry.value is None:
-                self._remove(entry.key)
-            else:
-                try:
-                    record = JobRecord.read(entry.value)
-                    if record.id != entry.key:
-                        raise BadDocument("it is the record of another job - at `$.id`")
-                except BadDocument as error:
-                    log.warning(
-                        "job record ignored: it cannot be read",
-                        extra={"key": entry.key, "why": str(error)},
-                    )
-                    return
-                self._records[entry.key] = VersionedRecord(record, entry.revision)
-                if alias := song_alias(record.key):
-                    self._ids_by_alias[alias].add(entry.key)
-            self._changed.notify_all()
+            self._revision = max(self._revision, entry.revision)
+            self._apply(entry)
 
     def apply_own_write(self, entry: Entry) -> None:
         """Apply this process's own write at once; a newer entry from the bus takes precedence."""
         with self._changed:
             known = self._records.get(entry.key)
             if known is None or known.revision < entry.revision:
-                self.apply(entry)
+                self._apply(entry)
 
     def records(self) -> list[JobRecord]:
         """Return every job record, in no order."""
@@ -101,6 +102,35 @@ class JobsView:
         with self._changed:
             return self._find(name) if self._changed.wait_for(has_changed, timeout) else None
 
+    def changes_after(self, number: int, timeout: float) -> Changes:
+        """Return the jobs that have changed after change `number` (0: all jobs).
+
+        If none has, wait until one does, for at most `timeout` seconds.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._last_change != number, timeout)
+            newest_first = reversed(self._change_numbers.items())
+            changed = takewhile(lambda change: change[1] > number, newest_first)
+            jobs = [self._records[id_] for id_, _ in changed]
+            return Changes(jobs, self._last_change, self._revision)
+
+    def _apply(self, entry: Entry) -> None:
+        if entry.value is None:
+            self._remove(entry.key)
+        elif record := _read_record(entry.key, entry.value):
+            versioned = VersionedRecord(record, entry.revision)
+            if self._records.get(entry.key) == versioned:
+                return  # an own write, or sent again after a reconnect
+            self._records[entry.key] = versioned
+            if alias := song_alias(record.key):
+                self._ids_by_alias[alias].add(entry.key)
+            self._change_numbers.pop(entry.key, None)  # it becomes the last one
+            self._change_numbers[entry.key] = self._last_change + 1
+        else:
+            return
+        self._last_change += 1
+        self._changed.notify_all()
+
     def _find(self, name: str) -> VersionedRecord | None:
         if name in self._records:
             return self._records[name]
@@ -109,6 +139,7 @@ class JobsView:
 
     def _remove(self, id_: str) -> None:
         removed = self._records.pop(id_, None)
+        self._change_numbers.pop(id_, None)
         if removed and (alias := song_alias(removed.record.key)):
             self._ids_by_alias[alias].discard(id_)
             if not self._ids_by_alias[alias]:
@@ -148,6 +179,18 @@ def song_hash(record: JobRecord) -> str:
     The hash is the SHA-256 of the song's bytes, in hex.
     """
     return hash_in_key(record.key) or record.id
+
+
+def _read_record(id_: str, text: bytes) -> JobRecord | None:
+    """Return the record of the job; None, and a log line, if it cannot be read."""
+    try:
+        record = JobRecord.read(text)
+        if record.id != id_:
+            raise BadDocument("it is the record of another job - at `$.id`")
+    except BadDocument as error:
+        log.warning("job record ignored: it cannot be read", extra={"key": id_, "why": str(error)})
+        return None
+    return record
 
 
 def _rank(versioned: VersionedRecord) -> tuple[bool, bool, str, int]:

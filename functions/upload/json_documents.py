@@ -1,4 +1,4 @@
-"""Small JSON request bodies: read whole, within a limit, and checked for unknown members."""
+"""JSON request bodies and query parameters: limited in size, and checked for unknown members."""
 
 import json
 import math
@@ -88,6 +88,19 @@ def bad_hidden_value(member: str, accepts: str, reason: str = "") -> Problem:
     """
     because = f": {reason}" if reason else ""
     return _bad_value(member, f"{member} must be {accepts}{because}", accepts)
+
+
+def unknown_parameter(name: str, parameters: Iterable[str]) -> Problem:
+    """Return the Problem (422) of a query parameter that is not one of `parameters`."""
+    allowed = ", ".join(parameters)
+    return Problem(
+        422,
+        "bad-value",
+        "Unknown query parameter",
+        f"{describe(name)} is not a parameter of this route; allowed: {allowed}",
+        member=name[:_SHOWN_CHARACTERS],
+        accepts=allowed,
+    )
 
 
 def describe(value: Any) -> str:

@@ -31,7 +31,12 @@ def open_stream(url: str, last_event_id: str = "") -> urllib3.BaseHTTPResponse:
 @contextmanager
 def stream(address: str, id_: str, last_event_id: str = "") -> Iterator[Iterator[Event]]:
     """The events of a job, from the function's own process."""
-    url = f"{address}/apiv1/jobs/{id_}/events"
+    with stream_at(f"{address}/apiv1/jobs/{id_}/events", last_event_id) as events:
+        yield events
+
+
+@contextmanager
+def stream_at(url: str, last_event_id: str = "") -> Iterator[Iterator[Event]]:
     responses: list[urllib3.BaseHTTPResponse] = []
 
     def is_accepted() -> bool:  # the stream of an earlier test may not be closed yet
@@ -178,6 +183,79 @@ def test_an_invalid_last_event_id_counts_as_none(
     with client.get(f"/apiv1/jobs/{record.id}/events", headers=headers) as response:
         [only] = parse_events(response.text.splitlines())
     assert only.data["state"] == JobState.DONE
+
+
+def test_one_stream_sends_the_changes_of_many_jobs_and_ends_with_the_last(
+    process: str, job_writer: JobWriter
+) -> None:
+    done = job_writer.write_record(
+        new_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE, stems=["drums.mp3"]
+    )
+    running = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"))
+    upload = uuid.uuid4().hex
+    with stream_at(f"{process}/apiv1/events?jobs={done.id},{running.id},{upload}") as events:
+        first = {event.data["id"]: event for event in (next(events), next(events))}
+        assert {event.name for event in first.values()} == {"state"}
+        assert first[done.id].data["stems"][0]["download"].startswith("http://")
+        assert first[running.id].data["state"] == JobState.WAITING
+        late = job_writer.write_record(new_job(f"form/{upload}/a.mp3"))
+        assert next(events).data["id"] == late.id
+        job_writer.write_record(running, state=JobState.RUNNING)
+        job_writer.write_record(running, state=JobState.RUNNING, progress=0.5)
+        assert next(events).data["state"] == JobState.RUNNING
+        progress = next(events)
+        assert (progress.name, progress.data["id"]) == ("progress", running.id)
+        job_writer.write_record(running, state=JobState.DONE)
+        job_writer.write_record(late, state=JobState.FAILED)
+        assert [event.data["id"] for event in events] == [running.id, late.id]
+
+
+def test_a_client_that_reconnects_gets_no_event_of_many_jobs_twice(
+    process: str, job_writer: JobWriter
+) -> None:
+    jobs = [job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3")) for _ in range(2)]
+    url = f"{process}/apiv1/events?jobs={jobs[0].id},{jobs[1].id}"
+    with stream_at(url) as events:
+        last = [next(events), next(events)][-1]
+    with stream_at(url, last.id) as events:
+        job_writer.write_record(jobs[0], state=JobState.DONE)
+        assert next(events).data["state"] == JobState.DONE
+        job_writer.write_record(jobs[1], state=JobState.DONE)
+        last = next(events)
+        assert last.data["id"] == jobs[1].id
+    after_the_end = urllib3.request("GET", url, headers={"Last-Event-ID": last.id})
+    assert after_the_end.status == 204
+
+
+def test_without_names_the_stream_follows_all_unfinished_jobs(
+    process: str, job_writer: JobWriter
+) -> None:
+    finished = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE)
+    waiting = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"))
+    with stream_at(f"{process}/apiv1/events") as events:
+        seen: list[str] = []
+        while not seen or seen[-1] != waiting.id:
+            seen.append(next(events).data["id"])
+        assert finished.id not in seen
+        new = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"))
+        assert next(events).data["id"] == new.id
+    job_writer.write_record(waiting, state=JobState.DONE)
+    job_writer.write_record(new, state=JobState.DONE)
+
+
+def test_the_names_of_two_hundred_jobs_fit_into_a_request(process: str) -> None:
+    names = ",".join(uuid.uuid4().hex for _ in range(200))
+    with stream_at(f"{process}/apiv1/events?jobs={names}"):
+        pass
+
+
+def test_a_name_that_no_job_can_have_and_another_parameter_are_rejected(client: WebClient) -> None:
+    for query in ("jobs=x", "jobs=", "job=" + "0" * 32):
+        response = client.get(f"/apiv1/events?{query}")
+        assert (response.status_code, response.json["type"].rpartition(":")[2]) == (
+            422,
+            "bad-value",
+        )
 
 
 def test_sigterm_ends_open_streams_and_then_the_process(stack: Stack) -> None:

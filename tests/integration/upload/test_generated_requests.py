@@ -42,6 +42,8 @@ def read_operations() -> dict[str, APIOperation]:
     operations = {}
     for result in SCHEMA.get_all_operations():
         assert isinstance(result, Ok), result
+        if result.ok().path == "/apiv1/events":
+            continue  # its answer lasts for minutes
         operations[result.ok().label] = result.ok()
     return operations
 

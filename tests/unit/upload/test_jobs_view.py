@@ -129,6 +129,27 @@ def test_waiting_returns_when_a_change_arrives(view: JobsView) -> None:
     assert changed.record.id == "j1"
 
 
+def test_the_jobs_that_changed_after_a_change_are_returned_the_latest_first(view: JobsView) -> None:
+    view.apply(entry(record("j1"), 1))
+    view.apply(entry(record("j2"), 2))
+    seen = view.changes_after(0, 0)
+    assert [job.record.id for job in seen.jobs] == ["j2", "j1"]
+    view.apply(entry(record("j3"), 3))
+    view.apply(entry(record("j1", state=JobState.DONE), 4))
+    changes = view.changes_after(seen.number, 10)
+    assert [job.record.id for job in changes.jobs] == ["j1", "j3"]
+    assert changes.revision == 4
+    assert view.changes_after(changes.number, 0).jobs == []
+
+
+def test_a_deleted_job_is_a_change_without_jobs(view: JobsView) -> None:
+    view.apply(entry(record("j1"), 1))
+    number = view.changes_after(0, 0).number
+    view.apply(Entry("j1", None, 2))
+    assert view.changes_after(number, 10).jobs == []
+    assert view.changes_after(number, 10).number > number
+
+
 @pytest.mark.parametrize(
     ("key", "alias"),
     [
