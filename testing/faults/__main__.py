@@ -70,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "report":
         return show(arguments.folder, arguments.picture)
-    return run(arguments.folder, arguments.seed, arguments.faults)
+    return run(arguments.folder.resolve(), arguments.seed, arguments.faults)
 
 
 if __name__ == "__main__":
