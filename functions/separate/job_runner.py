@@ -16,7 +16,7 @@ from msgspec import structs
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.audio.download import ensure_unchanged, fetch
-from functions.separate.audio.stem_tags import StemTags
+from functions.separate.audio.stem_tags import StemTags, title_of_stem
 from functions.separate.context import Context
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.locate import LocatedModel
@@ -280,7 +280,7 @@ class JobRunner:
         with self.progress.phase("uploading"):
             try:
                 ensure_unchanged(self.songs, self.job.song)
-                copies = self.stem_store.copy(manifest.stems)
+                copies = self.stem_store.copy(manifest.stems, self._title_of_copies(manifest))
             except ObjectChanged:  # of the song itself, or of the other job's stems
                 ensure_unchanged(self.songs, self.job.song)
                 return None
@@ -289,6 +289,14 @@ class JobRunner:
             return None
         log.info("stems reused", extra={"from": earlier.key})
         return StoredStems(copies, AudioMembers.of(manifest.song), reused_from=earlier.key)
+
+    def _title_of_copies(self, original: Manifest) -> Callable[[str], str] | None:
+        """Return what gives the copied stems their titles; None if they keep those they have."""
+        name = PurePosixPath(self.job.song.key).stem
+        has_title = bool(original.song.tags and original.song.tags.get("title"))
+        if has_title or name == PurePosixPath(original.song.key).stem:
+            return None
+        return partial(title_of_stem, {}, name)
 
     def _write(
         self, file: BinaryIO, options: Options, loading: Future[Model]

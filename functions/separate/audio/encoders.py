@@ -19,7 +19,7 @@ import soundfile
 
 from functions.separate.audio.flac_cover import FlacWithCover
 from functions.separate.audio.lame_info import count_frames, frame_rate, info_frame
-from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2
+from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2, info_entry, texts
 from functions.separate.engine import SAMPLE_RATE, Floats
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
@@ -139,7 +139,7 @@ class _Flac:
             self._flac = soundfile.SoundFile(
                 output, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
             )
-        for name, text in _texts(tags).items():
+        for name, text in texts(tags).items():
             setattr(self._flac, "tracknumber" if name == "track" else name, text)
 
     def write(self, block: Floats) -> None:
@@ -195,21 +195,9 @@ class _Wav:
         """Write nothing: the samples are the end of the file."""
 
 
-def _texts(tags: StemTags) -> dict[str, str]:
-    """Return the tags that are not empty, without the cover."""
-    members = {"title": tags.title, "artist": tags.artist, "album": tags.album, "track": tags.track}
-    return {name: text for name, text in members.items() if text}
-
-
-_INFO_NAMES = {"title": b"INAM", "artist": b"IART", "album": b"IPRD", "track": b"ITRK"}
-
-
 def _info_list(tags: StemTags) -> bytes:
     """Return a LIST chunk of type INFO (Microsoft, Multimedia Data Standards 1991), or b""."""
-    body = b""
-    for name, text in _texts(tags).items():
-        data = text.encode("utf-8", "replace") + b"\0"
-        body += _INFO_NAMES[name] + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+    body = b"".join(info_entry(member, text) for member, text in texts(tags).items())
     return b"LIST" + struct.pack("<I", 4 + len(body)) + b"INFO" + body if body else b""
 
 

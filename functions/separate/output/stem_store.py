@@ -4,11 +4,13 @@ Stems are written first and the result document (manifest or failure) last: it i
 everything else is complete.
 """
 
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO
 
 import msgspec
 
+from functions.separate.audio.retitle import HEAD_BYTES, retitle
 from functions.separate.job import Job
 from functions.separate.output.fence import NO_FENCE, Fence
 from functions.separate.output.multipart import Upload
@@ -70,17 +72,23 @@ class StemStore:
         self._fence.ensure_held()
         self._stems.remove_prefix(preview_prefix(self._song_key))
 
-    def copy(self, stems: Iterable[StemEntry]) -> list[StemEntry]:
-        """Copy another song's stems within the store, and return the entries of the copies.
+    def copy(
+        self, stems: Iterable[StemEntry], title_of: Callable[[str], str] | None = None
+    ) -> list[StemEntry]:
+        """Copy another song's stems, and return the entries of the copies.
 
-        Raises ObjectChanged if one of them is gone.
+        They are copied within the store, unless they get other titles: `title_of` returns the
+        title of the stem with a name. Raises ObjectChanged if one of them is gone.
         """
         copies = []
         for stem in stems:
-            key = self.stem_key(stem.file)
+            key, size = self.stem_key(stem.file), stem.size
             if key != stem.key:
-                self._copy(stem.key, key)
-            copies.append(msgspec.structs.replace(stem, key=key))
+                if title_of:
+                    size = self._copy_retitled(stem, key, title_of(stem.name))
+                else:
+                    self._copy(stem.key, key)
+            copies.append(msgspec.structs.replace(stem, key=key, size=size))
         return copies
 
     def finish(self, manifest: Manifest) -> None:
@@ -119,6 +127,27 @@ class StemStore:
             return self._stems.copy(key, to=to).etag or ""
 
         self._fence.commit(to, send)
+
+    def _copy_retitled(self, stem: StemEntry, to: str, title: str) -> int:
+        """Copy a stem with another title, and return the copy's size in bytes."""
+        etag = (self._stems.stat(stem.key).etag or "").strip('"')
+        with self._stems.download(stem.key, size=HEAD_BYTES, etag=etag) as download:
+            head = b"".join(download.chunks())
+        new = retitle(head, title)
+        if not new:
+            self._copy(stem.key, to)
+            return stem.size
+        with tempfile.TemporaryFile() as file:
+            file.write(new.data)
+            with self._stems.download(stem.key, offset=new.replaced, etag=etag) as download:
+                for chunk in download.chunks():
+                    file.write(chunk)
+            file.flush()
+            upload = self.upload(to, stem.content_type, file)
+            try:
+                return upload.finish()
+            finally:
+                upload.abort()
 
     def _write(self, key: str, document: bytes, content_type: str) -> None:
         def send(condition: Mapping[str, str]) -> str:
