@@ -19,6 +19,7 @@ from microdemucs.manifest import Failure, Manifest
 from microdemucs.messages import Finished
 from testing.objects import put_song
 from testing.stack import Stack, running_stack
+from testing.waiting import wait_until
 from tests.integration.separate.jobs import (
     PutSong,
     ReadFailure,
@@ -80,6 +81,7 @@ def models(
 def bus(stack: Stack) -> Iterator[Bus]:
     """The bus, with the function's own rights."""
     bus = Bus(stack.bus_settings("separate"), "tests")
+    wait_until(lambda: bus.is_up, 60, "the bus is connected")
     yield bus
     bus.close()
 
