@@ -59,7 +59,7 @@ def get_track(hash_: str, name: str) -> flask.Response:
     if request.range and is_range_wanted(request.range, if_range, etag, modified):
         byte_range = resolve_range(request.range, size)
         if byte_range is None:
-            return _range_not_satisfiable(size)
+            return range_not_satisfiable(size)
         start, end, status = *byte_range, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Type"] = track.stem.content_type
@@ -139,6 +139,21 @@ def resolve_range(requested: Range, size: int) -> tuple[int, int] | None:
     return requested.range_for_length(size)
 
 
+def range_not_satisfiable(size: int) -> flask.Response:
+    """Return 416 for a track that has `size` bytes."""
+    response = service.problem_response(
+        Problem(
+            416,
+            "no-such-range",
+            "The range begins after the end of the track",
+            f"Range is {describe(flask.request.headers['Range'])}; the track has {size} bytes",
+            size=size,
+        )
+    )
+    response.headers["Content-Range"] = f"bytes */{size}"
+    return response
+
+
 def _find_track(ctx: Context, hash_: str, name: str) -> Track:
     song_key = f"{hash_}.mp3" if _HASH.fullmatch(hash_) else find_job(ctx, hash_).record.key
     manifest = read_manifest(ctx.stems, song_key)
@@ -182,17 +197,3 @@ def _send_bytes(
             ) from None
         response.response = download.chunks()
         response.call_on_close(stack.pop_all().close)
-
-
-def _range_not_satisfiable(size: int) -> flask.Response:
-    response = service.problem_response(
-        Problem(
-            416,
-            "no-such-range",
-            "The range begins after the end of the track",
-            f"Range is {describe(flask.request.headers['Range'])}; the track has {size} bytes",
-            size=size,
-        )
-    )
-    response.headers["Content-Range"] = f"bytes */{size}"
-    return response

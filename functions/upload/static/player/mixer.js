@@ -1,0 +1,95 @@
+// The way of each stem from the chunks to the loudspeaker: volume, pan, mute, solo and level.
+
+const RAMP_S = 0.005; // of a change of volume, against clicks
+const METER_SAMPLES = 2048; // a level is of these last ones
+
+export class Mixer {
+  constructor() {
+    this._settings = new Map(); // by stem
+    this._strips = new Map();
+    this._samples = new Float32Array(METER_SAMPLES);
+  }
+
+  // Whether the stem is not heard, because it is muted or another one has solo.
+  isSilent(name) {
+    const anySolo = [...this._settings.values()].some((setting) => setting.solo);
+    const { muted, solo } = this._of(name);
+    return muted || (anySolo && !solo);
+  }
+
+  // Return {volume, pan} as they are heard.
+  heard(name) {
+    const { volume, pan } = this._of(name);
+    return { volume: this.isSilent(name) ? 0 : volume, pan };
+  }
+
+  set(name, change) {
+    Object.assign(this._of(name), change);
+    for (const stem of this._strips.keys()) this._apply(stem);
+  }
+
+  // Build the nodes in this context. Chunks go into the node that is returned.
+  connect(context, names) {
+    const count = names.length * 2;
+    const input = new GainNode(context, {
+      channelCount: count, channelCountMode: "explicit", channelInterpretation: "discrete",
+    });
+    const splitter = new ChannelSplitterNode(context, { numberOfOutputs: count });
+    const master = new GainNode(context);
+    // What changes the speed without the pitch belongs here, between master and destination.
+    input.connect(splitter);
+    master.connect(context.destination);
+    this._strips = new Map(names.map((name, number) => {
+      const { volume, pan } = this.heard(name);
+      const merger = new ChannelMergerNode(context, { numberOfInputs: 2 });
+      const gain = new GainNode(context, { gain: volume });
+      const panner = new StereoPannerNode(context, { pan });
+      const sides = new ChannelSplitterNode(context, { numberOfOutputs: 2 });
+      const analysers = [0, 1].map(() => new AnalyserNode(context, { fftSize: METER_SAMPLES }));
+      splitter.connect(merger, number * 2, 0);
+      splitter.connect(merger, number * 2 + 1, 1);
+      merger.connect(gain).connect(panner).connect(master);
+      panner.connect(sides);
+      analysers.forEach((analyser, side) => sides.connect(analyser, side));
+      return [name, { gain, panner, analysers }];
+    }));
+    this.outputs = new Map([...this._strips].map(([name, strip]) => [name, strip.panner]));
+    return input;
+  }
+
+  // Return the {peak, rms} of what is heard of the stem now, 1 being full scale; of its louder side.
+  level(name) {
+    const levels = (this._strips.get(name)?.analysers ?? []).map((analyser) => {
+      analyser.getFloatTimeDomainData(this._samples);
+      const peak = this._samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+      const power = this._samples.reduce((sum, sample) => sum + sample * sample, 0) / METER_SAMPLES;
+      return { peak, rms: Math.sqrt(power) };
+    });
+    return {
+      peak: Math.max(0, ...levels.map((level) => level.peak)),
+      rms: Math.max(0, ...levels.map((level) => level.rms)),
+    };
+  }
+
+  _of(name) {
+    if (!this._settings.has(name)) {
+      this._settings.set(name, { volume: 1, pan: 0, muted: false, solo: false });
+    }
+    return this._settings.get(name);
+  }
+
+  _apply(name) {
+    const { gain, panner } = this._strips.get(name);
+    const { volume, pan } = this.heard(name);
+    ramp(gain.gain, volume, gain.context);
+    ramp(panner.pan, pan, gain.context);
+  }
+}
+
+// Move a parameter to `value` within RAMP_S, from wherever it is.
+function ramp(parameter, value, context) {
+  const now = context.currentTime;
+  parameter.cancelScheduledValues(now);
+  parameter.setTargetAtTime(value, now, RAMP_S / 5);
+  parameter.setValueAtTime(value, now + 4 * RAMP_S); // the curve alone comes near, not there
+}

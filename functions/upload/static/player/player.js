@@ -1,0 +1,332 @@
+// Plays the stems of one song together, on one clock, while they are separated and afterwards.
+
+import { Chunks } from "./chunks.js";
+import { Decoding } from "./decoding.js";
+import { Mixer } from "./mixer.js";
+import { CHUNK_SAMPLES } from "./stem-reader.js";
+import { Timeline } from "./timeline.js";
+
+const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
+const AHEAD_S = 20; // of sound that is scheduled
+const READY_S = 2; // of sound that is decoded while the player is paused
+const SCHEDULE_MS = 100;
+const IDLE_MS = 20000; // after which a paused player gives the sound card back
+
+// Events: "change" if `state`, `duration` or `available` may have changed; "problem" if a stem
+// cannot be played, with `detail` {stem, message}.
+export class Player extends EventTarget {
+  state = "paused"; // or "playing", "buffering" (will play), "ended"
+
+  constructor() {
+    super();
+    this._decoding = null;
+    this._context = null;
+    this._song = null;
+    this._mixer = new Mixer();
+    this._timeline = null;
+    this._position = 0; // samples; while nothing is scheduled
+    this._loop = null;
+    this._timer = null;
+    this._idleTimer = null;
+  }
+
+  // Replace the song. `stems` are {name, url, live, contentType, bytes}: `url` is that of a finished
+  // file, `live` that of a stem which is being separated. `headers` go with requests to this site.
+  // `refresh` returns the stems again, with new links, or a promise of them. Volumes, pans, mutes,
+  // solos and the loop are as at first.
+  async load({ id, stems, duration = null, headers = {}, refresh = null }) {
+    this._halt();
+    this._decoding ??= new Decoding((event) => this._onEvent(event));
+    this._mixer = new Mixer();
+    this._loop = null;
+    this._position = 0;
+    const names = stems.map((stem) => stem.name);
+    this._song = {
+      id, headers, refresh, names,
+      links: linksOf(stems, headers),
+      chunks: new Chunks(this._decoding, names),
+      rate: 0,
+      total: null, // samples
+      duration, // s, as long as `total` is not known
+      available: 0, // samples
+      input: null, // the AudioNode that takes the chunks
+    };
+    this._decoding.open(this._song.links);
+    this._setState("paused");
+    this._update();
+  }
+
+  // The job has finished: go on from its files.
+  finish({ stems, duration = null }) {
+    const song = this._song;
+    if (!song) return;
+    song.links = linksOf(stems, song.headers);
+    song.duration = duration ?? song.duration;
+    this._decoding.replace(song.links);
+    this._changed();
+  }
+
+  // Play from the position. Call it in a handler of a click or key, or browsers keep it silent.
+  play() {
+    if (!this._song || this.isPlaying) return;
+    if (this.state === "ended") this._position = 0;
+    this._song.chunks.retry();
+    clearTimeout(this._idleTimer);
+    this._openContext();
+    this._context.resume();
+    this._setState("buffering");
+    this._timer = setInterval(() => this._update(), SCHEDULE_MS);
+    this._update();
+  }
+
+  pause() {
+    if (!this.isPlaying) return;
+    this._halt();
+    this._setState("paused");
+  }
+
+  // Go to this moment, in seconds.
+  seek(seconds) {
+    if (!this._song) return;
+    const last = this._song.total ?? Infinity;
+    const sample = Math.round(seconds * (this._song.rate || ASSUMED_RATE));
+    this._stopTimeline();
+    this._position = Math.max(0, Math.min(sample, last));
+    this._song.chunks.retry();
+    if (this.state === "ended") this._setState("paused");
+    if (this.isPlaying) this._setState("buffering");
+    this._update();
+  }
+
+  // Repeat what is between two moments, in seconds, once the position is before the second.
+  setLoop(loop) {
+    const rate = this._song?.rate || ASSUMED_RATE;
+    const samples = loop && { from: Math.round(loop.from * rate), to: Math.round(loop.to * rate) };
+    if (samples && samples.to - samples.from < 1) throw new RangeError("The loop is empty");
+    this._loop = samples;
+    this._timeline?.rewind(samples?.to ?? Infinity);
+    this._update();
+  }
+
+  get isPlaying() {
+    return this.state === "playing" || this.state === "buffering";
+  }
+
+  // s, as heard
+  get position() {
+    const samples = this._timeline ? this._timeline.position() : this._position;
+    return samples / (this._song?.rate || ASSUMED_RATE);
+  }
+
+  // s; null if it is not known yet
+  get duration() {
+    const { total, rate, duration } = this._song ?? {};
+    return total && rate ? total / rate : duration ?? null;
+  }
+
+  // How many seconds from the beginning can be played by now.
+  get available() {
+    const { total, rate, available } = this._song ?? {};
+    if (!rate) return 0;
+    return (this._isGrowing() ? available : total ?? available) / rate;
+  }
+
+  setVolume(name, volume) {
+    this._mixer.set(name, { volume });
+  }
+
+  setPan(name, pan) {
+    this._mixer.set(name, { pan });
+  }
+
+  setMuted(name, muted) {
+    this._mixer.set(name, { muted });
+  }
+
+  setSolo(name, solo) {
+    this._mixer.set(name, { solo });
+  }
+
+  level(name) {
+    return this._mixer.level(name);
+  }
+
+  // Stop, and free all.
+  close() {
+    this._halt();
+    this._decoding?.close();
+    this._context?.close();
+    this._decoding = this._context = this._song = null;
+  }
+
+  _onEvent(event) {
+    const song = this._song;
+    if (event.kind === "format") this._takeFormat(event);
+    else if (event.kind === "chunk") {
+      song.chunks.add(event);
+      song.available = Math.max(song.available, (event.index + 1) * CHUNK_SAMPLES);
+    } else if (event.kind === "available") {
+      song.available = Math.max(song.available, event.samples);
+      this._changed();
+    } else if (event.kind === "end") {
+      song.chunks.end(event);
+      if (!song.total) song.total = event.total;
+    } else if (event.kind === "expired") this._refresh(song);
+    else this._dropStem(event.name, event.message);
+    this._update();
+  }
+
+  _takeFormat({ name, rate, total }) {
+    const song = this._song;
+    if (song.rate && song.rate !== rate) {
+      this._dropStem(name, `It has ${rate} samples a second, others have ${song.rate}`);
+      return;
+    }
+    if (!song.rate) this._assumeRate(rate);
+    song.rate = rate;
+    song.chunks.setRate(rate);
+    if (total) song.total = Math.max(song.total ?? 0, total);
+    this._changed();
+  }
+
+  // Positions that were set before the rate was known are of ASSUMED_RATE.
+  _assumeRate(rate) {
+    const scaled = (sample) => Math.round((sample * rate) / ASSUMED_RATE);
+    this._position = scaled(this._position);
+    if (this._loop) this._loop = { from: scaled(this._loop.from), to: scaled(this._loop.to) };
+  }
+
+  _dropStem(name, message) {
+    const { chunks, names } = this._song;
+    chunks.drop(name);
+    this.dispatchEvent(new CustomEvent("problem", { detail: { stem: name, message } }));
+    if (names.every((other) => chunks.failed.has(other))) this.pause();
+  }
+
+  // Get new links, once for all stems that ask at the same time.
+  async _refresh(song) {
+    song.refreshing ??= this._newLinks(song);
+    await song.refreshing;
+    song.refreshing = null;
+  }
+
+  async _newLinks(song) {
+    try {
+      if (!song.refresh) throw new Error("The link of this stem has expired");
+      song.links = linksOf(await song.refresh(), song.headers);
+      if (song === this._song) this._decoding.replace(song.links);
+    } catch (error) {
+      if (song === this._song) this._decoding.fail(error.message);
+    }
+  }
+
+  // Ask for what is needed next, and schedule what is ready.
+  _update() {
+    const song = this._song;
+    if (!song) return;
+    const pieces = this._plan(this.isPlaying ? AHEAD_S : READY_S);
+    song.chunks.require(pieces.map((piece) => piece.index));
+    if (!this.isPlaying || !song.rate) return;
+    this._openContext();
+    for (const { index, from, to } of pieces) {
+      const buffer = song.chunks.get(index);
+      if (!buffer) break;
+      this._timeline ??= new Timeline(this._context, song.input, this._position);
+      this._timeline.append(cut(buffer, from - index * CHUNK_SAMPLES, to - index * CHUNK_SAMPLES), from);
+    }
+    this._showProgress();
+  }
+
+  // Return the next `seconds` that are not scheduled yet, as {index, from, to}: the chunk and the
+  // samples of the song that are played of it.
+  _plan(seconds) {
+    const { rate, total, chunks } = this._song;
+    let from = this._timeline ? this._timeline.endSample : this._position;
+    const most = Math.min(seconds * (rate || ASSUMED_RATE), chunks.limit * 0.6 * CHUNK_SAMPLES);
+    let ahead = this._timeline ? this._timeline.ahead : 0;
+    const pieces = [];
+    while (ahead < most && from < (total ?? Infinity)) {
+      const index = Math.floor(from / CHUNK_SAMPLES);
+      let to = Math.min((index + 1) * CHUNK_SAMPLES, total ?? Infinity);
+      if (this._loop && from < this._loop.to) to = Math.min(to, this._loop.to);
+      pieces.push({ index, from, to });
+      ahead += to - from;
+      from = to === this._loop?.to ? this._loop.from : to;
+    }
+    return pieces;
+  }
+
+  // Tell apart playing, waiting for samples, and the end.
+  _showProgress() {
+    const { total } = this._song;
+    const isAtEnd = total !== null && (this._timeline?.endSample ?? this._position) >= total;
+    if (this._timeline?.ahead) this._setState(this._timeline.isSounding ? "playing" : this.state);
+    else if (isAtEnd) {
+      this._halt();
+      this._setState("ended");
+    } else this._setState("buffering");
+  }
+
+  // Make the context and its nodes, as the song needs them.
+  _openContext() {
+    const song = this._song;
+    const sampleRate = song.rate || ASSUMED_RATE;
+    if (this._context && this._context.sampleRate !== sampleRate) {
+      this._context.close();
+      this._context = null;
+      song.input = null;
+    }
+    this._context ??= new AudioContext({ latencyHint: "interactive", sampleRate });
+    if (song.input?.context !== this._context) {
+      song.input = this._mixer.connect(this._context, song.names);
+    }
+  }
+
+  _isGrowing() {
+    return Object.values(this._song.links).some((link) => link.isGrowing);
+  }
+
+  // Be silent, and stay where it was.
+  _halt() {
+    this._stopTimeline();
+    clearInterval(this._timer);
+    clearTimeout(this._idleTimer);
+    this._idleTimer = setTimeout(() => this._context?.suspend(), IDLE_MS);
+  }
+
+  _stopTimeline() {
+    if (!this._timeline) return;
+    this._position = this._timeline.stopPosition();
+    this._timeline.stop();
+    this._timeline = null;
+  }
+
+  _setState(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this._changed();
+  }
+
+  _changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+// Return the links that StemSet takes, by name.
+function linksOf(stems, headers) {
+  return Object.fromEntries(stems.map(({ name, url, live, bytes }) => {
+    const absolute = new URL(url ?? live, document.baseURI).href;
+    return [name, { url: absolute, isGrowing: !url, bytes: url ? bytes : undefined, headers }];
+  }));
+}
+
+// Return the samples `from` to before `to` of a buffer, which is returned itself if these are all.
+function cut(buffer, from, to) {
+  if (from === 0 && to === buffer.length) return buffer;
+  const { numberOfChannels, sampleRate } = buffer;
+  const piece = new AudioBuffer({ length: to - from, numberOfChannels, sampleRate });
+  for (let channel = 0; channel < numberOfChannels; channel++) {
+    piece.copyToChannel(buffer.getChannelData(channel).subarray(from, to), channel);
+  }
+  return piece;
+}
