@@ -4,6 +4,7 @@
 const FIRST_BYTES = 256 * 1024; // of a sequence of requests: little, so that a seek is fast
 const MAX_BYTES = 1024 * 1024;
 const GROWTH_CHECK_MS = 500;
+const MAX_BREAKS = 5; // of responses, one after the other
 const RETRY_MS = [300, 1000, 3000];
 const EXPIRED = new Set([401, 403]);
 
@@ -97,6 +98,7 @@ export class ByteCursor {
     this._signal = signal;
     this._length = FIRST_BYTES;
     this._reader = null;
+    this._breaks = 0;
   }
 
   // Return whether the buffer has `count` bytes; the stem ends before if not.
@@ -104,7 +106,7 @@ export class ByteCursor {
     while (this.buffer.length < count) {
       this._reader ??= await this._open();
       if (!this._reader) return false;
-      const { done, value } = await this._reader.read();
+      const { done, value } = await this._read();
       if (done) this._reader = null;
       else this._append(value);
     }
@@ -134,6 +136,16 @@ export class ByteCursor {
     await this._reader?.cancel();
   }
 
+  // Read the next piece. A response that breaks off is continued by another one.
+  async _read() {
+    try {
+      return await this._reader.read();
+    } catch (error) {
+      if (this._signal.aborted || this._breaks++ >= MAX_BREAKS) throw error;
+      return { done: true };
+    }
+  }
+
   async _open() {
     const reader = await this._source.open(
       this.offset + this.buffer.length, this._length, this._signal,
@@ -147,6 +159,7 @@ export class ByteCursor {
     joined.set(this.buffer);
     joined.set(bytes, this.buffer.length);
     this.buffer = joined;
+    this._breaks = 0;
   }
 }
 
