@@ -1,61 +1,60 @@
-"""Download the weights of demucs' own models, from the hub or from demucs' older server."""
+"""Download the weights of demucs' models from the Hugging Face hub, or from demucs' older server.
 
+The hub has .safetensors files, which need no torch. The older server has pickles.
+"""
+
+import re
 import shutil
 import sys
-import tempfile
 from pathlib import Path
-
-import yaml
-from demucs.pretrained import REMOTE_ROOT, _parse_remote_files
-from torch.hub import download_url_to_file
 
 from functions.separate.engine import hub
 from functions.separate.engine.locate import files_of
+from local.progress_bar import ProgressBar
+
+_is_name = re.compile(r"\w[\w.-]*").fullmatch
 
 
-def fetch(name: str, folder: Path) -> None:
-    """Download the weights of demucs' model `name` into `folder`, or exit with what to do."""
-    names = sorted(path.stem for path in REMOTE_ROOT.glob("*.yaml"))
-    if name not in names:
-        sys.exit(f"there is no model {name!r}; demucs has {', '.join(names)}")
-    if not hub.is_reachable():
-        sys.exit(f"no hub can be reached from this machine; {_advice(name, folder)}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    servers = {"huggingface.co": _from_hub, "dl.fbaipublicfiles.com": _from_older_server}
-    for server, download in servers.items():
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            try:
-                download(name, Path(temporary))
-            except Exception as error:  # noqa: BLE001 (each client raises errors of its own)
-                print(f"{server} failed: {_first_line(error)}", file=sys.stderr)
-            else:
-                shutil.copytree(temporary, folder, dirs_exist_ok=True)
-                return
-    sys.exit(f"{name} cannot be downloaded to this machine; {_advice(name, folder)}")
+def fetch(name: str, folder: Path, namespace: str) -> None:
+    """Put the model `name` into `folder`, or exit with one line that says what to do.
 
-
-def _from_hub(name: str, folder: Path) -> None:
-    for file in files_of(hub.fetch(name), name):
-        shutil.copy(file, folder)
-
-
-def _from_older_server(name: str, folder: Path) -> None:
-    bag = REMOTE_ROOT / f"{name}.yaml"
-    urls = _parse_remote_files(REMOTE_ROOT / "files.txt")
-    for signature in yaml.safe_load(bag.read_text())["models"]:
-        url = urls[signature]
-        file = folder / url.rsplit("/", 1)[1]
-        checksum = file.stem.rsplit("-", 1)[1]
-        download_url_to_file(url, str(file), checksum, progress=sys.stderr.isatty())
-    shutil.copy(bag, folder)
-
-
-def _advice(name: str, folder: Path) -> str:
-    return (
-        f"run `make models MODEL={name}` on one that can, and copy its models/{name} to {folder}, "
+    It is copied from the cache of the hub's client, if it is there.
+    """
+    cached = hub.cached(name, namespace)
+    if cached:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files_of(cached, name):
+            shutil.copy(file, folder)
+        return
+    try:
+        with ProgressBar(f"fetching {name}") as bar:
+            hub.fetch(name, folder, namespace, bar.update)
+        return
+    except hub.CannotFetch as error:
+        reason = str(error)
+    if name in hub.names():
+        try:
+            with ProgressBar(f"fetching {name} (older)") as bar:
+                hub.fetch_pickles(name, folder, bar.update)
+            return
+        except hub.CannotFetch as error:
+            reason += f"; {error}"
+    sys.exit(
+        f"{name} cannot be downloaded: {reason}; if this machine has no access, run "
+        f"`make models MODEL={name}` on one that has, and copy its models/{name} to {folder}, "
         f"or to {name}/ in the bucket of models"
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def split_name(name: str, namespace: str) -> tuple[str, str]:
+    """Return the namespace and the name of `[namespace/]name`, as demucs' `hf://` has them.
+
+    Without a namespace of its own the name must be one of demucs', else this exits.
+    """
+    own, _, short = name.rpartition("/")
+    if own and _is_name(own) and _is_name(short):
+        return own, short
+    if name in hub.names():
+        return namespace, name
+    released = sorted(name for name in hub.names() if not re.fullmatch(r"[0-9a-f]{8}", name))
+    return sys.exit(f"there is no model {name!r}; demucs has {', '.join(released)}")

@@ -2,17 +2,16 @@
 
     python models/prepare.py htdemucs
 
-Pickles are converted to safetensors. Afterwards the folder models/<name>/ can be copied to a
-machine
-without torch and network, or into the bucket of models.
+Pickles are converted to safetensors, for which torch is installed. Afterwards the folder
+models/<name>/ can be copied to a machine without a network, or into the bucket of models.
 """
 
 import argparse
-import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from fetch import fetch
+from fetch import fetch, split_name
 
 from functions.separate.engine import CannotBuild, UnusableWeights
 from functions.separate.engine.bag import read_bag
@@ -20,34 +19,44 @@ from functions.separate.engine.convert import convert
 from functions.separate.engine.locate import BUNDLED, LocatedModel, find_in_folder
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.prepare import prepare as prepare_bag
-from microdemucs.paths import MODELS
+from functions.separate.engine.settings import ModelSettings
+from local.setup import set_up
+from microdemucs.settings import BadSetting
 
 
 def main() -> None:
     """Prepare the model and print what was done, or exit with one line that says what to do."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", nargs="?", default=BUNDLED, help="a model of demucs, or your own")
     parser.add_argument(
-        "--into",
-        type=Path,
-        default=os.environ.get("MODELS_DIR") or MODELS,
-        help="the folder of models (default: MODELS_DIR, or models/)",
+        "name", nargs="?", default=BUNDLED, help="a model of demucs, [account/]name, or your own"
+    )
+    parser.add_argument(
+        "--into", type=Path, help="the folder of models (default: MODELS_DIR, or models/)"
     )
     arguments = parser.parse_args()
-    prepare(arguments.name, arguments.into)
+    try:
+        settings = ModelSettings()
+        prepare(arguments.name, arguments.into or settings.folder, settings.namespace)
+    except (BadSetting, OSError) as error:
+        sys.exit(str(error))
 
 
-def prepare(name: str, folder: Path) -> None:
-    """Prepare the model in the folder of models."""
+def prepare(name: str, folder: Path, namespace: str) -> None:
+    """Prepare the model in the folder of models; fetch it if it is not there."""
     model = find_in_folder(folder, name)
     if not model:
-        fetch(name, folder / name)
+        namespace, name = split_name(name, namespace)
+        model = find_in_folder(folder, name)
+    if not model:
+        fetch(name, folder / name, namespace)
         model = LocatedModel(name, folder / name)
     assert model.weights
     own = model.folder
     try:
         bag = read_bag(model.weights, name)
         if bag.has_pickles:
+            if not find_spec("demucs"):
+                set_up("torch")
             bag = convert(bag, model.weights if model.weights.is_dir() else model.weights.parent)
             model = find_in_folder(folder, name) or model
         target = own / prepared_model.COMPILED / prepared_model.folder_name(model.digest(), "auto")
@@ -56,6 +65,8 @@ def prepare(name: str, folder: Path) -> None:
         sys.exit(f"{model.weights} cannot be loaded: {error}")
     except CannotBuild as error:
         print(f"{model.weights} runs on torch only: {error}")
+        if not find_spec("demucs"):
+            print("`python3 -m local.setup torch` installs torch")
         return
     for network in prepared_model.read(target).networks:
         print(f"{network.stages[0]}: {network.precision}, {network.reason}")

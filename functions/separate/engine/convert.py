@@ -49,11 +49,11 @@ def _convert_in_child(pairs: Sequence[tuple[Path, Path]]) -> None:
 
 def _convert(pairs: Sequence[tuple[Path, Path]]) -> str:
     """Return why a file cannot be read, or ""."""
-    from functions.separate.engine import torch_engine
+    from functions.separate.engine.torch_engine import load_network
 
     for pickle, target in pairs:
         try:
-            network: Any = torch_engine.load_network(pickle.stem, pickle)
+            network: Any = load_network(pickle.stem, pickle)
         except UnusableWeights as error:
             return str(error)
         partial = target.with_suffix(".partial")

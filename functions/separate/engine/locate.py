@@ -1,8 +1,8 @@
 """Find a model's weights.
 
 A name is looked up in the folder MODELS_DIR, under `<name>/` in the bucket of models, in the hub's
-cache on this machine, and last among the models that demucs downloads. Only the setting MODEL may
-be a path: a name from a user cannot leave these places.
+cache on this machine, and last among what was downloaded for a job before. Only the setting MODEL
+may be a path: a name from a user cannot leave these places.
 """
 
 import hashlib
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 OpenBucket = Callable[[], "Bucket"]
 """Returns the bucket of models. It imports the store's client when it is called, not before."""
 
+FETCHED = "fetched"
+"""The folder in MODELS_CACHE with models that were downloaded for a job."""
+
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
 LIMITED_QUALITY = (
     "limited quality: this is the small model that comes with the program; "
@@ -37,7 +40,7 @@ _is_signature = re.compile(r"[0-9a-f]{8}").fullmatch
 class LocatedModel:
     """A model that was found and is not loaded yet.
 
-    `weights` is a file of weights or a folder of them; None if demucs must download them.
+    `weights` is a file of weights or a folder of them; None if they must be downloaded.
     """
 
     name: str
@@ -71,6 +74,7 @@ class ModelLocator:
     open_bucket: OpenBucket | None
     folder: Path
     cache: Path
+    namespace: str = hub.NAMESPACE
 
     def find(self, name: str) -> LocatedModel | None:
         """Return the model if it is on disk or in the bucket. Raises RetryLater."""
@@ -81,8 +85,10 @@ class ModelLocator:
         downloaded = self._download(name)
         if downloaded and _has_weights(downloaded):
             return LocatedModel(name, downloaded)
-        cached = hub.cached(name)
-        return LocatedModel(name, cached) if cached else None
+        cached = hub.cached(name, self.namespace)
+        if cached:
+            return LocatedModel(name, cached)
+        return find_in_folder(self.cache / FETCHED, name)
 
     def names(self) -> set[str]:
         """Return the names of all models outside the bucket, without demucs' signatures."""
@@ -98,7 +104,8 @@ class ModelLocator:
             for subfolder in folder.glob("*/")
             if _has_weights(subfolder)
         }
-        return files | folders | {name for name in hub.names() if not _is_signature(name)}
+        on_demand = hub.names() if hub.fetches_on_demand() else set()
+        return files | folders | {name for name in on_demand if not _is_signature(name)}
 
     def _download(self, name: str) -> Path | None:
         """Return a local copy of `<name>/` in the bucket; downloaded again only if it changed."""

@@ -1,6 +1,6 @@
-"""Settings that numpy and OpenVINO have for the whole process only, each with its reason.
+"""Settings that other packages have for the whole process only, each with its reason.
 
-This module imports neither of them, since some of the settings must be made before their import.
+This module imports none of them, since some of the settings must be made before their import.
 """
 
 import locale
@@ -28,6 +28,14 @@ def disable_openvino_telemetry() -> None:
     OpenVINO does without this package if it cannot be imported.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+def disable_hub_telemetry() -> None:
+    """Stop huggingface_hub from reporting what else is installed, unless the environment says so.
+
+    It reads the variable once, when it is imported.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def skip_openvino_converter() -> None:

@@ -32,9 +32,12 @@ class ModelRegistry:
 
     def __init__(self, settings: ModelSettings, open_bucket: OpenBucket | None = None) -> None:
         self.settings = settings
-        self._everywhere = ModelLocator(open_bucket, settings.folder, settings.cache)
-        self._on_disk = ModelLocator(None, settings.folder, settings.cache)
-        self._loader = ModelLoader(settings.engine, settings.precision, settings.cache)
+        places = settings.folder, settings.cache, settings.namespace
+        self._everywhere = ModelLocator(open_bucket, *places)
+        self._on_disk = ModelLocator(None, *places)
+        self._loader = ModelLoader(
+            settings.engine, settings.precision, settings.cache, settings.namespace
+        )
         self._loaded: OrderedDict[LocatedModel, Model] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -79,15 +82,15 @@ class ModelRegistry:
         found = locator.find(name)
         if found:
             return found
-        if name in hub.names():
+        if name in hub.names() and hub.fetches_on_demand():
             return LocatedModel(name, None)
         raise self._bad_option(name)
 
     def _bad_option(self, name: str, reason: str = "") -> BadOption:
         names = ", ".join(sorted(self._on_disk.names()))
         accepts = f"one of {names}, or a name in the bucket of models"
-        if not hub.names():
-            accepts += "; `make models MODEL=…` adds one of demucs' own"
+        if name in hub.names() and not reason:
+            accepts += f"; `make models MODEL={name}` gets this one"
         if reason:
             accepts += f"; this one cannot be loaded: {reason}"
         return BadOption("model", name, accepts)

@@ -1,11 +1,12 @@
 """Choose the engine that runs a model: OpenVINO on a CPU; torch on a GPU, or if only torch can."""
 
 import logging
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from functions.separate.engine import CannotBuild, Model, UnusableWeights, hub
-from functions.separate.engine.locate import LocatedModel
+from functions.separate.engine.locate import FETCHED, LocatedModel
 from functions.separate.engine.settings import AUTO, OPENVINO, TORCH
 
 log = logging.getLogger(__name__)
@@ -19,10 +20,13 @@ class ModelLoader:
     The folder `cache` keeps digests, and models that are prepared for this processor.
     """
 
-    def __init__(self, engine: str, precision: str, cache: Path) -> None:
+    def __init__(
+        self, engine: str, precision: str, cache: Path, namespace: str = hub.NAMESPACE
+    ) -> None:
         self._engine = engine
         self._precision = precision
         self._cache = cache
+        self._namespace = namespace
         self._not_built: dict[str, str] = {}
 
     def load(self, model: LocatedModel) -> Model:
@@ -30,17 +34,30 @@ class ModelLoader:
 
         Raises UnusableWeights with what to do, MemoryError.
         """
-        if self._engine == TORCH:
-            return _load_on_torch(model, "the setting ENGINE")
-        if self._engine == AUTO and _has_cuda():
-            return _load_on_torch(model, "this machine has a CUDA device")
-        model = _fetch_if_missing(model)
-        if not model.weights:
-            return self._fall_back(model, "only demucs itself can download it")
         try:
-            return self._load_on_openvino(model, model.weights)
+            weights = model.weights or self._fetch(model.name)
+            model = replace(model, weights=weights)
+            if self._engine == TORCH:
+                return _load_on_torch(model, weights, "the setting ENGINE")
+            if self._engine == AUTO and _has_cuda():
+                return _load_on_torch(model, weights, "this machine has a CUDA device")
+            return self._load_on_openvino(model, weights)
         except OSError as error:
             raise UnusableWeights(f"MODELS_CACHE or the weights cannot be used: {error}") from error
+
+    def _fetch(self, name: str) -> Path:
+        """Download a released model; return its folder."""
+        folder = self._cache / FETCHED / name
+        try:
+            hub.fetch(name, folder, self._namespace)
+        except hub.CannotFetch as error:
+            try:
+                hub.fetch_pickles(name, folder)
+            except hub.CannotFetch:
+                raise UnusableWeights(
+                    f"its weights are not on this machine, and {error}"
+                ) from error
+        return folder
 
     def _load_on_openvino(self, model: LocatedModel, weights: Path) -> Model:
         # imported here: it imports OpenVINO
@@ -48,7 +65,7 @@ class ModelLoader:
 
         digest = model.digest(self._cache)
         if digest in self._not_built:
-            return self._fall_back(model, self._not_built[digest])
+            return self._fall_back(model, weights, self._not_built[digest])
         name = prepared_model.folder_name(digest, self._precision)
         own, cached = (
             folder / prepared_model.COMPILED / name for folder in (model.folder, self._cache)
@@ -59,7 +76,7 @@ class ModelLoader:
                 self._prepare(model, weights, digest, cached)
             except CannotBuild as error:
                 self._not_built[digest] = str(error)
-                return self._fall_back(model, str(error))
+                return self._fall_back(model, weights, str(error))
             loaded = prepared_model.load(cached, model.name, model.note)
         _log_loaded(model, OPENVINO, "the network is built from its weights")
         return loaded
@@ -75,7 +92,7 @@ class ModelLoader:
             bag = convert(bag, self._cache / "converted" / digest)
         prepare(bag, model.name, folder, self._precision)
 
-    def _fall_back(self, model: LocatedModel, reason: str) -> Model:
+    def _fall_back(self, model: LocatedModel, weights: Path, reason: str) -> Model:
         """Load on torch what OpenVINO cannot run, unless the setting ENGINE forbids it."""
         if self._engine == OPENVINO:
             raise UnusableWeights(f"OpenVINO cannot run it: {reason}")
@@ -84,7 +101,7 @@ class ModelLoader:
                 f"OpenVINO cannot run it ({reason}), and torch is not installed; "
                 "`python3 -m local.setup torch` installs it"
             )
-        return _load_on_torch(model, f"OpenVINO cannot run it: {reason}")
+        return _load_on_torch(model, weights, f"OpenVINO cannot run it: {reason}")
 
 
 def _read_prepared(folder: Path, model: LocatedModel) -> Model | None:
@@ -102,40 +119,21 @@ def _read_prepared(folder: Path, model: LocatedModel) -> Model | None:
         return None
 
 
-def _load_on_torch(located: LocatedModel, reason: str) -> Model:
+def _load_on_torch(located: LocatedModel, weights: Path, reason: str) -> Model:
     if not _has_torch():
         raise UnusableWeights("torch is not installed; `python3 -m local.setup torch` installs it")
     # imported here: torch takes seconds to import, and must not be imported before a server forks
-    from functions.separate.engine import torch_engine
+    from functions.separate.engine.torch_engine import load
 
-    _require_source(located)
-    model = torch_engine.load(located.name, located.weights, located.note)
+    model = load(located.name, weights, located.note)
     _log_loaded(located, TORCH, reason)
     return model
 
 
 def _log_loaded(located: LocatedModel, engine: str, reason: str) -> None:
-    path = str(located.weights or "hub")
+    path = str(located.weights)
     fields = {"model": located.name, "engine": engine, "reason": reason, "path": path}
     log.info("model loaded", extra=fields)
-
-
-def _fetch_if_missing(model: LocatedModel) -> LocatedModel:
-    """Download the weights from the hub if they are nowhere yet and the hub has them."""
-    if model.weights:
-        return model
-    _require_source(model)
-    try:
-        return LocatedModel(model.name, hub.fetch(model.name))
-    except Exception as error:  # noqa: BLE001 (huggingface_hub raises many; demucs has another hub)
-        fields = {"model": model.name, "reason": repr(error)}
-        log.info("model is not on the hub", extra=fields)
-        return model
-
-
-def _require_source(model: LocatedModel) -> None:
-    if not (model.weights or hub.is_reachable()):
-        raise UnusableWeights("its weights are not on this machine, and no hub can be reached")
 
 
 def _has_torch() -> bool:
@@ -151,6 +149,6 @@ def _has_cuda() -> bool:
             "NVIDIA device found, but torch is not installed; `python3 -m local.setup torch`"
         )
         return False
-    import torch
+    from functions.separate.engine.torch_engine import has_cuda
 
-    return torch.cuda.is_available()
+    return has_cuda()

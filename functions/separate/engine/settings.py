@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.separate.engine.hub import NAMESPACE
 from microdemucs.paths import MODELS
 from microdemucs.settings import one_of, setting, text
 
@@ -32,6 +33,9 @@ class ModelSettings:
         "~/.cache/micro-demucs/models",
         _home,
         "models from the bucket, and models that are prepared for this processor",
+    )
+    namespace: str = setting(
+        "HUB_NAMESPACE", NAMESPACE, text, "the account on the hub that has demucs' models"
     )
     engine: str = setting("ENGINE", AUTO, one_of(*ENGINES), "which engine runs the networks")
     precision: str = setting(

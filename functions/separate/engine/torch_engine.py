@@ -10,7 +10,6 @@ import torch
 from demucs.apply import BagOfModels
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
-from demucs.pretrained import get_model
 from demucs.repo import LocalRepo
 
 from functions.separate.engine import SAMPLE_RATE, Engine, Floats, Model, Seconds, UnusableWeights
@@ -24,7 +23,7 @@ class TorchEngine:
     concurrency = 1  # torch uses all cores for one window
 
     def __init__(self, network: Any) -> None:
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = "cuda" if has_cuda() else "cpu"
         self._network = network.to(self._device).eval().requires_grad_(False)
 
     @property
@@ -59,13 +58,18 @@ class TorchEngine:
         return estimate
 
 
-def load(name: str, weights: Path | None, note: str = "") -> Model:
+def has_cuda() -> bool:
+    """Return whether torch can use a GPU."""
+    return torch.cuda.is_available()
+
+
+def load(name: str, weights: Path, note: str = "") -> Model:
     """Load the model `name` with `load_network`. Raises UnusableWeights."""
     return model_of(name, load_network(name, weights), note)
 
 
-def load_network(name: str, weights: Path | None) -> Any:
-    """Return demucs' own network or BagOfModels, from a file or folder, or downloaded by demucs.
+def load_network(name: str, weights: Path) -> Any:
+    """Return demucs' own network or BagOfModels, from a file or folder.
 
     A folder holds weights and, for an ensemble, demucs' list `<name>.yaml`. Weights in .th files
     are pickles, which can run code: `weights` must be under the operator's control. Raises
@@ -74,8 +78,6 @@ def load_network(name: str, weights: Path | None) -> Any:
     if "OMP_NUM_THREADS" not in os.environ:  # torch follows that one by itself
         torch.set_num_threads(cores())
     try:
-        if weights is None:
-            return get_model(name)
         return _load_folder(weights, name) if weights.is_dir() else _load_file(weights)
     except MemoryError:
         raise

@@ -20,7 +20,10 @@ CODE = "".join(
     for folder in ("functions", "microdemucs", "minio-events")
     for path in (ROOT / folder).rglob("*.py")
 )
-LIBRARY_VARIABLES = {"OMP_NUM_THREADS", "TMPDIR", "HF_ENDPOINT", "HTTPS_PROXY"}
+LIBRARY_VARIABLES = {
+    *("OMP_NUM_THREADS", "TMPDIR", "HTTPS_PROXY"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_HOME"),
+}
 """Variables that are listed, but that libraries read."""
 
 STACK_VARIABLES = {

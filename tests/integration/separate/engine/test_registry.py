@@ -28,8 +28,8 @@ def make_registry(
     open_models_bucket: OpenBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> MakeRegistry:
     """Make registries on torch, with a folder and a cache of the test's own and without a hub."""
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("functions.separate.engine.hub.HUBS", ("", "http://127.0.0.1:9"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     folder = tmp_path / "models"
     folder.mkdir()
 
@@ -90,10 +90,9 @@ def test_a_model_in_the_bucket_is_loaded(models: ModelRegistry, root: Minio) -> 
 
 
 def test_the_cache_of_the_hub_is_used_without_a_network(
-    models: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: ModelRegistry, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    repository = tmp_path / "models--adefossez--HTDemucs"
+    repository = tmp_path / "hub" / "models--adefossez--HTDemucs"
     snapshot = repository / "snapshots" / "0123"
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
@@ -139,8 +138,8 @@ def test_the_default_on_disk_does_not_open_the_bucket(tmp_path: Path) -> None:
     [
         ("no-such-model", f"one of .*{BUNDLED}.*, or a name in the bucket"),
         ("training", "one of"),  # a folder without weights
-        ("htdemucs_ft", "no hub can be reached"),
-        ("955717e8", "no hub can be reached"),
+        ("htdemucs_ft", "its weights are not on this machine, and HF_HUB_OFFLINE is set"),
+        ("955717e8", "its weights are not on this machine, and HF_HUB_OFFLINE is set"),
     ],
 )
 def test_a_model_that_is_nowhere_is_rejected_with_the_ones_there_are(

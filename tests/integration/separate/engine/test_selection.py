@@ -297,7 +297,7 @@ def test_torch_and_demucs_need_not_be_installed(
     report = run_program(["mine", "older", "htdemucs_ft"], run_packages)
     assert report["mine"] == [4, 2, SEGMENT]
     assert "torch is not installed; `python3 -m local.setup torch`" in report["older"]
-    assert "`make models MODEL=…` adds one of demucs' own" in report["htdemucs_ft"]
+    assert "`make models MODEL=htdemucs_ft` gets this one" in report["htdemucs_ft"]
 
 
 def test_the_bundled_model_needs_neither_torch_nor_demucs(

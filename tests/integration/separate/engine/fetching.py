@@ -1,0 +1,60 @@
+"""Download a model in a process of its own: the client reads the environment when it is imported.
+
+Prints the last progress, or the error's class and text.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from microdemucs.paths import ROOT
+from testing.hub_server import Hub
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from functions.separate.engine import hub
+function, name, folder, *namespace = sys.argv[1:]
+seen = []
+try:
+    getattr(hub, function)(name, Path(folder), *namespace, report=seen.append)
+    print(*seen[-1:])
+except hub.CannotFetch as error:
+    print(type(error).__name__, error)
+"""
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return an environment with a home of its own, whatever this one says about the hub."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HF_", "HUGGING", "XDG_")) and name.upper() not in _PROXIES
+    }
+    return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | variables
+
+
+def start_fetch(
+    hub: Hub | str, name: str, folder: Path, *namespace: str, function: str = "fetch", **more: str
+) -> subprocess.Popen[str]:
+    """Start a download into `folder`; `more` are environment variables."""
+    url = hub if isinstance(hub, str) else hub.url
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, function, name, str(folder), *namespace],
+        cwd=ROOT,
+        env=environment(folder.parent / "home", HF_ENDPOINT=url, **more),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fetch(
+    hub: Hub | str, name: str, folder: Path, *namespace: str, function: str = "fetch", **more: str
+) -> str:
+    """Download into `folder`; return what was printed."""
+    process = start_fetch(hub, name, folder, *namespace, function=function, **more)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    return output.strip()
