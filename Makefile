@@ -11,12 +11,14 @@ export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/minio-events
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images faults faults-report lint format bench-bridge bench-latency bench-webhooks bench-upload bench-separate bench-knative models images lock schemas clean setup setup-torch setup-test setup-bench
+.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images faults faults-report lint format bench-bridge bench-latency bench-webhooks bench-upload bench-separate bench-knative models images lock schemas clean setup setup-models setup-torch setup-test setup-bench
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 18
 
-run: setup  ## set up, start the stack, separate a song (SONG=path; ONCE=1 stops the stack afterwards)
+run: export MODEL := $(MODEL)
+run:  ## set up, fetch the model, start the stack, separate a song (SONG=path; MODEL=name; ONCE=1 stops it afterwards)
+	@python3 -m local.setup run --model
 	@$(PYTHON) -m local.run $(if $(SONG),"$(SONG)") $(if $(ONCE),--once)
 
 stop:  ## stop this clone's stack
@@ -93,7 +95,7 @@ bench-separate: setup-bench  ## compare separation with demucs and demucs-onnx (
 bench-knative: setup-test  ## measure the service on the Knative cluster that KUBECONFIG names (ARGS=cold, warm, …)
 	@$(PYTHON) -m benchmarks.knative $(ARGS)
 
-models: setup-torch  ## fetch a model into models/ and prepare it (MODEL=htdemucs; default: the bundled one)
+models: setup-models  ## fetch a model into models/ and prepare it (MODEL=htdemucs; default: the bundled one)
 	@$(PYTHON) models/prepare.py $(MODEL)
 
 images: $(if $(SBOM),setup)  ## build the images (BUILDER=docker|podman|buildah REGISTRY= TAG= TARGETS= ARCHIVES= SBOM=1)
@@ -111,7 +113,10 @@ clean:  ## remove everything that make created in this clone; the shared cache s
 setup:  ## install what `make run` needs
 	@python3 -m local.setup run
 
-setup-torch:  ## install what fetching models and a GPU need
+setup-models:  ## install what fetching and preparing models need
+	@python3 -m local.setup models
+
+setup-torch:  ## install what pickles and a GPU need
 	@python3 -m local.setup torch
 
 setup-test:  ## install what the tests need

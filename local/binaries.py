@@ -50,8 +50,13 @@ KUBECONFORM = Module("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconfor
 SYFT = Module("syft", "github.com/anchore/syft/cmd/syft", "v1.57.0", 1600, go=(1, 26, 8))
 
 
-def build(modules: Iterable[Module], pip_install: Callable[..., None]) -> None:
-    """Build the programs that are not in the cache. Raises SystemExit with what to do."""
+def build(
+    modules: Iterable[Module], pip_install: Callable[..., None], note: Callable[[], str] = str
+) -> None:
+    """Build the programs that are not in the cache; `note` is shown beside the progress.
+
+    Raises SystemExit with what to do.
+    """
     missing = [module for module in modules if not module.binary.exists()]
     if not missing:
         return
@@ -69,10 +74,10 @@ def build(modules: Iterable[Module], pip_install: Callable[..., None]) -> None:
             )
         for module in missing:
             if not module.binary.exists():  # another clone may have built it
-                _build(module, _go(module, pip_install))
+                _build(module, _go(module, pip_install), note)
 
 
-def _build(module: Module, go: str) -> None:
+def _build(module: Module, go: str, note: Callable[[], str]) -> None:
     folder = CACHE / "building"
     shutil.rmtree(folder, ignore_errors=True)
     environment = os.environ | {
@@ -84,7 +89,7 @@ def _build(module: Module, go: str) -> None:
     }
     command = [go, "install", "-v", "-ldflags", "-s -w", f"{module.path}@{module.version}"]
     compiled, last_line = 0, ""
-    with ProgressBar(f"building {module.name}") as bar:
+    with ProgressBar(f"building {module.name}", note) as bar:
         building = subprocess.Popen(
             command, stderr=subprocess.PIPE, env=environment, text=True, cwd=CACHE
         )

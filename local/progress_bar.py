@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +13,13 @@ _REDRAW_S = 0.1
 class ProgressBar:
     """The progress of one phase: `with ProgressBar("separating") as bar: bar.update(0.5)`.
 
-    On a terminal one line is redrawn. Elsewhere one line is printed when the phase ends.
+    On a terminal one line is redrawn. Elsewhere one line is printed when the phase ends. `note`
+    returns what is shown beside it meanwhile.
     """
 
-    def __init__(self, phase: str) -> None:
+    def __init__(self, phase: str, note: Callable[[], str] = str) -> None:
         self._phase = phase
+        self._note = note
         self._start = time.monotonic()
         self._progress = 0.0
         self._last_drawn = 0.0
@@ -49,7 +52,7 @@ class ProgressBar:
         if self._progress > 0.02:
             seconds = self.seconds * (1 - self._progress) / self._progress
             remaining = f"{seconds:5.0f} s left"
-        self._draw(remaining, last=False)
+        self._draw(f"{remaining} {self._note()}", last=False)
 
     def _draw(self, text: str, *, last: bool) -> None:
         full = round(self._progress * _WIDTH)

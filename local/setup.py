@@ -1,13 +1,14 @@
-"""Set up this clone: `python3 -m local.setup [run|torch|test|bench]`. Standard library only.
+"""Set up this clone: `python3 -m local.setup [run|models|torch|test|bench]`. Standard library only.
 
 It installs pinned, hashed packages into .venv, and builds MinIO, mc and the tests' programs into a
 cache that all clones share. It leaves alone what is already there.
 
 Each kind has the packages of the one before it, and more:
-run    `make run` on a CPU
-torch  torch and demucs, which read pickles and run on a GPU
-test   the tests
-bench  the programs that benchmarks compare with
+run     `make run` on a CPU; with --model its model, too, while the programs are being built
+models  the same packages without the programs, to fetch and prepare models
+torch   torch and demucs, which read pickles and run on a GPU
+test    the tests
+bench   the programs that benchmarks compare with
 """
 
 import os
@@ -21,15 +22,17 @@ from contextlib import contextmanager
 from hashlib import sha256
 
 from local.binaries import KUBECONFORM, KUSTOMIZE, MC, MINIO, build
+from local.model_fetch import ModelFetch
 from local.progress_bar import ProgressBar
 from microdemucs.paths import ROOT
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-_PACKAGES_GB = {"run": 2, "torch": 9, "test": 9, "bench": 9}  # includes pip's cache
+_PACKAGES_GB = {"run": 2, "models": 2, "torch": 9, "test": 9, "bench": 9}  # includes pip's cache
 PROGRAMS = {
     "run": (MC, MINIO),
-    "torch": (),  # a machine that only fetches models runs no store
+    "models": (),  # a machine that only fetches models runs no store
+    "torch": (),
     "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
     "bench": (MC, MINIO),
 }
@@ -39,16 +42,21 @@ class CannotSetUp(SystemExit):
     """Something is missing; the text says what to do."""
 
 
-def set_up(kind: str) -> None:
-    """Install what `kind` of work needs: run, torch, test or bench. Raises CannotSetUp."""
+def set_up(kind: str, *, with_model: bool = False) -> None:
+    """Install what `kind` of work needs, and fetch the default model. Raises CannotSetUp."""
     if kind not in _PACKAGES_GB:
         raise CannotSetUp(f"unknown kind {kind!r}: use one of {', '.join(_PACKAGES_GB)}")
     if not (3, 11) <= sys.version_info[:2] < (3, 15):
         raise CannotSetUp(
             f"Python {sys.version.split()[0]} is not supported: install 3.11, 3.12, 3.13 or 3.14"
         )
-    _install_packages(kind)
-    build(PROGRAMS[kind], pip_install)
+    _install_packages("run" if kind == "models" else kind)
+    if with_model:
+        with ModelFetch(PYTHON) as model:
+            build(PROGRAMS[kind], pip_install, lambda: model.note)
+            model.finish()
+    else:
+        build(PROGRAMS[kind], pip_install)
     if kind == "test":
         _install_browser()
 
@@ -144,4 +152,5 @@ def _install_browser() -> None:
 
 
 if __name__ == "__main__":
-    set_up(sys.argv[1] if len(sys.argv) > 1 else "run")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--model"]
+    set_up(arguments[0] if arguments else "run", with_model="--model" in sys.argv)

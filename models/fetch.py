@@ -6,26 +6,18 @@ The hub has .safetensors files, which need no torch. The older server has pickle
 import re
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from functions.separate.engine import hub
-from functions.separate.engine.locate import files_of
 from local.progress_bar import ProgressBar
 
 _is_name = re.compile(r"\w[\w.-]*").fullmatch
 
 
 def fetch(name: str, folder: Path, namespace: str) -> None:
-    """Put the model `name` into `folder`, or exit with one line that says what to do.
-
-    It is copied from the cache of the hub's client, if it is there.
-    """
-    cached = hub.cached(name, namespace)
-    if cached:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files_of(cached, name):
-            shutil.copy(file, folder)
-        return
+    """Download the model `name` into `folder`, or exit with one line that says what to do."""
     try:
         with ProgressBar(f"fetching {name}") as bar:
             hub.fetch(name, folder, namespace, bar.update)
@@ -38,12 +30,26 @@ def fetch(name: str, folder: Path, namespace: str) -> None:
                 hub.fetch_pickles(name, folder, bar.update)
             return
         except hub.CannotFetch as error:
-            reason += f"; {error}"
+            reason += f"; {error}" if str(error) != reason else ""
     sys.exit(
         f"{name} cannot be downloaded: {reason}; if this machine has no access, run "
         f"`make models MODEL={name}` on one that has, and copy its models/{name} to {folder}, "
         f"or to {name}/ in the bucket of models"
     )
+
+
+def copy(files: Iterable[Path], folder: Path) -> None:
+    """Copy a model's files into `folder`, which gets them when all are complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        complete = Path(temporary) / folder.name
+        complete.mkdir()
+        for file in files:
+            shutil.copy(file, complete)
+        if not folder.exists():
+            complete.rename(folder)
+        for file in complete.glob("*"):
+            file.rename(folder / file.name)
 
 
 def split_name(name: str, namespace: str) -> tuple[str, str]:

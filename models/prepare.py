@@ -11,12 +11,18 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from fetch import fetch, split_name
+from fetch import copy, fetch, split_name
 
 from functions.separate.engine import CannotBuild, UnusableWeights
 from functions.separate.engine.bag import read_bag
 from functions.separate.engine.convert import convert
-from functions.separate.engine.locate import BUNDLED, LocatedModel, find_in_folder
+from functions.separate.engine.locate import (
+    BUNDLED,
+    LocatedModel,
+    ModelLocator,
+    files_of,
+    find_in_folder,
+)
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.prepare import prepare as prepare_bag
 from functions.separate.engine.settings import ModelSettings
@@ -36,20 +42,15 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         settings = ModelSettings()
-        prepare(arguments.name, arguments.into or settings.folder, settings.namespace)
+        prepare(arguments.name, arguments.into or settings.folder, settings)
     except (BadSetting, OSError) as error:
         sys.exit(str(error))
 
 
-def prepare(name: str, folder: Path, namespace: str) -> None:
-    """Prepare the model in the folder of models; fetch it if it is not there."""
-    model = find_in_folder(folder, name)
-    if not model:
-        namespace, name = split_name(name, namespace)
-        model = find_in_folder(folder, name)
-    if not model:
-        fetch(name, folder / name, namespace)
-        model = LocatedModel(name, folder / name)
+def prepare(name: str, folder: Path, settings: ModelSettings) -> None:
+    """Prepare the model in the folder of models; get it if it is not there."""
+    model = find_in_folder(folder, name) or _get(name, folder, settings)
+    name = model.name
     assert model.weights
     own = model.folder
     try:
@@ -71,6 +72,17 @@ def prepare(name: str, folder: Path, namespace: str) -> None:
     for network in prepared_model.read(target).networks:
         print(f"{network.stages[0]}: {network.precision}, {network.reason}")
     print(own)
+
+
+def _get(name: str, folder: Path, settings: ModelSettings) -> LocatedModel:
+    """Copy the model from elsewhere on this machine, or download it."""
+    namespace, name = split_name(name, settings.namespace)
+    existing = ModelLocator(None, folder, settings.cache, namespace).find(name)
+    if not existing:
+        fetch(name, folder / name, namespace)
+    elif existing.weights and not existing.weights.is_relative_to(folder):
+        copy(files_of(existing.weights, name), folder / name)
+    return find_in_folder(folder, name) or LocatedModel(name, folder / name)
 
 
 if __name__ == "__main__":

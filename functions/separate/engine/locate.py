@@ -1,8 +1,8 @@
 """Find a model's weights.
 
 A name is looked up in the folder MODELS_DIR, under `<name>/` in the bucket of models, in the hub's
-cache on this machine, and last among what was downloaded for a job before. Only the setting MODEL
-may be a path: a name from a user cannot leave these places.
+cache on this machine, and last among what was downloaded before. Only the setting MODEL may be a
+path: a name from a user cannot leave these places.
 """
 
 import hashlib
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 OpenBucket = Callable[[], "Bucket"]
 """Returns the bucket of models. It imports the store's client when it is called, not before."""
-
-FETCHED = "fetched"
-"""The folder in MODELS_CACHE with models that were downloaded for a job."""
 
 FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
 LIMITED_QUALITY = (
@@ -88,7 +85,12 @@ class ModelLocator:
         cached = hub.cached(name, self.namespace)
         if cached:
             return LocatedModel(name, cached)
-        return find_in_folder(self.cache / FETCHED, name)
+        return find_in_folder(self.fetched, name)
+
+    @property
+    def fetched(self) -> Path:
+        """The folder of models that were downloaded for `make run` or for a job."""
+        return self.cache / "fetched" / self.namespace
 
     def names(self) -> set[str]:
         """Return the names of all models outside the bucket, without demucs' signatures."""

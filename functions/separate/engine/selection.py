@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from functions.separate.engine import CannotBuild, Model, UnusableWeights, hub
-from functions.separate.engine.locate import FETCHED, LocatedModel
+from functions.separate.engine.locate import LocatedModel, ModelLocator
 from functions.separate.engine.settings import AUTO, OPENVINO, TORCH
+from microdemucs.paths import MODELS
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class ModelLoader:
 
     def _fetch(self, name: str) -> Path:
         """Download a released model; return its folder."""
-        folder = self._cache / FETCHED / name
+        folder = ModelLocator(None, MODELS, self._cache, self._namespace).fetched / name
         try:
             hub.fetch(name, folder, self._namespace)
         except hub.CannotFetch as error:

@@ -9,7 +9,9 @@ from microdemucs.paths import ROOT
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
-    with pytest.raises(setup.CannotSetUp, match="unknown kind 'all': use one of run, torch, test"):
+    with pytest.raises(
+        setup.CannotSetUp, match="unknown kind 'all': use one of run, models, torch, test"
+    ):
         setup.set_up("all")
 
 
@@ -19,7 +21,9 @@ def test_programs_of_the_tests_are_built_for_tests_only() -> None:
     assert programs["run"] == programs["bench"] == {"minio", "mc"}
 
 
-@pytest.mark.parametrize("name", ["setup", "binaries", "progress_bar", "images", "sbom"])
+@pytest.mark.parametrize(
+    "name", ["setup", "binaries", "model_fetch", "progress_bar", "images", "sbom"]
+)
 def test_setting_up_needs_only_the_standard_library(name: str) -> None:
     imported = set()
     for node in ast.walk(ast.parse((Path(setup.__file__).parent / f"{name}.py").read_text())):
