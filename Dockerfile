@@ -31,7 +31,7 @@ COPY requirements/web.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r web.txt \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
-# Only the CPU plugin and the own format of OpenVINO are used.
+# Only the CPU plugin and the own format of OpenVINO are used, and of the hub's client only HTTP.
 FROM packages AS separate-packages
 COPY requirements/separate.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r separate.txt \
@@ -39,7 +39,7 @@ RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-
  && rm -rf openvino/libs/libopenvino_intel_gpu* openvino/libs/libopenvino_intel_npu* openvino/libs/cache.json \
       openvino/libs/libopenvino_onnx* openvino/libs/libopenvino_tensorflow* openvino/libs/libopenvino_pytorch* \
       openvino/libs/libopenvino_paddle* openvino/libs/libopenvino_gguf* openvino/libs/libopenvino_jax* \
-      openvino/tools openvino/torch openvino/include numpy/*/tests numpy/tests Crypto/SelfTest \
+      openvino/tools openvino/torch openvino/include hf_xet numpy/*/tests numpy/tests Crypto/SelfTest \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 # torch.testing has a file for a later Python, which this Python cannot compile.

@@ -51,6 +51,8 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self.environment = Environment.create(folder, ports=dict.fromkeys(PORTS, 0))
         self.environment.variables["EVENTS_SECRET"] = EVENTS_SECRET  # tests sign events, too
+        # not the full model, even if `make run` has fetched it
+        self.environment.variables.setdefault("MODEL", "htdemucs_tiny")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.log: list[dict[str, Any]] = []
         self.store: Minio = store.connect(self.store_settings("provision"))

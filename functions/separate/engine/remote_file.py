@@ -4,6 +4,7 @@ huggingface_hub knows the hub's addresses, tokens (HF_TOKEN), redirects and erro
 goes through the proxy HTTPS_PROXY.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # noqa:
 from functions.separate.engine.hub import CannotFetch, HubUnreachable, endpoint  # noqa: E402
 from functions.separate.engine.released_models import OLDER_SERVER, PICKLES  # noqa: E402
 
-_FIRST_ANSWER_S = 3.0
+_FIRST_ANSWER_S = 3
 _ANSWER_S = 10.0
 _TEMPORARY = (408, 429)
 
@@ -73,10 +74,11 @@ class RemoteFile:
 def look_up(repository: str, name: str, commit: str = "") -> RemoteFile:
     """Return a file of a repository of the hub, at a commit or at the newest one.
 
-    Raises CannotFetch; HubUnreachable if there is no answer within 3 s, or 10 s for a commit.
+    Raises CannotFetch; HubUnreachable if there is no answer within 3 s (HF_HUB_ETAG_TIMEOUT), or
+    10 s for a commit.
     """
     url = hf_hub_url(repository, name, revision=commit or "main")
-    seconds = _ANSWER_S if commit else _FIRST_ANSWER_S
+    seconds = _ANSWER_S if commit else _first_answer_s()
     source = f"{repository} on {endpoint()}"
     with _translated_errors(source, name):
         metadata = _within(seconds, lambda: get_hf_file_metadata(url, timeout=seconds))
@@ -91,9 +93,8 @@ def look_up_pickle(signature: str) -> RemoteFile:
     url = f"{OLDER_SERVER}/{PICKLES[signature]}"
     name = url.rsplit("/", 1)[1]
     with _translated_errors(OLDER_SERVER, name):
-        response = _within(
-            _FIRST_ANSWER_S, lambda: get_session().head(url, timeout=_FIRST_ANSWER_S)
-        )
+        seconds = _first_answer_s()
+        response = _within(seconds, lambda: get_session().head(url, timeout=seconds))
         hf_raise_for_status(response)
     size = response.headers.get("Content-Length")
     checksum = name.removesuffix(".th").split("-")[1]
@@ -130,6 +131,11 @@ def _translate(error: Exception, source: str, file: str) -> CannotFetch:
             )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return HubUnreachable(f"{_server(source)} cannot be reached: {reason}")
+
+
+def _first_answer_s() -> float:
+    """Return how long a server has to answer at all: the library's own setting, or 3 s."""
+    return int(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _FIRST_ANSWER_S)
 
 
 def _server(source: str) -> str:

@@ -32,7 +32,7 @@ class ModelSettings:
         "MODELS_CACHE",
         "~/.cache/micro-demucs/models",
         _home,
-        "models from the bucket, and models that are prepared for this processor",
+        "models from the bucket and the hub, and models that are prepared for this processor",
     )
     namespace: str = setting(
         "HUB_NAMESPACE", NAMESPACE, text, "the account on the hub that has demucs' models"

@@ -29,6 +29,7 @@ def settings(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_HOME", "MODELS_DIR", "MODELS_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "60")  # other tests may take all cores
 
 
 def fetch() -> None:

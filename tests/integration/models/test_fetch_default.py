@@ -82,7 +82,8 @@ def test_without_a_hub_one_line_says_what_is_used_and_how_to_get_more(folder: Pa
 
 def test_a_hub_that_hangs_is_one_line(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        result = fetch(folder, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        result = fetch(folder, url, HF_HUB_ETAG_TIMEOUT="3")
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
     assert "does not answer. The small htdemucs_tiny is used" in line

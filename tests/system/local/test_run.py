@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from functions.separate.engine.locate import BUNDLED
 from local.environment import PORTS, SECRETS, Environment
 from local.ports import free_port
 from microdemucs.paths import ROOT
+from testing.hub_server import hub_server
+from testing.release import release
 from testing.songs import mp3
 from testing.stack_processes import processes, secrets_by_session
 from testing.waiting import wait_until
+from tests.integration.separate.engine.htdemucs.networks import small_htdemucs
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -28,7 +32,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Start local.run with a folder and ports of its own; nothing of it runs afterwards."""
     (tmp_path / "a song.mp3").write_bytes(mp3(2.0))
     environment = os.environ | dict.fromkeys(PORTS, "0")
-    environment |= {"OMP_NUM_THREADS": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", "MODEL": BUNDLED}
     started: list[subprocess.Popen[str]] = []
 
     # If the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
@@ -72,6 +76,26 @@ def test_once_prints_progress_stems_and_webhook_and_leaves_no_process(
         assert str(path) in output
         assert soundfile.info(path).duration == pytest.approx(2.0, abs=0.1)
     assert processes(tmp_path / "state") == []
+
+
+def test_the_model_that_was_fetched_from_the_hub_separates(run: Run, tmp_path: Path) -> None:
+    settings = {"MODEL": "", "MODELS_CACHE": str(tmp_path / "cache"), "HF_HOME": str(tmp_path)}
+    with hub_server() as hub:
+        hub.add("adefossez/HTDemucs", release("htdemucs", [small_htdemucs()]))
+        done = subprocess.run(
+            [sys.executable, "-m", "local.setup", "run", "--model"],
+            cwd=ROOT,
+            env=os.environ | settings | {"HF_ENDPOINT": hub.url, "HF_HUB_ETAG_TIMEOUT": "60"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "fetching the model " in done.stdout, done.stderr
+    process = run(str(tmp_path / "a song.mp3"), "--once", **settings)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert '"name": "htdemucs"' in output
+    assert "limited quality" not in output
 
 
 def test_ctrl_c_ends_what_was_started_and_nothing_else(run: Run, tmp_path: Path) -> None:

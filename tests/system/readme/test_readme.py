@@ -43,7 +43,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment() -> dict[str, str]:
     """The variables of a shell in which nothing of this project is set, on free ports."""
     kept = {name: value for name, value in os.environ.items() if name != "MICRO_DEMUCS_STATE"}
-    return kept | dict.fromkeys(PORTS, "0") | {"OMP_NUM_THREADS": "1"}
+    settings = {"OMP_NUM_THREADS": "1", "MODEL": "htdemucs_tiny"}  # the full one is not fetched
+    return kept | dict.fromkeys(PORTS, "0") | settings
 
 
 @pytest.fixture(scope="module")

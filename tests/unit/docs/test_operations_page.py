@@ -22,7 +22,7 @@ CODE = "".join(
 )
 LIBRARY_VARIABLES = {
     *("OMP_NUM_THREADS", "TMPDIR", "HTTPS_PROXY"),
-    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_HOME"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_ETAG_TIMEOUT", "HF_HOME"),
 }
 """Variables that are listed, but that libraries read."""
 

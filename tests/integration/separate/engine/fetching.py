@@ -33,7 +33,9 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("HF_", "HUGGING", "XDG_")) and name.upper() not in _PROXIES
     }
-    return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | variables
+    # Other tests may take all cores, and a local hub seconds to answer.
+    own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "HF_HUB_ETAG_TIMEOUT": "60"}
+    return kept | own | variables
 
 
 def start_fetch(

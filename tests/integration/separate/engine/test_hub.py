@@ -233,7 +233,7 @@ def test_a_hub_whose_name_is_unknown_is_unreachable(folder: Path) -> None:
 def test_a_hub_that_hangs_is_unreachable(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        printed = fetch(url, "htdemucs_ft", folder)
+        printed = fetch(url, "htdemucs_ft", folder, HF_HUB_ETAG_TIMEOUT="3")
     assert printed == f"HubUnreachable {url} does not answer"
 
 
