@@ -234,7 +234,7 @@ class JobRunner:
             return None
         manifest = manifest_of(self.job, self.record, sha256, stems, weights, self.progress.timings)
         self.lease.confirm()
-        self.stem_store.finish(manifest)
+        manifest = self.stem_store.finish(manifest)
         finished = reuse.FinishedJob(key=self.job.song.key, job=self.job.id)
         reuse.remember(self.context.bus, sha256, options, finished)
         return manifest
@@ -406,7 +406,7 @@ class JobRunner:
         problem = rejected.problem
         failure = failure_of(self.job, self.record, problem)
         if fits(failure_key(self.job.song.key)):
-            self.stem_store.fail(failure)
+            failure = self.stem_store.fail(failure)
         self._publish_for_callback(failure)
         self.record.problem, self.record.finished = failure.problem, failure.finished
         self._end(rejected.state)

@@ -67,14 +67,20 @@ class Lease:
             raise song_busy()
 
     def confirm(self) -> None:
-        """Renew the lease now. Raises RetryLater if it is lost.
+        """Renew the lease now. Raises RetryLater if it is known to be lost.
 
-        While the bus is away, nobody can take the lease, so this raises nothing then.
+        While the bus is away, this raises nothing: probably nobody can take the lease then.
         """
+        self.is_held_now()
+        self.ensure_held()
+
+    def is_held_now(self) -> bool:
+        """Renew the lease and return whether that worked: False also while the bus is away."""
         with suppress(RetryLater):
             if self._bus.is_up:
                 self.renew()
-        self.ensure_held()
+                return not self.is_lost
+        return False
 
     def renew(self) -> None:
         """Renew the lease, or lose it. Raises RetryLater if the bus is away."""

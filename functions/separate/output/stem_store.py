@@ -12,7 +12,7 @@ import msgspec
 
 from functions.separate.audio.retitle import HEAD_BYTES, retitle
 from functions.separate.job import Job
-from functions.separate.output.fence import NO_FENCE, Fence
+from functions.separate.output.fence import NO_FENCE, Fence, etag_of
 from functions.separate.output.multipart import Upload
 from functions.separate.output.preview import Preview
 from microdemucs import result_store
@@ -91,20 +91,32 @@ class StemStore:
             copies.append(msgspec.structs.replace(stem, key=key, size=size))
         return copies
 
-    def finish(self, manifest: Manifest) -> None:
-        """Remove what an earlier job left, and the previews; then write the manifest."""
-        self._remove(self._earlier_stems() - {stem.key for stem in manifest.stems})
-        self._remove({failure_key(self._song_key)})
-        self.remove_previews()
-        self._write(manifest_key(self._song_key), manifest.write(), MANIFEST_TYPE)
+    def finish(self, manifest: Manifest) -> Manifest:
+        """Remove what an earlier job left, and the previews; then write the manifest.
 
-    def fail(self, failure: Failure) -> None:
-        """Remove what an earlier job left, and the previews; then write the failure."""
-        earlier_stems = self._earlier_stems()
-        self._remove({manifest_key(self._song_key)})
-        self._remove(earlier_stems)
+        Return the manifest that exists then: that of another run of this job if it was faster.
+        """
+        beside = self._objects_beside()
+        stems = {stem.key for stem in manifest.stems}
+        self._remove(beside, [*(_stem_keys(beside) - stems), failure_key(self._song_key)])
         self.remove_previews()
-        self._write(failure_key(self._song_key), failure.write(), FAILURE_TYPE)
+        key = manifest_key(self._song_key)
+        if self._write(key, manifest.write(), MANIFEST_TYPE, self.read_own_manifest):
+            return manifest
+        return self.read_own_manifest() or manifest
+
+    def fail(self, failure: Failure) -> Failure:
+        """Remove what an earlier job left, and the previews; then write the failure.
+
+        Return the failure that exists then: that of another run of this job if it was faster.
+        """
+        beside = self._objects_beside()
+        self._remove(beside, [manifest_key(self._song_key), *_stem_keys(beside)])
+        self.remove_previews()
+        key = failure_key(self._song_key)
+        if self._write(key, failure.write(), FAILURE_TYPE, self.read_own_failure):
+            return failure
+        return self.read_own_failure() or failure
 
     def _has_all_stems(self, manifest: Manifest) -> bool:
         try:
@@ -112,15 +124,10 @@ class StemStore:
         except ObjectChanged:
             return False
 
-    def _earlier_stems(self) -> set[str]:
-        """Return the keys of all stems beside the song.
-
-        A job that was interrupted before its manifest has left some that no manifest lists.
-        """
+    def _objects_beside(self) -> dict[str, str]:
+        """Return the objects beside the song, key → eTag."""
         listed = self._stems.list(f"{self._song_key}/", recursive=False)
-        suffixes = tuple(f".{format_}" for format_ in CONTENT_TYPES)
-        keys = {str(found.object_name) for found in listed}
-        return {key for key in keys if key.endswith(suffixes)}
+        return {str(found.object_name): etag_of(found) for found in listed}
 
     def _copy(self, key: str, to: str) -> None:
         def send(_: Mapping[str, str]) -> str:  # the store has no condition for copies
@@ -130,7 +137,7 @@ class StemStore:
 
     def _copy_retitled(self, stem: StemEntry, to: str, title: str) -> int:
         """Copy a stem with another title, and return the copy's size in bytes."""
-        etag = (self._stems.stat(stem.key).etag or "").strip('"')
+        etag = etag_of(self._stems.stat(stem.key))
         with self._stems.download(stem.key, size=HEAD_BYTES, etag=etag) as download:
             head = b"".join(download.chunks())
         new = retitle(head, title)
@@ -149,13 +156,31 @@ class StemStore:
             finally:
                 upload.abort()
 
-    def _write(self, key: str, document: bytes, content_type: str) -> None:
+    def _write(
+        self,
+        key: str,
+        document: bytes,
+        content_type: str,
+        read_own: Callable[[], Manifest | Failure | None],
+    ) -> bool:
+        """Write a result document; return False if another run of this job has written its own."""
+
         def send(condition: Mapping[str, str]) -> str:
             return self._stems.put_if(key, document, content_type, condition).etag or ""
 
-        self._fence.commit(key, send)
+        return self._fence.commit(key, send, is_done=lambda: read_own() is not None)
 
-    def _remove(self, keys: Iterable[str]) -> None:
+    def _remove(self, beside: Mapping[str, str], keys: Iterable[str]) -> None:
+        """Remove those of `keys` that exist and that this process may remove."""
         for key in sorted(keys):
-            self._fence.ensure_held()
-            self._stems.remove(key)
+            if key in beside and self._fence.may_remove(key, beside[key]):
+                self._stems.remove(key)
+
+
+def _stem_keys(keys: Iterable[str]) -> set[str]:
+    """Return those that are keys of stems.
+
+    A job that was interrupted before its manifest has left some that no manifest lists.
+    """
+    suffixes = tuple(f".{format_}" for format_ in CONTENT_TYPES)
+    return {key for key in keys if key.endswith(suffixes)}

@@ -1,6 +1,6 @@
 """What a process may write beside a song, on a real store and a real bus."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -10,6 +10,10 @@ from microdemucs.bucket import Bucket
 from microdemucs.bus import LEASES, Bus
 from microdemucs.jobs import song_digest
 from microdemucs.problems import RetryLater
+from testing.stack import Stack
+from testing.waiting import wait_until
+
+CutOff = tuple[Lease, Callable[[], None]]
 
 
 @pytest.fixture
@@ -96,6 +100,79 @@ def test_an_object_that_somebody_changed_is_written_by_the_owner_of_the_lease(
     assert stems.read(key) == b"ours"
 
 
+@pytest.fixture
+def cut_off(stack: Stack, bus: Bus, song_key: str) -> Iterator[CutOff]:
+    """Return a function that cuts the owner of a new lease off from the bus, which others reach."""
+    own_bus = Bus(stack.bus_settings("separate"), "cut off")
+    wait_until(lambda: own_bus.is_up, 60, "the bus is connected")
+    own_lease = Lease(own_bus, song_key, "cut off")
+    own_lease.take()
+
+    def cut() -> None:
+        own_bus.close()
+        wait_until(lambda: not own_bus.is_up, 60, "the bus is away")
+        expire(bus, song_key)
+
+    yield own_lease, cut
+    own_bus.close()
+
+
+def test_a_process_that_is_cut_off_from_the_bus_writes_what_nobody_else_has_written(
+    stems: Bucket, cut_off: CutOff, song_key: str, key: str
+) -> None:
+    lease, cut = cut_off
+    fence = SongFence(lease, stems, song_key)
+    cut()
+    assert fence.commit(key, sending(stems, key, b"ours"))
+    assert stems.read(key) == b"ours"
+
+
+def test_a_process_that_is_cut_off_from_the_bus_replaces_nothing_of_its_successor(
+    stems: Bucket, cut_off: CutOff, song_key: str, key: str
+) -> None:
+    lease, cut = cut_off
+    fence = SongFence(lease, stems, song_key)
+    cut()
+    stems.write(key, b"theirs", "audio/mpeg")
+    with pytest.raises(RetryLater, match="Another process"):
+        fence.commit(key, sending(stems, key, b"ours"))
+    assert stems.read(key) == b"theirs"
+
+
+def test_a_process_that_is_cut_off_from_the_bus_removes_only_what_it_remembers(
+    stems: Bucket, cut_off: CutOff, song_key: str, key: str
+) -> None:
+    lease, cut = cut_off
+    earlier = stems.write(key, b"earlier", "audio/mpeg").etag
+    fence = SongFence(lease, stems, song_key)
+    assert fence.may_remove(f"{song_key}/bass.mp3", "any")
+    cut()
+    assert fence.may_remove(key, str(earlier))
+    assert not fence.may_remove(key, "of another version")
+    assert not fence.may_remove(f"{song_key}/bass.mp3", "any")
+
+
+def test_without_the_lease_nothing_is_removed(
+    stems: Bucket, lease: Lease, song_key: str, key: str
+) -> None:
+    earlier = stems.write(key, b"earlier", "audio/mpeg").etag
+    fence = SongFence(lease, stems, song_key)
+    lease.lose("a test")
+    assert not fence.may_remove(key, str(earlier))
+    assert not LeaseFence(lease).may_remove(key, str(earlier))
+
+
+def test_what_another_run_of_the_job_has_made_is_not_made_again(
+    stems: Bucket, lease: Lease, song_key: str, key: str
+) -> None:
+    fence = SongFence(lease, stems, song_key)
+    stems.write(key, b"theirs", "audio/mpeg")
+    assert not fence.commit(
+        key, sending(stems, key, b"ours"), is_done=lambda: stems.read(key) == b"theirs"
+    )
+    assert stems.read(key) == b"theirs"
+
+
 def test_a_result_of_a_range_is_written_with_the_lease_only(
     stems: Bucket, lease: Lease, bus: Bus, song_key: str, key: str
 ) -> None:
@@ -111,5 +188,6 @@ def test_a_result_of_a_range_is_written_with_the_lease_only(
 
 def test_without_a_fence_everything_is_written(stems: Bucket, key: str) -> None:
     NO_FENCE.ensure_held()
+    assert NO_FENCE.may_remove(key, "any")
     NO_FENCE.commit(key, sending(stems, key, b"ours"))
     assert stems.read(key) == b"ours"

@@ -9,7 +9,7 @@ from minio import Minio
 
 from functions.separate.lease import Lease
 from functions.separate.output.destination import PART_BYTES
-from functions.separate.output.fence import Send, SongFence
+from functions.separate.output.fence import IsDone, Send, SongFence, never
 from functions.separate.output.multipart import Upload
 from microdemucs.bucket import Bucket
 from microdemucs.bus import LEASES, Bus
@@ -91,9 +91,9 @@ class ExpiringFence(SongFence):
 
     expire: Callable[[], None]
 
-    def commit(self, key: str, send: Send, /) -> None:
+    def commit(self, key: str, send: Send, /, is_done: IsDone = never) -> bool:
         def send_late(condition: Mapping[str, str]) -> str:
             self.expire()
             return send(condition)
 
-        super().commit(key, send_late)
+        return super().commit(key, send_late, is_done)

@@ -8,8 +8,11 @@ import pytest
 from minio import Minio
 
 from functions.separate.job import Job
+from functions.separate.lease import Lease
+from functions.separate.output.fence import SongFence
 from functions.separate.output.stem_store import StemStore
 from microdemucs.bucket import Bucket
+from microdemucs.bus import Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry
 from microdemucs.problems import Cancelled
@@ -127,6 +130,45 @@ def test_a_failure_replaces_the_results_of_an_earlier_job(
     stem_store.fail(failure_of(job))
     assert set(stored()) == {"failure.json"}
     assert stem_store.read_own_failure() == failure_of(job)
+
+
+@pytest.fixture
+def fenced_store(stems: Bucket, bus: Bus, job: Job) -> StemStore:
+    """The store of a process that has the song's lease, and took it when nothing was there."""
+    lease = Lease(bus, job.song.key, "we")
+    lease.take()
+    return StemStore(stems, job, SongFence(lease, stems, job.song.key))
+
+
+def test_the_manifest_of_a_faster_run_of_the_same_job_stays(
+    fenced_store: StemStore, stem_store: StemStore, job: Job, root: Minio, song_key: str
+) -> None:
+    key = f"{song_key}/drums.mp3"
+    root.put_object("stems", key, io.BytesIO(b"drums"), 5, "audio/mpeg")
+    theirs = manifest_of(job, StemEntry("drums", key, 5, "audio/mpeg"))
+    stem_store.finish(theirs)
+    ours = msgspec.structs.replace(theirs, finished="2026-11-23T00:00:09.000Z")
+    assert fenced_store.finish(ours) == theirs == stem_store.read_own_manifest()
+
+
+def test_the_manifest_of_another_job_that_came_between_is_replaced(
+    fenced_store: StemStore, stem_store: StemStore, job: Job, root: Minio, song_key: str
+) -> None:
+    key = f"{song_key}/drums.mp3"
+    root.put_object("stems", key, io.BytesIO(b"drums"), 5, "audio/mpeg")
+    stem = StemEntry("drums", key, 5, "audio/mpeg")
+    stem_store.finish(manifest_of(job, stem, job_id="2" * 32))
+    ours = manifest_of(job, stem)
+    assert fenced_store.finish(ours) == ours == stem_store.read_own_manifest()
+
+
+def test_the_failure_of_a_faster_run_of_the_same_job_stays(
+    fenced_store: StemStore, stem_store: StemStore, job: Job
+) -> None:
+    theirs = failure_of(job)
+    stem_store.fail(theirs)
+    ours = msgspec.structs.replace(theirs, finished="2026-11-23T00:00:09.000Z")
+    assert fenced_store.fail(ours) == theirs == stem_store.read_own_failure()
 
 
 def test_a_failure_from_before_the_song_was_put_again_does_not_count(
