@@ -153,4 +153,7 @@ def _install_browser() -> None:
 
 if __name__ == "__main__":
     arguments = [argument for argument in sys.argv[1:] if argument != "--model"]
-    set_up(arguments[0] if arguments else "run", with_model="--model" in sys.argv)
+    try:
+        set_up(arguments[0] if arguments else "run", with_model="--model" in sys.argv)
+    except KeyboardInterrupt:
+        sys.exit(130)

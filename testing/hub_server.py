@@ -60,6 +60,7 @@ class Hub:
 
     `cut`       after how many bytes the next answers with this file's content end
     `sent`      content that is sent instead of a file's own
+    `files`     what is at other paths, which no redirect leads to
     `status`    an answer to everything
     `ranges`    whether the CDN answers ranges; if not, it sends the whole file
     """
@@ -69,6 +70,7 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     cut: dict[str, list[int]] = field(default_factory=dict)
     sent: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     status: int = 0
     ranges: bool = True
 
@@ -108,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if self.hub.status:
             self._send(self.hub.status, {})
+        elif self.path in self.hub.files:
+            self._send_file(self.path, self.hub.files[self.path], {})
         elif self.host == "cdn":
             self._answer_as_cdn()
         elif self.path.startswith(_CACHED):

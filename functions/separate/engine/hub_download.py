@@ -73,7 +73,10 @@ class Staging:
                 path.unlink()
         if self._model.exists():
             for path in self._model.iterdir():
-                path.rename(self._folder / path.name)
+                if path.name in names:
+                    path.unlink()
+                else:
+                    path.rename(self._folder / path.name)
             self._model.rmdir()
         self._folder.rename(self._model)
 
@@ -87,6 +90,20 @@ class Staging:
 
     def _receive(self, file: RemoteFile, report: Callable[[], None]) -> None:
         """Download a file, or the rest of it, and check it."""
+        was_continued = self._received(file) > 0
+        self._complete(file, report)
+        damage = self._damage(file)
+        if damage and was_continued:  # perhaps by what was there before
+            self._partial(file).unlink()
+            self._complete(file, report)
+            damage = self._damage(file)
+        if damage:
+            self._partial(file).unlink()
+            raise CannotFetch(
+                f"{file.name} arrived damaged from {file.source}: {damage}; try again"
+            )
+
+    def _complete(self, file: RemoteFile, report: Callable[[], None]) -> None:
         failures = 0
         while file.size is None or self._received(file) < file.size:
             before = self._received(file)
@@ -100,7 +117,6 @@ class Staging:
                     "the next attempt continues it"
                 )
             time.sleep(_PAUSE_S)
-        self._check(file)
 
     def _receive_more(self, file: RemoteFile, report: Callable[[], None]) -> str:
         """Append what the server sends; return why it ended too early, or ""."""
@@ -117,17 +133,15 @@ class Staging:
             return str(error)
         return ""
 
-    def _check(self, file: RemoteFile) -> None:
+    def _damage(self, file: RemoteFile) -> str:
+        """Return how the file differs from what the server says about it, or ""."""
         received = self._received(file)
-        computed = _digest_like(file.digest, self._partial(file))
         if file.size not in (None, received):
-            damage = f"it has {received} bytes, not {file.size}"
-        elif not computed.startswith(file.digest):
-            damage = f"its checksum is {computed[:16]}, not {file.digest[:16]}"
-        else:
-            return
-        self._partial(file).unlink()
-        raise CannotFetch(f"{file.name} arrived damaged from {file.source}: {damage}; try again")
+            return f"it has {received} bytes, not {file.size}"
+        computed = _digest_like(file.digest, self._partial(file))
+        if not computed.startswith(file.digest):
+            return f"its checksum is {computed[:16]}, not {file.digest[:16]}"
+        return ""
 
 
 def _digest_like(expected: str, file: Path) -> str:

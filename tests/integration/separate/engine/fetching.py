@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from functions.separate.engine.released_models import MODELS
 from microdemucs.paths import ROOT
 from testing.hub_server import Hub
+
+NETWORKS = MODELS["htdemucs_ft"].networks
+FIRST = f"{NETWORKS[0]}.safetensors"
 
 _PROGRAM = """
 import sys
@@ -60,3 +64,13 @@ def fetch(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     return output.strip()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def without_readme(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files that a download has of a repository's."""
+    return {name: data for name, data in files.items() if name != "README.md"}
