@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import flask
 
 from functions.upload.jobs_view import JobsView
+from functions.upload.queue_forecast import QueueForecast
 from functions.upload.settings import Settings
 from functions.upload.streams import Streams
 from functions.upload.upload_space import UploadSpace
@@ -31,6 +32,7 @@ class Context:
     public_stems: Bucket
     bus: Bus
     jobs: JobsView
+    queue: QueueForecast
     webhooks: WebhookRegistry
     upload_space: UploadSpace
     work_limit: WorkLimit
@@ -60,6 +62,7 @@ def build_context() -> Context:
         public_stems=Bucket(public_client, settings.store.stems),
         bus=bus,
         jobs=jobs,
+        queue=QueueForecast(jobs),
         webhooks=WebhookRegistry(bus),
         upload_space=UploadSpace(settings.upload_space),
         work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),

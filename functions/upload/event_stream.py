@@ -69,7 +69,7 @@ def _stream(names: frozenset[str] | None) -> flask.Response:
     ctx = context()
     ctx.jobs.ensure_loaded()
     last_event_id = parse_last_event_id(flask.request.headers.get("Last-Event-ID", ""))
-    follower = JobFollower(ctx.jobs, names, last_event_id)
+    follower = JobFollower(ctx.jobs, ctx.queue, names, last_event_id)
     events = follower.next_events(0)
     if not events and follower.has_ended():
         return flask.Response(status=204)  # an EventSource then stops reconnecting
@@ -105,16 +105,19 @@ def _event(ctx: Context, event: JobEvent) -> str:
     if event.is_new_state:
         name, data = "state", job_document(ctx, event.job)
     else:
-        name, data = "progress", _progress(event.job)
+        name, data = "progress", _progress(ctx, event.job)
     return f"event: {name}\nid: {event.id}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _progress(job: JobRecord) -> dict[str, Any]:
+def _progress(ctx: Context, job: JobRecord) -> dict[str, Any]:
+    expected = ctx.queue.current().of(job)
     progress = {
         "id": job.id,
         "state": job.state,
         "phase": job.phase,
         "progress": job.progress,
+        "position": expected.position,
+        "seconds_left": expected.seconds_left,
         "updated": job.updated,
     }
     return progress | ({"estimate": msgspec.to_builtins(job.estimate)} if job.estimate else {})

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from functions.upload.jobs_view import JobsView, VersionedRecord, song_alias
-from microdemucs.jobs import FINISHED, JobRecord
+from functions.upload.past_jobs import seconds_between
+from functions.upload.queue_forecast import Expected, Forecast, QueueForecast
+from microdemucs.jobs import FINISHED, JobRecord, JobState
+
+_FOLLOWED_POSITIONS = 200
+"""A client that follows all jobs is not told when those behind this position move."""
+_LEAST_SHIFT_S = 10.0
 
 
 class JobEvent(NamedTuple):
@@ -19,6 +25,13 @@ class JobEvent(NamedTuple):
     is_new_state: bool
 
 
+class _SentForecast(NamedTuple):
+    """What a client knows of a waiting job, and when that was forecast."""
+
+    expected: Expected
+    time: str
+
+
 class JobFollower:
     """The events of the jobs with these names, or of all jobs that have not finished.
 
@@ -26,13 +39,22 @@ class JobFollower:
     for all jobs: at first those that have not finished, then every job that changes.
     """
 
-    def __init__(self, view: JobsView, names: frozenset[str] | None, last_event_id: int) -> None:
+    def __init__(
+        self,
+        view: JobsView,
+        queue: QueueForecast,
+        names: frozenset[str] | None,
+        last_event_id: int,
+    ) -> None:
         self._view = view
+        self._queue = queue
         self._names = names
         self._received = last_event_id
         self._last_change = -1  # nothing has been read
         self._event_id = 0
         self._sent: dict[str, tuple[int, str]] = {}  # by job id: revision, state
+        self._waiting: dict[str, _SentForecast | None] = {}  # by job id
+        self._forecast: Forecast | None = None  # the last one that was compared
 
     def next_events(self, timeout: float) -> list[JobEvent]:
         """Return the events since the last call, waiting up to `timeout` seconds for a change.
@@ -57,7 +79,7 @@ class JobFollower:
                 self._event_id = max(self._event_id, min(revision, changes.revision))
                 self._sent[record.id] = revision, record.state
                 events.append(JobEvent(self._event_id, record, record.state != sent_state))
-        return events
+        return [*events, *self._moved({event.job.id for event in events})]
 
     def has_ended(self) -> bool:
         """Return whether all named jobs have finished, and the client has the last event of each.
@@ -77,6 +99,29 @@ class JobFollower:
                 yield job
             else:
                 self._sent[job.record.id] = job.revision, ""
+                if job.record.state == JobState.WAITING:
+                    self._waiting[job.record.id] = None  # it may have moved meanwhile
+
+    def _moved(self, just_sent: set[str]) -> Iterator[JobEvent]:
+        """Yield the waiting jobs whose position, or expected end, differs from what was sent."""
+        forecast = self._queue.current()
+        for id_ in just_sent:
+            self._waiting.pop(id_, None)
+            if expected := forecast.waiting.get(id_):
+                self._waiting[id_] = _SentForecast(expected, forecast.time)
+        if forecast is self._forecast:
+            return
+        self._forecast = forecast
+        for id_, sent in self._waiting.items():
+            expected, found = forecast.waiting.get(id_), self._view.find(id_)
+            if expected is None or found is None or found.revision != self._sent[id_][0]:
+                continue  # its own event is next
+            if _has_moved(sent, expected, forecast.time) and self._tells(expected):
+                self._waiting[id_] = _SentForecast(expected, forecast.time)
+                yield JobEvent(self._event_id, found.record, is_new_state=False)
+
+    def _tells(self, expected: Expected) -> bool:
+        return self._names is not None or (expected.position or 0) <= _FOLLOWED_POSITIONS
 
     def _followed(self, jobs: Iterable[VersionedRecord]) -> Iterable[VersionedRecord]:
         if self._names is None:
@@ -95,3 +140,14 @@ class JobFollower:
             return False
         revision, _ = self._sent.get(found.record.id, (0, ""))
         return revision == found.revision
+
+
+def _has_moved(sent: _SentForecast | None, expected: Expected, time: str) -> bool:
+    """Return whether the client has another position, or an end that is off by a quarter."""
+    if sent is None or sent.expected.position != expected.position:
+        return True
+    before, left = sent.expected.seconds_left, expected.seconds_left
+    if before is None or left is None:
+        return before is not left
+    shift = abs(before - seconds_between(sent.time, time) - left)
+    return shift > max(_LEAST_SHIFT_S, left / 4)

@@ -124,7 +124,10 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
     path = f"/apiv1/jobs/{job.id}"
     links = {"self": path, "events": f"{path}/events"}
     record: dict[str, Any] = msgspec.to_builtins(job)
+    expected = ctx.queue.current().of(job)
     return record | {
+        "position": expected.position,
+        "seconds_left": expected.seconds_left,
         "hash": hash_,
         "stems": [_stem(ctx, job, hash_, file) for file in job.stems],
         "links": links | ({} if job.state in FINISHED else {"cancel": path}),

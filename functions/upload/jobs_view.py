@@ -49,6 +49,7 @@ class JobsView:
         self._changed = threading.Condition()
         self._change_numbers: dict[str, int] = {}  # by job id, in ascending order
         self._last_change = 0
+        self._queue_number = 0
         self._revision = 0
 
     def ensure_loaded(self) -> None:
@@ -73,6 +74,11 @@ class JobsView:
             known = self._records.get(entry.key)
             if known is None or known.revision < entry.revision:
                 self._apply(entry)
+
+    @property
+    def queue_number(self) -> int:
+        """A number that grows if a job appears, disappears or changes its state."""
+        return self._queue_number
 
     def records(self) -> list[JobRecord]:
         """Return every job record, in no order."""
@@ -119,8 +125,11 @@ class JobsView:
             self._remove(entry.key)
         elif record := _read_record(entry.key, entry.value):
             versioned = VersionedRecord(record, entry.revision)
-            if self._records.get(entry.key) == versioned:
+            known = self._records.get(entry.key)
+            if known == versioned:
                 return  # an own write, or sent again after a reconnect
+            if known is None or known.record.state != record.state:
+                self._queue_number += 1
             self._records[entry.key] = versioned
             if alias := song_alias(record.key):
                 self._ids_by_alias[alias].add(entry.key)
@@ -140,6 +149,7 @@ class JobsView:
     def _remove(self, id_: str) -> None:
         removed = self._records.pop(id_, None)
         self._change_numbers.pop(id_, None)
+        self._queue_number += 1
         if removed and (alias := song_alias(removed.record.key)):
             self._ids_by_alias[alias].discard(id_)
             if not self._ids_by_alias[alias]:

@@ -30,11 +30,25 @@ def remove_song(ctx: Context, job: JobRecord) -> bool:
 
     Raises RetryLater.
     """
-    for song in ctx.songs.list(job.key, recursive=False):
-        if song.object_name == job.key and (song.etag or "").strip('"') == job.etag.strip('"'):
-            ctx.songs.remove(job.key)
-            return True
-    return False
+    exists = has_song(ctx, job)
+    if exists:
+        ctx.songs.remove(job.key)
+    return exists
+
+
+def has_song(ctx: Context, job: JobRecord) -> bool:
+    """Return whether the song is still the one that the job is about. Raises RetryLater."""
+    return any(
+        song.object_name == job.key and (song.etag or "").strip('"') == job.etag.strip('"')
+        for song in ctx.songs.list(job.key, recursive=False)
+    )
+
+
+def remove_failure(ctx: Context, job: JobRecord) -> None:
+    """Remove the failure of this job, if there is one. Raises RetryLater."""
+    failure = read_failure(ctx.stems, job.key)
+    if failure and failure.job == job.id:
+        ctx.stems.remove(failure_key(job.key))
 
 
 def notice_removal(ctx: Context, job: JobRecord) -> tuple[JobRecord, Set[str]]:

@@ -19,7 +19,7 @@ PUBLISH: dict[str, set[str]] = {
     "separation.started": {"separate", "events"},
     "separation.finished": {"separate", "events"},
     "separation.range": {"separate", "events"},
-    "separation.requeue": {"separate", "events"},
+    "separation.requeue": {"separate", "upload", "events"},
     "separation.again": {"separate", "events"},
     "deliveries.due.r.w": {"notify", "events"},
     "deliveries.wait.1": {"events"},

@@ -66,7 +66,12 @@ def test_answers_match_their_schemas(
 def test_every_member_and_option_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     described = set(schemas["Job"]["properties"])
-    assert described == set(JobRecord.__struct_fields__) | {"hash", "links"}
+    assert described == set(JobRecord.__struct_fields__) | {
+        "hash",
+        "links",
+        "position",
+        "seconds_left",
+    }
     assert set(schemas["Options"]["properties"]) == set(Options.__slots__)
     form = {"file", "options", "callback"} | set(Options.__slots__)
     assert set(schemas["SeparateForm"]["properties"]) == form

@@ -116,7 +116,12 @@ def test_the_options_are_those_of_the_code_with_their_defaults() -> None:
 
 def test_every_member_state_and_phase_of_a_job_is_described() -> None:
     table = {name: cells[1] for cells in rows(section("Get a job")) for name in in_code(cells[0])}
-    assert set(table) == set(JobRecord.__struct_fields__) | {"hash", "links"}
+    assert set(table) == set(JobRecord.__struct_fields__) | {
+        "hash",
+        "links",
+        "position",
+        "seconds_left",
+    }
     assert in_code(table["state"]) == list(JobState)
     assert in_code(table["phase"]) == list(PHASES)
 
@@ -147,6 +152,7 @@ def named(schema: str) -> dict[str, Any]:
         ("job", answer("/apiv1/jobs/{id}", "get", "200")),
         ("cancel", answer("/apiv1/jobs/{id}", "delete", "202")),
         ("removed", answer("/apiv1/jobs/{id}", "delete", "200")),
+        ("retry", answer("/apiv1/jobs/{id}/retry", "post", "202")),
         ("remove", answer("/apiv1/remove/{hash}/{track}", "delete", "200")),
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
         ("problem", named("Problem")),
@@ -160,5 +166,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

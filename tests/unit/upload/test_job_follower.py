@@ -2,8 +2,10 @@ import pytest
 
 from functions.upload.job_follower import JobFollower
 from functions.upload.jobs_view import JobsView
+from functions.upload.queue_forecast import QueueForecast
 from microdemucs.bus import Entry
 from microdemucs.jobs import JobRecord, JobState
+from microdemucs.work_estimate import WorkEstimate
 
 HASH = "ab" * 32
 UPLOAD = "cd" * 16
@@ -20,11 +22,11 @@ def entry(id_: str, revision: int, key: str = "", **members: object) -> Entry:
 
 
 def follow(view: JobsView, *names: str, last_event_id: int = 0) -> JobFollower:
-    return JobFollower(view, frozenset(names), last_event_id)
+    return JobFollower(view, QueueForecast(view), frozenset(names), last_event_id)
 
 
 def follow_all(view: JobsView, last_event_id: int = 0) -> JobFollower:
-    return JobFollower(view, None, last_event_id)
+    return JobFollower(view, QueueForecast(view), None, last_event_id)
 
 
 def read(follower: JobFollower) -> list[tuple[int, str, str]]:
@@ -106,9 +108,16 @@ def test_a_client_that_reconnects_gets_only_what_has_changed(view: JobsView) -> 
     view.apply(entry("b", 2))
     view.apply(entry("c", 3, state=JobState.RUNNING))
     follower = follow(view, "a", "b", "c", last_event_id=2)
-    assert read(follower) == [(3, "c", "running")]
+    assert read(follower) == [(3, "c", "running"), (3, "b", "")]
     view.apply(entry("b", 4, state=JobState.CANCELLED))
     assert read(follower) == [(4, "b", "cancelled")]
+
+
+def test_a_client_that_reconnects_is_told_the_position_of_each_waiting_job(view: JobsView) -> None:
+    view.apply(entry("a", 1))
+    follower = follow(view, "a", last_event_id=1)
+    assert read(follower) == [(1, "a", "")]
+    assert read(follower) == []
 
 
 def test_a_client_that_has_the_last_event_of_all_its_jobs_is_at_the_end(view: JobsView) -> None:
@@ -161,4 +170,44 @@ def test_without_names_all_unfinished_jobs_are_followed(view: JobsView) -> None:
 def test_without_names_a_client_that_reconnects_gets_every_change(view: JobsView) -> None:
     view.apply(entry("a", 1))
     view.apply(entry("b", 3, state=JobState.DONE))
-    assert read(follow_all(view, last_event_id=2)) == [(3, "b", "done")]
+    assert read(follow_all(view, last_event_id=2)) == [(3, "b", "done"), (3, "a", "")]
+
+
+def test_a_waiting_job_that_moves_up_has_an_event(view: JobsView) -> None:
+    view.apply(entry("a", 1, created="1", submitter="s"))
+    view.apply(entry("b", 2, created="2", submitter="s"))
+    view.apply(entry("c", 3, created="3", submitter="s"))
+    follower = follow(view, "c")
+    assert read(follower) == [(3, "c", "waiting")]
+    view.apply(entry("a", 4, created="1", submitter="s", state=JobState.CANCELLED))
+    assert read(follower) == [(3, "c", "")]
+    view.apply(entry("b", 5, created="2", submitter="s", updated="9"))
+    assert read(follower) == []
+
+
+def test_a_waiting_job_whose_end_becomes_known_has_an_event(view: JobsView) -> None:
+    view.apply(entry("a", 1, "a.mp3", size=100))
+    follower = follow(view, "a")
+    assert read(follower) == [(1, "a", "waiting")]
+    view.apply(done("b", 2, "2026-01-01T00:01:00Z"))
+    assert read(follower) == [(1, "a", "")]
+    view.apply(done("c", 3, "2026-01-01T00:01:02Z"))
+    assert read(follower) == []  # nearly the same end
+    view.apply(done("c", 4, "2026-01-01T01:00:00Z"))
+    view.apply(done("d", 5, "2026-01-01T01:00:00Z"))
+    assert read(follower) == [(1, "a", "")]
+
+
+def done(id_: str, revision: int, finished: str) -> Entry:
+    """The record of a job that separated a minute of audio since midnight."""
+    return entry(
+        id_,
+        revision,
+        f"{id_}.mp3",
+        size=100,
+        state=JobState.DONE,
+        started="2026-01-01T00:00:00Z",
+        finished=finished,
+        song={"seconds": 60.0},
+        estimate=WorkEstimate(passes=1, windows=8, network_seconds=62.4, output_bytes=1),
+    )
