@@ -2,3 +2,5 @@
 
 The runtime is the HTTP service, settings, logs, and thin clients for the store and the bus.
 """
+
+__version__ = "0.1.0"

@@ -235,3 +235,18 @@ class WorkSettings:
     max_output_bytes: int = setting(
         "MAX_OUTPUT_BYTES", str(8 * 2**30), whole(1), "how large the stems of one job may be"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long things are kept, in days; 0 is for ever. provision sets it, and upload shows it."""
+
+    songs_days: int = setting(
+        "SONGS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes a song"
+    )
+    stems_days: int = setting(
+        "STEMS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes stems"
+    )
+    jobs_days: int = setting(
+        "JOBS_RETENTION_DAYS", "30", whole(0), "after so many days the bus removes a job record"
+    )

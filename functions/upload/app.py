@@ -7,6 +7,7 @@ import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.upload import (
+    assets,
     connection,
     event_stream,
     jobs,
@@ -15,6 +16,7 @@ from functions.upload import (
     preview,
     retry,
     separations,
+    service_facts,
     tokens,
     tracks,
     webhooks,
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ROUTE_MODULES = (
     page,
+    service_facts,
     presigned_form,
     separations,
     jobs,
@@ -43,7 +46,8 @@ ROUTE_MODULES = (
 def create_app() -> flask.Flask:
     """Build the app. The first request reads the settings and connects to store and bus."""
     # Not /static: plain functions-framework serves that path itself.
-    app = flask.Flask("functions.upload", static_folder="static", static_url_path="/assets")
+    app = flask.Flask("functions.upload", static_folder=None)
+    app.add_url_rule(f"{assets.PREFIX}<path:filename>", "static", assets.get_asset)
     app.config["MAX_CONTENT_LENGTH"] = MAX_DOCUMENT_BYTES  # /apiv1/separate sets its own limit
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["context"] = Lazy(build_context)

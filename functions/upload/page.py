@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 
+from functions.upload.assets import get_asset, page_response
 from functions.upload.context import context
 from microdemucs import formats
 from microdemucs.options import BITRATES, FORMATS
@@ -20,7 +21,7 @@ routes = flask.Blueprint("page", __name__)
 def show_page() -> flask.Response:
     """Return the page: it uploads songs, shows their progress, and plays their stems."""
     settings = context().settings
-    response = flask.make_response(
+    response = page_response(
         flask.render_template(
             "page.html",
             suffixes=formats.SUFFIXES,
@@ -32,9 +33,15 @@ def show_page() -> flask.Response:
         )
     )
     response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
-    response.headers["Cache-Control"] = "no-cache"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+@routes.get("/favicon.ico")
+@routes.get("/robots.txt")
+def get_file_of_the_site() -> flask.Response:
+    """Return a file that browsers and crawlers look for at the root."""
+    return get_asset(flask.request.path[1:])
 
 
 @routes.get("/apiv1/openapi.json")
@@ -53,6 +60,8 @@ def content_security_policy(store_url: str) -> str:
             "img-src 'self' data:",
             f"connect-src 'self' {store_url}",
             f"media-src 'self' {store_url}",
+            "worker-src 'self'",
+            "manifest-src 'self'",
             "form-action 'none'",
             "base-uri 'none'",
             "frame-ancestors 'none'",

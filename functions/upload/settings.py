@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from microdemucs.settings import (
     BadSetting,
     BusSettings,
+    RetentionSettings,
     ServerSettings,
     StoreSettings,
     WorkSettings,
@@ -39,6 +40,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
     work: WorkSettings = field(default_factory=WorkSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     tokens: tuple[str, ...] = setting(
         "API_TOKENS",
         "",
@@ -47,6 +49,12 @@ class Settings:
         secret=True,
     )
     max_bytes: int = setting("MAX_SONG_BYTES", str(2**30), whole(1, 5 * 2**40), "the largest song")
+    max_seconds: float = setting(
+        "MAX_SONG_SECONDS",
+        "7200",
+        number(1),
+        "the longest song in seconds, measured as it is decoded",
+    )
     max_upload_space: int | None = setting(
         "UPLOAD_SPACE_BYTES",
         "",

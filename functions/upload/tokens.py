@@ -13,7 +13,7 @@ from microdemucs.loopback import is_loopback, names_loopback
 from microdemucs.problems import Problem
 from microdemucs.submitters import METADATA_NAME, token_id
 
-_PUBLIC_PATHS = {"/apiv1/openapi.json"}
+_PUBLIC_PATHS = {"/apiv1/openapi.json", "/apiv1/service"}
 _NO_TOKENS = "The API is closed because no tokens are set"
 
 

@@ -24,7 +24,7 @@ async def provision(settings: ProvisionSettings) -> None:
     )
     client = await connect(settings.bus, "provision")
     try:
-        changes = await provision_bus(client, settings.replicas, settings.jobs_days)
+        changes = await provision_bus(client, settings.replicas, settings.retention.jobs_days)
     except nats.errors.Error as error:
         raise SystemExit(f"the bus at {settings.bus.url} refused: {error}") from error
     finally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from microdemucs.settings import (
     BadSetting,
     BusSettings,
+    RetentionSettings,
     StoreSettings,
     number,
     required,
@@ -112,6 +113,7 @@ class ProvisionSettings:
 
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     store_nats_url: str = setting(
         "STORE_NATS_URL",
         "nats://127.0.0.1:4222",
@@ -132,15 +134,6 @@ class ProvisionSettings:
         "a folder on the store's machine that keeps events while NATS is away",
     )
     replicas: int = setting("NATS_REPLICAS", "1", whole(1, 5), "copies of each stream")
-    songs_days: int = setting(
-        "SONGS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes a song"
-    )
-    stems_days: int = setting(
-        "STEMS_RETENTION_DAYS", "0", whole(0), "after so many days the store removes stems"
-    )
-    jobs_days: int = setting(
-        "JOBS_RETENTION_DAYS", "30", whole(0), "after so many days the bus removes a job record"
-    )
     events_secret: str = setting(
         "STORE_EVENTS_SECRET", "", required, "secret of the store's user events", secret=True
     )

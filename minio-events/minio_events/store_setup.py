@@ -76,8 +76,8 @@ def provision_store(settings: ProvisionSettings, nats: BusSettings) -> list[str]
         changes += _set_users(admin, settings)
         changes += _set_rules(client, store)
         for bucket, days in (
-            (store.songs, settings.songs_days),
-            (store.stems, settings.stems_days),
+            (store.songs, settings.retention.songs_days),
+            (store.stems, settings.retention.stems_days),
         ):
             if set_retention(client, bucket, days):
                 changes.append(f"retention of {bucket}")

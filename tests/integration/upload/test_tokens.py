@@ -4,7 +4,14 @@ import pytest
 
 from testing.web_client import WebClient
 
-PUBLIC_PATHS = ["/", "/healthz", "/readyz", "/apiv1/openapi.json", "/assets/page.css"]
+PUBLIC_PATHS = [
+    "/",
+    "/healthz",
+    "/readyz",
+    "/apiv1/openapi.json",
+    "/apiv1/service",
+    "/assets/page.css",
+]
 API = [
     ("POST", "/apiv1/separate"),
     ("POST", "/apiv1/uploads"),
