@@ -110,6 +110,14 @@ class Bus:
         """Whether the connection is up."""
         return self._client.is_connected and not self._is_closed
 
+    @property
+    def server_version(self) -> str:
+        """The version of the connected server; "" if there is none."""
+        if not self.is_up:
+            return ""
+        version = self._client.connected_server_version
+        return f"{version.major}.{version.minor}.{version.patch}"
+
     def get(self, bucket: str, key: str) -> Entry | None:
         """Return the entry at `key`, or None, also if no entry can have this key.
 

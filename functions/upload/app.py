@@ -7,6 +7,7 @@ import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.upload import (
+    admin,
     assets,
     connection,
     event_stream,
@@ -40,6 +41,7 @@ ROUTE_MODULES = (
     preview,
     tracks,
     webhooks,
+    admin,
 )
 
 

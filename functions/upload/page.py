@@ -50,16 +50,16 @@ def get_openapi() -> dict[str, Any]:
     return _openapi_document()
 
 
-def content_security_policy(store_url: str) -> str:
-    """Return the page's policy: scripts and styles of its own; data also from the store."""
+def content_security_policy(store_url: str = "") -> str:
+    """Return a page's policy: scripts and styles of its own; data also from the store, if any."""
     return "; ".join(
         (
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data:",
-            f"connect-src 'self' {store_url}",
-            f"media-src 'self' {store_url}",
+            f"connect-src 'self' {store_url}".rstrip(),
+            f"media-src 'self' {store_url}".rstrip(),
             "worker-src 'self'",
             "manifest-src 'self'",
             "form-action 'none'",

@@ -24,6 +24,11 @@ class Streams:
         self._free = threading.Semaphore(limit)
         self._clients: set[ClientSocket] = set()
 
+    @property
+    def open(self) -> int:
+        """How many streams are open now, under our own server."""
+        return len(self._clients)
+
     def response(
         self, chunks: Iterable[bytes] | Iterable[str], content_type: str, instead: str
     ) -> flask.Response:

@@ -13,6 +13,11 @@ class UploadSpace:
         self._used = 0
         self._lock = threading.Lock()
 
+    @property
+    def used(self) -> int:
+        """How many bytes are used now."""
+        return self._used
+
     def ensure_free(self, size: int) -> None:
         """Raise RetryLater if `size` bytes do not fit beside those that are used now."""
         self.take(size)

@@ -156,6 +156,7 @@ def named(schema: str) -> dict[str, Any]:
         ("remove", answer("/apiv1/remove/{hash}/{track}", "delete", "200")),
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
         ("service", named("Service")),
+        ("health", named("Health")),
         ("problem", named("Problem")),
     ],
 )
@@ -167,5 +168,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

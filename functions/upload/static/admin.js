@@ -1,0 +1,177 @@
+// The operator's page: tables of what the API tells, refreshed every few seconds.
+
+import { call } from "./api.js";
+
+const REFRESH_MS = 5000;
+const UNFINISHED = ["running", "waiting"];
+const RETRYABLE = ["failed", "cancelled"];
+const element = (id) => document.getElementById(id);
+let nextPage = null;
+
+// Run `work`, and show on the page why it failed.
+async function attempt(work) {
+  try {
+    await work();
+    element("admin-problem").textContent = "";
+  } catch (error) {
+    element("admin-problem").textContent = error.message;
+  }
+}
+
+function row(...cells) {
+  const tr = document.createElement("tr");
+  for (const cell of cells) {
+    const td = document.createElement("td");
+    td.append(...[cell ?? ""].flat());
+    tr.append(td);
+  }
+  return tr;
+}
+
+// A button that calls the API, if `question` is confirmed, and refreshes the tables.
+function action(label, about, method, path, { body, question } = {}) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = label;
+  button.setAttribute("aria-label", `${label}: ${about}`);
+  button.addEventListener("click", () => {
+    if (question && !confirm(`${question}\n\n${about}`)) return;
+    button.disabled = true;
+    attempt(() => call(method, path, body)).then(refreshAll);
+  });
+  return button;
+}
+
+function jobActions(job) {
+  const path = `/apiv1/jobs/${job.id}`;
+  if (UNFINISHED.includes(job.state)) {
+    return [action("Cancel", job.key, "DELETE", `${path}?cancel_only=true`)];
+  }
+  const buttons = [];
+  if (RETRYABLE.includes(job.state) || job.removed) {
+    buttons.push(action("Retry", job.key, "POST", `${path}/retry`));
+  }
+  if (job.state === "done" && !job.removed) {
+    buttons.push(action("Remove stems", job.key, "DELETE", path, { question: "Remove the stems of this song?" }));
+  }
+  return buttons;
+}
+
+const seconds = (value) => (value == null ? "" : `${Math.round(value)} s`);
+const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
+const localTime = (text) => (text ? new Date(text).toLocaleString() : "");
+
+function took(job) {
+  return job.started && job.finished ? seconds((new Date(job.finished) - new Date(job.started)) / 1000) : "";
+}
+
+function showHealth(health, service) {
+  const { bus, store, disk, uploads, streams, jobs } = health;
+  const speed = service.speed.seconds_for_4_minutes;
+  const facts = {
+    Version: health.version,
+    Bus: bus.up ? `up, NATS ${bus.version}` : "away",
+    Store: `songs ${store.songs}, stems ${store.stems}`,
+    "Free disk for uploads": `${gigabytes(disk.free_bytes)} of ${gigabytes(disk.total_bytes)}`,
+    "Songs that arrive": `${gigabytes(uploads.used_bytes)} of ${gigabytes(uploads.limit_bytes)}`,
+    "Open streams": `${streams.open} of ${streams.limit}`,
+    "Default model": service.speed.model ?? "not known yet",
+    "A 4-minute song takes": speed == null ? "not known yet" : seconds(speed),
+    Jobs: Object.entries(jobs).filter(([, count]) => count).map(([state, count]) => `${count} ${state}`).join(", ") || "none",
+  };
+  element("health").replaceChildren(...Object.entries(facts).map(([name, value]) => {
+    const fact = document.createElement("div");
+    const dt = document.createElement("dt");
+    const dd = document.createElement("dd");
+    dt.textContent = name;
+    dd.textContent = value;
+    fact.append(dt, dd);
+    return fact;
+  }));
+}
+
+function showQueue(jobs) {
+  const order = (job) => job.position ?? 0;
+  jobs.sort((a, b) => order(a) - order(b));
+  element("queue-rows").replaceChildren(...jobs.map((job) => row(
+    job.position == null ? "now" : String(job.position),
+    job.key,
+    job.phase || job.state,
+    `${Math.round(job.progress * 100)} %`,
+    seconds(job.seconds_left),
+    job.submitter,
+    jobActions(job),
+  )));
+}
+
+function jobRow(job) {
+  return row(
+    localTime(job.created), job.key, job.removed ? `${job.state}, removed` : job.state, job.model,
+    seconds(job.song.seconds), took(job), job.problem ? job.problem.title : "", jobActions(job),
+  );
+}
+
+async function showJobs() {
+  const query = new URLSearchParams(new FormData(element("jobs-form")));
+  const page = await call("GET", `/apiv1/jobs?${query}`);
+  element("job-rows").replaceChildren(...page.jobs.map(jobRow));
+  rememberNext(page.next);
+}
+
+async function showOlderJobs() {
+  const query = new URLSearchParams(new FormData(element("jobs-form")));
+  query.set("cursor", nextPage);
+  const page = await call("GET", `/apiv1/jobs?${query}`);
+  element("job-rows").append(...page.jobs.map(jobRow));
+  rememberNext(page.next);
+}
+
+function rememberNext(cursor) {
+  nextPage = cursor;
+  element("more-jobs").hidden = !cursor;
+}
+
+function webhookState(hook) {
+  if (!hook.active) return hook.inactive_reason ? `off: ${hook.inactive_reason}` : "off";
+  return hook.failing_since ? `failing since ${localTime(hook.failing_since)}` : "on";
+}
+
+function showWebhooks(hooks) {
+  element("webhook-rows").replaceChildren(...hooks.map((hook) => {
+    const path = `/apiv1/webhooks/${hook.id}`;
+    return row(
+      hook.url, hook.events.map((event) => event.split(".").pop()).join(", "), webhookState(hook), hook.description,
+      [
+        action(hook.active ? "Switch off" : "Switch on", hook.url, "PATCH", path, { body: { active: !hook.active } }),
+        action("Delete", hook.url, "DELETE", path, { question: "Delete this webhook?" }),
+      ],
+    );
+  }));
+}
+
+// What changes by itself. A table in which somebody works (a focused button) stays as it is.
+async function refresh() {
+  const [health, service] = await Promise.all([call("GET", "/apiv1/admin/health"), call("GET", "/apiv1/service")]);
+  showHealth(health, service);
+  const { jobs } = await call("GET", `/apiv1/jobs?state=${UNFINISHED}&limit=500`);
+  if (!element("queue-rows").contains(document.activeElement)) showQueue(jobs);
+}
+
+async function refreshAll() {
+  document.activeElement?.blur();
+  await attempt(async () => {
+    await refresh();
+    await showJobs();
+    showWebhooks((await call("GET", "/apiv1/webhooks")).webhooks);
+  });
+}
+
+element("jobs-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(showJobs);
+});
+element("more-jobs").addEventListener("click", () => attempt(showOlderJobs));
+await refreshAll();
+setInterval(() => {
+  if (!document.hidden) attempt(refresh);
+}, REFRESH_MS);
