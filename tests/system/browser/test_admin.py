@@ -1,0 +1,40 @@
+import uuid
+from collections.abc import Callable
+
+import urllib3
+from playwright.sync_api import Page, expect
+
+from microdemucs.jobs import JobRecord, JobState
+from microdemucs.problems import now
+from testing.job_writer import JobWriter
+from testing.objects import put_song
+from testing.stack import Stack
+from testing.waiting import wait_until
+
+
+def test_the_operator_sees_health_queue_jobs_and_retries_one(
+    site: str, page: Page, stack: Stack, job_writer: JobWriter
+) -> None:
+    name = f"{uuid.uuid4().hex}.mp3"
+    song = put_song(stack.store, f"admin/{name}", b"music")
+    problem = {"type": "urn:micro-demucs:problem:corrupt", "title": "The song is damaged"}
+    members = {"state": JobState.FAILED, "finished": now(), "problem": problem}
+    failed = job_writer.write_record(JobRecord.of(song), **members)
+    wait_until(lambda: urllib3.request("GET", f"{site}/apiv1/jobs/{failed.id}").status == 200)
+    page.goto(f"{site}/admin")
+    expect(page.locator("#health")).to_contain_text("up, NATS 2.")
+    page.get_by_label("Key begins with").fill("admin/")
+    page.get_by_role("button", name="Show").click()
+    row = page.locator("#job-rows tr", has_text=name)
+    expect(row).to_contain_text("The song is damaged")
+    row.get_by_role("button", name="Retry").click()
+    expect(page.locator("#job-rows tr", has_text=name)).to_contain_text("waiting")
+    expect(page.locator("#queue-rows tr", has_text=name)).to_be_visible()
+    expect(page.locator("#admin-problem")).to_have_text("")
+
+
+def test_the_operator_is_asked_for_a_token(serve: Callable[..., str], page: Page) -> None:
+    page.goto(f"{serve(API_TOKENS='operator-token', THREADS='16')}/admin")
+    page.get_by_label("Enter an access token").fill("operator-token")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#health")).to_contain_text("up, NATS 2.")
