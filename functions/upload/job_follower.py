@@ -79,7 +79,7 @@ class JobFollower:
                 self._event_id = max(self._event_id, min(revision, changes.revision))
                 self._sent[record.id] = revision, record.state
                 events.append(JobEvent(self._event_id, record, record.state != sent_state))
-        return [*events, *self._moved({event.job.id for event in events})]
+        return [*events, *self._moved([event.job for event in events])]
 
     def has_ended(self) -> bool:
         """Return whether all named jobs have finished, and the client has the last event of each.
@@ -102,13 +102,15 @@ class JobFollower:
                 if job.record.state == JobState.WAITING:
                     self._waiting[job.record.id] = None  # it may have moved meanwhile
 
-    def _moved(self, just_sent: set[str]) -> Iterator[JobEvent]:
+    def _moved(self, just_sent: list[JobRecord]) -> Iterator[JobEvent]:
         """Yield the waiting jobs whose position, or expected end, differs from what was sent."""
         forecast = self._queue.current()
-        for id_ in just_sent:
-            self._waiting.pop(id_, None)
-            if expected := forecast.waiting.get(id_):
-                self._waiting[id_] = _SentForecast(expected, forecast.time)
+        for job in just_sent:
+            self._waiting.pop(job.id, None)
+            if job.state == JobState.WAITING:
+                expected = forecast.waiting.get(job.id)  # None if the forecast is older
+                sent = _SentForecast(expected, forecast.time) if expected else None
+                self._waiting[job.id] = sent
         if forecast is self._forecast:
             return
         self._forecast = forecast

@@ -16,6 +16,9 @@ from microdemucs.problems import now
 
 REFRESH_S = 5.0
 """How old a forecast may become while no job changes its state."""
+_QUICK_S = 0.005
+_PAUSE_FACTOR = 10
+"""After a forecast that was not quick, the next one waits for so many times as long."""
 _LEAST_PROGRESS = 0.1
 """From here on a job's own progress says how long it still takes."""
 
@@ -66,16 +69,23 @@ class QueueForecast:
         self._lock = threading.Lock()
         self._number = -1
         self._made_at = 0.0
+        self._pause = 0.0
         self._forecast = make_forecast([], now())
 
     def current(self) -> Forecast:
-        """Return a forecast of the present queue, which is at most REFRESH_S old."""
+        """Return a forecast of the present queue, at most REFRESH_S old.
+
+        With very many job records it may lag behind the queue for a moment.
+        """
         with self._lock:
-            number = self._view.queue_number
-            is_old = time.monotonic() - self._made_at > REFRESH_S
-            if number != self._number or (is_old and self._forecast.waiting):
-                self._number, self._made_at = number, time.monotonic()
+            number, age = self._view.queue_number, time.monotonic() - self._made_at
+            has_changed = number != self._number and age >= self._pause
+            if has_changed or (age > REFRESH_S and self._forecast.waiting):
+                began = time.thread_time()
                 self._forecast = make_forecast(self._view.records(), now())
+                self._number, self._made_at = number, time.monotonic()
+                took = time.thread_time() - began
+                self._pause = took * _PAUSE_FACTOR if took > _QUICK_S else 0.0
             return self._forecast
 
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from functions.upload.job_follower import JobFollower
@@ -195,6 +197,19 @@ def test_a_waiting_job_whose_end_becomes_known_has_an_event(view: JobsView) -> N
     assert read(follower) == []  # nearly the same end
     view.apply(done("c", 4, "2026-01-01T01:00:00Z"))
     view.apply(done("d", 5, "2026-01-01T01:00:00Z"))
+    assert read(follower) == [(1, "a", "")]
+
+
+def test_a_position_that_is_not_known_yet_is_told_later(
+    view: JobsView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = QueueForecast(view)
+    follower = JobFollower(view, queue, frozenset("a"), 0)
+    monkeypatch.setattr(queue, "_pause", 1e9)
+    monkeypatch.setattr(queue, "_made_at", time.monotonic())
+    view.apply(entry("a", 1))
+    assert read(follower) == [(1, "a", "waiting")]
+    monkeypatch.setattr(queue, "_pause", 0.0)
     assert read(follower) == [(1, "a", "")]
 
 

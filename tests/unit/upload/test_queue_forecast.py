@@ -1,5 +1,6 @@
 import pytest
 
+from functions.upload import queue_forecast
 from functions.upload.jobs_view import JobsView
 from functions.upload.past_jobs import PastJobs
 from functions.upload.queue_forecast import (
@@ -114,3 +115,15 @@ def test_the_forecast_changes_with_the_queue() -> None:
     assert queue.current() is queue.current()
     view.apply(Entry(first.id, job("a1", state=JobState.CANCELLED).write(), 3))
     assert queue.current().of(second).position == 1
+
+
+def test_a_forecast_that_took_long_is_followed_by_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_forecast, "_QUICK_S", -1.0)
+    monkeypatch.setattr(queue_forecast, "_PAUSE_FACTOR", 1e9)
+    view = JobsView()
+    queue = QueueForecast(view)
+    first, second = job("a1"), job("a2")
+    view.apply(Entry(first.id, first.write(), 1))
+    before = queue.current()
+    view.apply(Entry(second.id, second.write(), 2))
+    assert queue.current() is before
