@@ -17,9 +17,9 @@ from testing.web_client import WebClient
         ("PUT", "/apiv1/jobs", 405),
         ("POST", "/healthz", 405),
         ("TRACE", "/apiv1/queue", 405),
-        # These are routes of functions-framework, or none of its.
-        ("GET", "/robots.txt", 404),
-        ("GET", "/favicon.ico", 404),
+        # functions-framework has routes at these paths, or none.
+        ("POST", "/robots.txt", 405),
+        ("POST", "/favicon.ico", 405),
         ("GET", "/static/x", 404),
         ("POST", "/static/x", 404),
         ("GET", "/assets/nothing", 404),
@@ -68,7 +68,7 @@ def test_a_malformed_host_is_no_error_of_ours(process: str, host: str) -> None:
 def test_a_long_body_of_a_rejected_request_is_not_kept(process: str) -> None:
     """functions-framework would read it into memory."""
     response = urllib3.request("POST", f"{process}/robots.txt", body=bytes(2_000_000))
-    assert response.status == 404
+    assert response.status == 405
 
 
 def test_a_document_of_more_than_a_mebibyte_is_rejected(client: WebClient) -> None:
