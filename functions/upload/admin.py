@@ -36,7 +36,7 @@ def get_health() -> dict[str, Any]:
         "time": now(),
         "version": microdemucs.__version__,
         "bus": {"up": ctx.bus.is_up, "version": ctx.bus.server_version},
-        "store": {"songs": _bucket_state(ctx.songs), "stems": _bucket_state(ctx.stems)},
+        "store": {"up": _can_be_reached(ctx.songs) and _can_be_reached(ctx.stems)},
         "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
         "uploads": {
             "used_bytes": ctx.upload_space.used,
@@ -47,11 +47,11 @@ def get_health() -> dict[str, Any]:
     }
 
 
-def _bucket_state(bucket: Bucket) -> str:
+def _can_be_reached(bucket: Bucket) -> bool:
     try:
-        return "up" if bucket.exists() else "missing"
+        return bucket.exists()
     except RetryLater:
-        return "away"
+        return False
 
 
 def _job_counts(ctx: Context) -> dict[str, int]:

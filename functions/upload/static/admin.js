@@ -71,7 +71,7 @@ function showHealth(health, service) {
   const facts = {
     Version: health.version,
     Bus: bus.up ? `up, NATS ${bus.version}` : "away",
-    Store: `songs ${store.songs}, stems ${store.stems}`,
+    Store: store.up ? "up" : "away, or a bucket is missing",
     "Free disk for uploads": `${gigabytes(disk.free_bytes)} of ${gigabytes(disk.total_bytes)}`,
     "Songs that arrive": `${gigabytes(uploads.used_bytes)} of ${gigabytes(uploads.limit_bytes)}`,
     "Open streams": `${streams.open} of ${streams.limit}`,

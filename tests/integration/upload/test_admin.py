@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
-from local.ports import free_port
+import pytest
+
 from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter, new_job
 from testing.waiting import wait_until
@@ -11,7 +12,7 @@ def test_health_has_what_the_process_works_with(client: WebClient) -> None:
     wait_until(lambda: client.get("/apiv1/admin/health").json["bus"]["up"])
     health = client.get("/apiv1/admin/health").json
     assert health["bus"]["version"].startswith("2.")
-    assert health["store"] == {"songs": "up", "stems": "up"}
+    assert health["store"] == {"up": True}
     assert 0 < health["disk"]["free_bytes"] <= health["disk"]["total_bytes"]
     assert health["uploads"]["used_bytes"] == 0
     assert health["streams"] == {"open": 0, "limit": 4}
@@ -27,11 +28,16 @@ def test_health_counts_jobs_by_state(client: WebClient, job_writer: JobWriter) -
     wait_until(lambda: failed() == before + 1)
 
 
-def test_health_says_what_is_missing_or_away(serve: Callable[..., WebClient]) -> None:
-    health = serve(SONGS_BUCKET="no-such-bucket").get("/apiv1/admin/health").json
-    assert health["store"] == {"songs": "missing", "stems": "up"}
-    away = serve(NATS_URL=f"nats://127.0.0.1:{free_port()}").get("/apiv1/admin/health")
-    assert (away.status_code, away.json["bus"]) == (200, {"up": False, "version": ""})
+@pytest.mark.parametrize("setting", ["STORE_URL", "STEMS_BUCKET"])
+def test_health_says_that_the_store_is_away(serve: Callable[..., WebClient], setting: str) -> None:
+    value = "http://127.0.0.1:9" if setting == "STORE_URL" else "no-such-bucket"
+    response = serve(**{setting: value}).get("/apiv1/admin/health")
+    assert (response.status_code, response.json["store"]) == (200, {"up": False})
+
+
+def test_health_says_that_the_bus_is_away(serve: Callable[..., WebClient]) -> None:
+    response = serve(NATS_URL="nats://127.0.0.1:9").get("/apiv1/admin/health")
+    assert (response.status_code, response.json["bus"]) == (200, {"up": False, "version": ""})
 
 
 def test_health_needs_a_token_and_the_page_does_not(serve: Callable[..., WebClient]) -> None:
