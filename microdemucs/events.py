@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
+import msgspec
 from cloudevents.http import CloudEvent
 
 from microdemucs.formats import is_unrelated
@@ -64,7 +65,7 @@ def created_objects(message: bytes) -> Iterator[tuple[CloudEvent, ObjectCreated]
     Raises MalformedMessage.
     """
     try:
-        records = json.loads(message)["Records"]
+        records = msgspec.json.decode(message)["Records"]
         for record in records:
             action = record["eventName"].removeprefix("s3:")
             if action in _NEW_CONTENT:

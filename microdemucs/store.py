@@ -13,10 +13,10 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 
 from microdemucs.problems import RetryLater
 from microdemucs.settings import StoreSettings
+from microdemucs.store_connections import StoreConnections
 
 # S3 error codes for an object, a version or a bucket that does not exist.
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "NotFound", "MethodNotAllowed"}
-_CONNECT_S, _READ_S = 3.0, 60.0
 
 
 class ObjectChanged(Exception):
@@ -29,18 +29,13 @@ def connect(settings: StoreSettings, *, public: bool = False) -> Minio:
     This sends nothing.
     """
     url = urlsplit(settings.public_url if public else settings.url)
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
-        maxsize=16,
-        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
-    )
     return Minio(
         url.netloc,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         secure=url.scheme == "https",
         region=settings.region,
-        http_client=pool,
+        http_client=StoreConnections(),
     )
 
 

@@ -1,9 +1,8 @@
-"""The client's connection: disconnects, and answers that are sent before the body is read.
+"""The client's connection: its socket, and answers that are sent before the body is read.
 
 WSGI has no notion of a connection; gunicorn passes the socket in the request's environment.
 """
 
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -12,21 +11,12 @@ from contextlib import suppress
 import flask
 
 from microdemucs.client_socket import ClientSocket
+from microdemucs.disconnect import is_disconnected as is_disconnected
 from microdemucs.problems import Problem
 
 DISCARD_S = 30.0
 """How long the rest of a rejected request's body is read and thrown away."""
 _CHUNK_BYTES = 64 * 1024
-
-
-def is_disconnected(request: flask.Request) -> bool:
-    """Return whether the client has closed the connection; a write would notice it only later."""
-    sock = _socket(request)
-    if sock is None:
-        return False
-    hangup = select.poll()
-    hangup.register(sock, select.POLLRDHUP)
-    return bool(hangup.poll(0))
 
 
 def answer_before_body(response: flask.Response) -> flask.Response:

@@ -4,7 +4,7 @@ The function's response decides. 2xx: the bridge acknowledges the message. 401 (
 408, 425, 429, 5xx and lost connections: it retries with backoff and honours Retry-After. Everything
 else, and a message that failed too often, becomes a dead letter. One separation is one request,
 however long it takes. Songs wait in a queue for each submitter (song_route.py), deliveries in one
-for each target (deliveries.py).
+for each target (deliveries.py). Of several bridges one sends the songs, and one the deliveries.
 """
 
 import logging
@@ -29,10 +29,11 @@ from minio_events.delivery_queues import Limits
 from minio_events.failed_jobs import FailedJobs
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
 from minio_events.keyed_lock import KeyedLock
-from minio_events.leadership import lead
+from minio_events.leadership import Leadership, lead
 from minio_events.pull import InFlight, PullConsumer
 from minio_events.routing import FunctionCall, result_calls, trace_of
 from minio_events.settings import BridgeSettings
+from minio_events.song_queue import SongQueue
 from minio_events.song_route import SongRoute
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Route:
 
 
 class Bridge:
-    """All routes of one deployment; they share one connection to the bus and one HTTP session.
+    """The routes of results; they share one connection to the bus and one HTTP session.
 
     `notified` is the key-value bucket of that name. `secret` signs the events.
     """
@@ -82,11 +83,9 @@ class Bridge:
         self._notified = notified
         self._secret = secret
 
-    async def run(self, songs: SongRoute, routes: list[Route]) -> None:
+    async def run(self, routes: list[Route]) -> None:
         """Serve all routes until cancelled."""
-        await run_all(
-            songs.run(), *(route.consumer.run(partial(self._handle, route)) for route in routes)
-        )
+        await run_all(*(route.consumer.run(partial(self._handle, route)) for route in routes))
 
     async def _handle(self, route: Route, message: InFlight) -> None:
         try:
@@ -157,29 +156,35 @@ async def bridge(settings: BridgeSettings) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             secret = settings.events_secret
-            songs = SongRoute(
-                client,
-                session,
-                FailedJobs(jobs),
-                leases,
-                url=settings.separate_url,
-                songs=settings.songs,
-                concurrency=settings.separate_concurrency,
-                max_attempts=settings.max_attempts,
-                secret=secret,
-            )
+            queue = SongQueue(client)
             limits = Limits(
                 attempts=settings.delivery_concurrency,
                 per_receiver=settings.receiver_concurrency,
                 per_target=settings.target_concurrency,
             )
 
-            def deliver() -> Coroutine[None, None, None]:
+            def separate(leadership: Leadership) -> Coroutine[None, None, None]:
+                return SongRoute(
+                    client,
+                    session,
+                    queue,
+                    FailedJobs(jobs),
+                    leases,
+                    leadership,
+                    url=settings.separate_url,
+                    songs=settings.songs,
+                    concurrency=settings.separate_concurrency,
+                    max_attempts=settings.max_attempts,
+                    secret=secret,
+                ).run()
+
+            def deliver(_: Leadership) -> Coroutine[None, None, None]:
                 url, most = settings.notify_url, settings.max_attempts
                 return Deliveries(client, session, url, secret, limits, most).run()
 
             await run_all(
-                Bridge(client, session, notified, secret).run(songs, _routes(client, settings)),
+                Bridge(client, session, notified, secret).run(_routes(client, settings)),
+                lead(client, leases, "songs", separate),
                 lead(client, leases, "deliveries", deliver),
             )
 

@@ -45,8 +45,12 @@ class FairTurns:
     def add(self, turn: Turn) -> None:
         """Add a message that waits. A message that is known stays as it is."""
         known = self._submitters.setdefault(turn.submitter, _Submitter())
-        if turn.number not in known.waiting and turn.number not in known.in_work:
-            known.waiting[turn.number] = turn
+        if turn.number in known.waiting or turn.number in known.in_work:
+            return
+        is_last = turn.number > next(reversed(known.waiting), 0)
+        known.waiting[turn.number] = turn
+        if not is_last:
+            known.waiting = dict(sorted(known.waiting.items()))
 
     def known(self, submitter: str) -> int:
         """Return how many messages of this submitter are known."""
@@ -88,7 +92,7 @@ class FairTurns:
         """
         submitter = self._end_work(turn)
         turn.due = due
-        submitter.waiting = dict(sorted({**submitter.waiting, turn.number: turn}.items()))
+        self.add(turn)
         if keeps_turn:
             submitter.last_turn = submitter.turn_before
 

@@ -4,12 +4,12 @@ Binary mode (CloudEvents HTTP binding 1.0, section 3.1). The trace is in `ce-tra
 (Distributed Tracing extension) and in `traceparent` (W3C Trace Context).
 """
 
+import json
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import aiohttp
-from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 
 from microdemucs.event_signature import ATTRIBUTE, sign
@@ -18,6 +18,7 @@ from microdemucs.retry_after import parse_retry_after
 # Header characters that are not percent-encoded (CloudEvents HTTP binding 1.0.2, section 3.1.3.2).
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
 _IS_PLAIN = re.compile(f"[{re.escape(_PLAIN)}]*").fullmatch
+_CONTENT_TYPE = "datacontenttype"
 _BUSY = {408, 425, 429}
 # The secrets differ, for example while they are being changed.
 _UNSIGNED = 401
@@ -89,14 +90,21 @@ def signed_request(event: CloudEvent, secret: str) -> tuple[dict[str, str], byte
 
 
 def binary_request(event: CloudEvent) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of `event` in binary mode."""
-    headers, body = to_binary(event)
-    for name, value in headers.items():
-        if name.startswith("ce-") and not _IS_PLAIN(value):
-            headers[name] = quote(value, safe=_PLAIN)
-    if "traceparent" in event:
-        headers["traceparent"] = event["traceparent"]
-    return headers, body
+    """Return the headers and the body of `event`, whose data is JSON, in binary mode.
+
+    The library's own `to_binary` takes as long as the whole request to a function, and does not
+    percent-encode.
+    """
+    attributes = event.get_attributes()
+    headers = {
+        f"ce-{name}": value if _IS_PLAIN(value) else quote(value, safe=_PLAIN)
+        for name, value in attributes.items()
+        if name != _CONTENT_TYPE
+    }
+    headers["content-type"] = attributes.get(_CONTENT_TYPE, "application/json")
+    if "traceparent" in attributes:
+        headers["traceparent"] = attributes["traceparent"]
+    return headers, json.dumps(event.get_data()).encode()
 
 
 def judge(status: int, retry_after: str | None) -> Verdict:

@@ -6,16 +6,18 @@ the next message of a submitter without reading those of the others.
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError
 
 from microdemucs.bus import QUEUE, QUEUE_SUBJECT_PREFIX
+from minio_events.bus_requests import BusRequests
 
 _SUBJECT = "Song-Subject"
 _TIMEOUT_S = 5.0
@@ -36,16 +38,19 @@ class SongQueue:
     """The stream QUEUE. Methods raise nats.errors.Error if the bus is away."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
         self._js = client.jetstream(timeout=_TIMEOUT_S)
+        self._requests = BusRequests(client, _TIMEOUT_S)
 
-    async def put(self, submitter: str, msg: Msg) -> None:
+    async def put(self, submitter: str, msg: Msg) -> tuple[int, bool]:
         """Copy a message of the stream SONGS to the end of a submitter's queue.
 
-        A second time, within an hour, changes nothing.
+        Return its number there, and whether it is new: a second time, within an hour, changes
+        nothing.
         """
         headers = {_SUBJECT: msg.subject, "Nats-Msg-Id": str(msg.metadata.sequence.stream)}
-        await self._js.publish(f"{QUEUE_SUBJECT_PREFIX}.{submitter}", msg.data, headers=headers)
+        subject = f"{QUEUE_SUBJECT_PREFIX}.{submitter}"
+        answer = _read_answer(await self._requests.send(subject, msg.data, headers))
+        return int(answer["seq"]), not answer.get("duplicate", False)
 
     async def lengths(self) -> dict[str, int]:
         """Return how many messages each submitter has in the queue, by `queue_name`."""
@@ -64,43 +69,35 @@ class SongQueue:
             "next_by_subj": f"{QUEUE_SUBJECT_PREFIX}.{submitter}",
             "batch": most,
         }
-        inbox = self._client.new_inbox()
-        answers = await self._client.subscribe(inbox)
-        try:
-            subject = f"$JS.API.DIRECT.GET.{QUEUE}"
-            await self._client.publish(subject, json.dumps(request).encode(), inbox)
-            found: list[QueuedMessage] = []
-            while True:
-                answer = await answers.next_msg(_TIMEOUT_S)
-                status = JetStreamContext.is_status_msg(answer)
-                if status in (_END, _NOTHING):
-                    return found
-                if status:  # the stream's server is away
-                    raise nats.errors.NoRespondersError
-                headers = answer.headers or {}
-                number = int(headers["Nats-Sequence"])
-                found.append(QueuedMessage(number, headers.get(_SUBJECT, ""), answer.data))
-        finally:
-            with suppress(nats.errors.Error, OSError):
-                await answers.unsubscribe()
-
-    async def contains(self, number: int) -> bool:
-        """Return whether the message is still in the queue."""
-        try:
-            await self._js.get_msg(QUEUE, number, direct=True)
-        except NotFoundError:
-            return False
-        return True
+        subject = f"$JS.API.DIRECT.GET.{QUEUE}"
+        *answers, last = await self._requests.send_for_many(subject, json.dumps(request).encode())
+        if JetStreamContext.is_status_msg(last) not in (_END, _NOTHING):
+            raise nats.errors.NoRespondersError  # the stream's server is away
+        return [_queued(answer) for answer in answers]
 
     async def remove(self, number: int) -> None:
         """Remove a message that is done. If it is gone already, nothing happens."""
         # not nats-py's delete_msg, which has the server overwrite the message on its disk
         subject = f"$JS.API.STREAM.MSG.DELETE.{QUEUE}"
-        request = json.dumps({"seq": number, "no_erase": True}).encode()
-        answer = json.loads((await self._client.request(subject, request, _TIMEOUT_S)).data)
-        error = answer.get("error")
-        if error and error.get("err_code") != _NO_MESSAGE:
-            raise APIError.from_error(error)
+        request = b'{"seq":%d,"no_erase":true}' % number
+        try:
+            _read_answer(await self._requests.send(subject, request, {}))
+        except APIError as error:
+            if error.err_code != _NO_MESSAGE:
+                raise
+
+
+def _read_answer(answer: Msg) -> dict[str, Any]:
+    """Return the members of an answer of the server. Raises APIError if it is an error."""
+    members: dict[str, Any] = msgspec.json.decode(answer.data)
+    if error := members.get("error"):
+        raise APIError.from_error(error)
+    return members
+
+
+def _queued(answer: Msg) -> QueuedMessage:
+    headers = answer.headers or {}
+    return QueuedMessage(int(headers["Nats-Sequence"]), headers.get(_SUBJECT, ""), answer.data)
 
 
 def queue_name(submitter: str) -> str:

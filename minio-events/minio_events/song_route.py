@@ -2,7 +2,8 @@
 
 Each message of the stream SONGS is copied to its submitter's queue, in the stream QUEUE. From there
 songs are sent as FairTurns chooses them. Only a few messages of each submitter are known at a time,
-so neither the memory nor the turns of others depend on how many songs somebody sends.
+so neither the memory nor the turns of others depend on how many songs somebody sends. One bridge at
+a time does this, so that all bridges together keep to the limit of requests.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from minio_events.dedup import Deduplicator
 from minio_events.failed_jobs import FailedJobs
 from minio_events.fair_turns import FairTurns, Turn
 from minio_events.forward import Accepted, Retry, Undeliverable, Verdict, post
+from minio_events.leadership import Leadership
 from minio_events.pull import InFlight, PullConsumer
 from minio_events.routing import FunctionCall, separate_calls, trace_of
 from minio_events.song_queue import QueuedMessage, SongQueue, queue_name
@@ -39,24 +41,27 @@ SONGS = "songs"
 
 _COPIED_AT_ONCE = 64
 _LOOK_AHEAD = 1000  # known messages of one submitter, if none of them can be sent
-_READ_AT_ONCE = 16
-_FRESH_S = 5.0  # a message that was read longer ago may be done by another bridge
-_REFRESH_S = 5.0  # until messages are noticed that another bridge has copied
+_KNOWN_AT_ONCE = 64  # known messages of one submitter, if some of them can be sent
+_REFRESH_S = 5.0
+_LEASE_WAIT_S = 0.2
 _RETRY_AFTER_CRASH_S = 30.0
 
 
 class SongRoute:
     """Songs of the input bucket `songs` go to the separate function at `url`.
 
-    At most `concurrency` requests are open at once. They are signed with `secret`.
+    At most `concurrency` requests are open at once. They are signed with `secret`. No request is
+    sent while another bridge may have the `leadership`.
     """
 
     def __init__(
         self,
         client: Client,
         session: aiohttp.ClientSession,
+        queue: SongQueue,
         failed_jobs: FailedJobs,
         leases: KeyValue,
+        leadership: Leadership,
         *,
         url: str,
         songs: str,
@@ -68,16 +73,19 @@ class SongRoute:
         self._session = session
         self._failed_jobs = failed_jobs
         self._leases = leases
+        self._leadership = leadership
         self._url = url
         self._songs = songs
         self._secret = secret
         self._consumer = PullConsumer(client, bus.SONGS, "separate", _COPIED_AT_ONCE)
         self._deduplicator = Deduplicator()
         self._backoff = Backoff(max_attempts)
-        self._queue = SongQueue(client)
+        self._queue = queue
         self._turns = FairTurns()
         self._known: dict[int, _Known] = {}
-        self._unread: set[str] = set()  # submitters that may have messages that are not known yet
+        # Submitters that may have messages behind this number that are not known yet.
+        self._unread: dict[str, int] = {}
+        self._arrived: set[str] = set()  # those of them that got one while their queue was read
         self._slots = asyncio.Semaphore(concurrency)
         self._changed = asyncio.Event()
         self._in_work: set[asyncio.Task[None]] = set()
@@ -85,6 +93,7 @@ class SongRoute:
     async def run(self) -> None:
         """Serve until cancelled."""
         await wait_for_stream(self._client, bus.QUEUE)
+        await self._find_unread()  # before others are copied: they are behind what is in the queue
         try:
             await run_all(
                 self._consumer.run(self._copy), self._watch_queue(), self._send_in_turns()
@@ -106,10 +115,33 @@ class SongRoute:
         new = [call for call in calls if not self._is_duplicate(call, message)]
         if new:
             submitter = queue_name(_submitter_of(new[0]))
-            await self._queue.put(submitter, message.msg)
-            self._unread.add(submitter)
+            number, is_new = await self._queue.put(submitter, message.msg)
+            copy = QueuedMessage(number, message.msg.subject, message.msg.data)
+            if self._can_be_known(submitter, is_new):
+                self._know(submitter, copy, calls)
             self._changed.set()
         await message.msg.ack()
+
+    def _can_be_known(self, submitter: str, is_new: bool) -> bool:
+        """Return whether all messages of the submitter are known, and another one may be.
+
+        Otherwise what was copied is read from the queue when its turn is near.
+        """
+        if not is_new:  # copied before; only the queue knows whether it is done
+            self._unread[submitter] = 0
+        if submitter in self._unread:
+            self._arrived.add(submitter)
+            return False
+        if self._turns.known(submitter) < _KNOWN_AT_ONCE:
+            return True
+        self._unread[submitter] = self._turns.last_known(submitter)
+        return False
+
+    def _know(self, submitter: str, message: QueuedMessage, calls: list[FunctionCall]) -> None:
+        if message.number not in self._known:
+            self._known[message.number] = _Known(message, calls)
+            keys = frozenset(call.concurrency_key for call in calls)
+            self._turns.add(Turn(message.number, submitter, keys))
 
     async def _dead_letter_unread(self, message: InFlight, reason: str) -> None:
         about = str(message.number)
@@ -123,14 +155,24 @@ class SongRoute:
         return self._deduplicator.is_duplicate(call.deduplication_key, message.number)
 
     async def _watch_queue(self) -> None:
-        """Notice what is in the queue at the start, and what another bridge changes in it."""
+        """Find messages that were missed: the answer to their copying was lost."""
         while True:
-            with suppress(nats.errors.Error):  # the bus is away
-                for submitter, length in (await self._queue.lengths()).items():
-                    if length != self._turns.known(submitter):
-                        self._unread.add(submitter)
-                        self._changed.set()
             await asyncio.sleep(_REFRESH_S)
+            await self._find_unread()
+
+    async def _find_unread(self) -> None:
+        while True:
+            try:
+                lengths = await self._queue.lengths()
+                break
+            except nats.errors.Error:  # the bus is away
+                if self._client.is_closed:
+                    raise nats.errors.ConnectionClosedError from None
+                await asyncio.sleep(_REFRESH_S)
+        for submitter, length in lengths.items():
+            if submitter not in self._unread and length != self._turns.known(submitter):
+                self._unread[submitter] = 0
+                self._changed.set()
 
     async def _send_in_turns(self) -> None:
         while True:
@@ -145,49 +187,48 @@ class SongRoute:
             self._changed.clear()
             try:
                 await self._read_ahead()
-                while turn := self._turns.take(_now()):
-                    if await self._is_queued(turn):
-                        return turn
-                    self._forget(turn)  # another bridge has done it
             except nats.errors.Error:  # the bus is away
                 await asyncio.sleep(0.5)
                 continue
+            while not self._leadership.is_certain:
+                await asyncio.sleep(_LEASE_WAIT_S)
+            if turn := self._turns.take(_now()):
+                return turn
             due = self._turns.next_due(_now())
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if due is None else due - _now()):
                     await self._changed.wait()
 
-    async def _is_queued(self, turn: Turn) -> bool:
-        known = self._known[turn.number]
-        if _now() - known.read < _FRESH_S:
-            return True
-        try:
-            return await self._queue.contains(turn.number)
-        except nats.errors.Error:
-            self._turns.put_back(turn, turn.due, keeps_turn=True)
-            raise
-
     async def _read_ahead(self) -> None:
         """Read messages of each submitter until one is known that can be sent."""
         for submitter in list(self._unread):
-            while not self._turns.has_ready(submitter, _now()):
+            while submitter in self._unread and not self._turns.has_ready(submitter, _now()):
                 if self._turns.known(submitter) >= _LOOK_AHEAD:
                     break
-                last = self._turns.last_known(submitter)
-                messages = await self._queue.read(submitter, last, _READ_AT_ONCE)
-                if not messages:
-                    self._unread.discard(submitter)
-                    break
-                for message in messages:
-                    self._known[message.number] = _Known(message, self._calls_of(message), _now())
-                    calls = self._known[message.number].calls
-                    keys = frozenset(call.concurrency_key for call in calls)
-                    self._turns.add(Turn(message.number, submitter, keys))
+                await self._read(submitter)
         self._turns.forget_idle(keep=self._unread)
+
+    async def _read(self, submitter: str) -> None:
+        after = self._unread[submitter]
+        self._arrived.discard(submitter)
+        messages = await self._queue.read(submitter, after, _KNOWN_AT_ONCE)
+        for message in messages:
+            self._know(submitter, message, self._calls_of(message))
+        if self._unread[submitter] != after:
+            return  # it must be read from the beginning
+        if messages:
+            self._unread[submitter] = messages[-1].number
+        elif submitter not in self._arrived:
+            del self._unread[submitter]
 
     async def _work(self, turn: Turn) -> None:
         try:
-            retry = await self._send(turn, self._known[turn.number])
+            try:
+                retry = await self._send(turn, self._known[turn.number])
+            finally:
+                self._slots.release()
+            if not retry:
+                await self._queue.remove(turn.number)
         except nats.errors.Error:  # the bus is away: the message is still in the queue
             retry = Retry("the bus is away", after=1)
         except Exception:
@@ -198,7 +239,6 @@ class SongRoute:
             self._turns.put_back(turn, due, keeps_turn=not retry.counted)
         else:
             self._forget(turn)
-        self._slots.release()
         self._changed.set()
 
     def _forget(self, turn: Turn) -> None:
@@ -207,7 +247,7 @@ class SongRoute:
         del self._known[turn.number]
 
     async def _send(self, turn: Turn, known: "_Known") -> Retry | None:
-        """Send the message's calls. Return None if it is done; its `after` is set otherwise."""
+        """Send the message's calls. Return None if it is done, else a Retry with `after`."""
         for call in known.calls:
             verdict = await self._post(call)
             about = {"route": SONGS, "subject": call.event["subject"], "id": call.event["id"]}
@@ -226,7 +266,6 @@ class SongRoute:
                             return Retry(reason, delay, counted)
                         await self._dead_letter(turn, known.message, call, reason)
                 return None
-        await self._queue.remove(turn.number)
         return None
 
     async def _post(self, call: FunctionCall) -> Verdict:
@@ -250,7 +289,6 @@ class SongRoute:
         )
         _log_dead_letter(call.job, reason)
         await self._failed_jobs.record(call, reason)
-        await self._queue.remove(turn.number)
 
     def _calls_of(self, message: QueuedMessage) -> list[FunctionCall]:
         """Return the calls of a message that was read before it was copied to the queue."""
@@ -263,11 +301,10 @@ class SongRoute:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A message that was read from the queue, its calls, and the time at which it was read."""
+    """A message of the queue, and its calls."""
 
     message: QueuedMessage
     calls: list[FunctionCall]
-    read: float
 
 
 def _submitter_of(call: FunctionCall) -> str:

@@ -17,6 +17,8 @@ from minio_events.forward import Retry, Verdict
 
 GONE_S = 45.0
 """Three times as long as a lease lasts that nobody renews."""
+START_S = 600.0
+"""As long as Knative waits for a process to start, at most."""
 _LOOK_S = 5.0
 
 
@@ -26,26 +28,53 @@ async def answer_or_stall(
     key: str,
     *,
     gone_s: float = GONE_S,
+    start_s: float = START_S,
     look_s: float = _LOOK_S,
 ) -> Verdict:
     """Return the answer of a request; Retry if the lease at `key` has been taken and then lost.
 
-    A request whose lease has not been seen may wait for a process that is being started. While the
-    bus is away, leases cannot be seen, and nothing is let go.
+    A request whose lease has not been seen may wait for a process that is being started, or for one
+    that stands still: it is let go after `start_s`. While the bus is away, leases cannot be seen,
+    and nothing is let go.
     """
-    loop = asyncio.get_running_loop()
-    request = asyncio.create_task(answer)
-    last_seen: float | None = None
+    # Most answers come before the first look at the lease: they need no task.
+    looking: asyncio.Task[None] | None = None
+    limit = asyncio.timeout(None)
+
+    def look() -> None:
+        nonlocal looking
+        looking = asyncio.create_task(_end_when_gone(limit, leases, key, gone_s, start_s, look_s))
+
+    timer = asyncio.get_running_loop().call_later(look_s, look)
     try:
-        while not request.done():
-            await asyncio.wait({request}, timeout=look_s)
-            if await _is_held(leases, key):
-                last_seen = loop.time()
-            elif last_seen is not None and loop.time() - last_seen > gone_s:
-                break
-        return request.result() if request.done() else Retry("the process stands still")
+        async with limit:
+            return await answer
+    except TimeoutError:
+        return Retry("the process stands still")
     finally:
-        request.cancel()
+        timer.cancel()
+        if looking:
+            looking.cancel()
+
+
+async def _end_when_gone(
+    limit: asyncio.Timeout,
+    leases: KeyValue,
+    key: str,
+    gone_s: float,
+    start_s: float,
+    look_s: float,
+) -> None:
+    """End the time limit of a request when its lease has been gone for too long."""
+    loop = asyncio.get_running_loop()
+    last_seen, patience = loop.time(), start_s
+    while True:
+        if await _is_held(leases, key):
+            last_seen, patience = loop.time(), gone_s
+        elif loop.time() - last_seen > patience:
+            limit.reschedule(loop.time())
+            return
+        await asyncio.sleep(look_s)
 
 
 async def _is_held(leases: KeyValue, key: str) -> bool:

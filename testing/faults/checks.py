@@ -225,7 +225,7 @@ async def _busy_streams(client: Any) -> list[str]:
                 problems.append(f"{pending} messages of {name} wait for {consumer.name}")
     subjects = (await js.stream_info("KV_leases", subjects_filter=">")).state.subjects or {}
     # The bridge has the lease `deliveries` for as long as it lives.
-    for subject in subjects.keys() - {"$KV.leases.deliveries"}:
+    for subject in subjects.keys() - {"$KV.leases.deliveries", "$KV.leases.songs"}:
         try:
             message = await js.get_last_msg("KV_leases", subject)
         except nats.js.errors.NotFoundError:

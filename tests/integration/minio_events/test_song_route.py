@@ -1,12 +1,18 @@
 """The turns of songs: a real bridge between a real NATS and a function of the test."""
 
 import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
 from nats.aio.client import Client
 
 from microdemucs.bus import QUEUE, RANGE_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import job_id
+from minio_events.song_queue import queue_name
 from testing.http_receiver import Request, Response
 from testing.stack import Stack
 from testing.waiting import wait_until
@@ -116,16 +122,81 @@ def test_a_killed_bridge_loses_no_song(bus_stack: Stack) -> None:
             wait_until(lambda: bus_stack.is_idle() and len(set(separate.subjects())) == 60, 60)
 
 
-def test_two_bridges_separate_each_song(bus_stack: Stack) -> None:
-    with FunctionServer() as separate, running_bridge(bus_stack, separate):
-        first = bus_stack.processes.pop("bridge")
+@contextmanager
+def two_bridges(
+    stack: Stack, separate: FunctionServer, **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a bridge that has the lease, which this yields, and then a second one."""
+    with running_bridge(stack, separate, None, **settings):
+        wait_until(lambda: stack.logged("lease acquired", lease="songs"))
+        first = stack.processes.pop("bridge")
         try:
-            bus_stack.start("bridge", SEPARATE_URL=separate.url, NOTIFY_URL=separate.url)
-            notify(bus_stack, *songs_of("ann", 20), *songs_of("bob", 20))
-            wait_until(lambda: bus_stack.is_idle() and len(set(separate.subjects())) == 40, 60)
+            urls = {"SEPARATE_URL": separate.url, "NOTIFY_URL": separate.url}
+            stack.start("bridge", **urls, **settings)
+            wait_until(lambda: len(stack.logged("bridge started")) == 2, 30)
+            yield first
         finally:
             first.kill()
             first.wait()
+
+
+def test_two_bridges_together_keep_to_the_limit_and_send_each_song_once(bus_stack: Stack) -> None:
+    gate = Gate()
+    with (
+        FunctionServer(gate) as separate,
+        two_bridges(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
+    ):
+        notify(bus_stack, *songs_of("ann", 20), *songs_of("bob", 20))
+        wait_until(lambda: len(separate.requests) == 2 and queue_length(bus_stack) == 40)
+        gate.open()
+        wait_until(lambda: bus_stack.is_idle() and len(separate.requests) == 40, 60)
+        assert len(set(separate.subjects())) == 40
+        assert gate.most == 2
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP])
+def test_another_bridge_takes_the_songs_over(bus_stack: Stack, end: signal.Signals) -> None:
+    with FunctionServer() as separate, two_bridges(bus_stack, separate) as first:
+        first.send_signal(end)
+        notify(bus_stack, *songs_of("ann", 5))
+        wait_until(lambda: bus_stack.is_idle() and len(set(separate.subjects())) == 5, 60)
+
+
+def test_a_bridge_that_stood_still_sends_no_song_while_another_has_the_lease(
+    bus_stack: Stack,
+) -> None:
+    gate = Gate()
+    with (
+        FunctionServer(gate) as separate,
+        two_bridges(bus_stack, separate, SEPARATE_CONCURRENCY="2") as first,
+    ):
+        notify(bus_stack, *songs_of("ann", 20))
+        wait_until(lambda: len(separate.requests) == 2 and queue_length(bus_stack) == 20)
+        first.send_signal(signal.SIGSTOP)
+        wait_until(lambda: len(separate.requests) == 4, 60)
+        gate.open()
+        wait_until(lambda: bus_stack.is_idle(), 60)
+        sent = len(separate.requests)
+        first.send_signal(signal.SIGCONT)
+        wait_until(lambda: bus_stack.logged("lease lost", lease="songs"))
+        assert len(separate.requests) == sent == 22
+
+
+def test_a_message_whose_copying_was_not_answered_is_found(bus_stack: Stack) -> None:
+    """A bridge was killed after it had copied the message, before it acknowledged it."""
+    song = new_song("ann/a.mp3")
+
+    async def copy(client: Client) -> None:
+        js = client.jetstream()
+        number = (await js.publish("minio.songs", notification(song, "r1"))).seq
+        headers = {"Song-Subject": "minio.songs", "Nats-Msg-Id": str(number)}
+        subject = f"queue.{queue_name('ann/')}"
+        await js.publish(subject, notification(song, "r1"), headers=headers)
+
+    bus_stack.on_bus("events", copy)
+    with FunctionServer() as separate, running_bridge(bus_stack, separate):
+        wait_until(lambda: separate.requests and bus_stack.is_idle())
+        assert separate.subjects() == ["ann/a.mp3"]
 
 
 def test_a_song_that_found_the_function_busy_keeps_its_turn(bus_stack: Stack) -> None:

@@ -41,7 +41,7 @@ class Function:
         writer.close()
 
 
-def run(stack: Stack, scenario: Any) -> Any:
+def run(stack: Stack, scenario: Any, start_s: float = 600) -> Any:
     """Run `scenario` with a function, the bucket of leases, and a request to the function."""
 
     async def connected(client: Client) -> Any:
@@ -51,7 +51,12 @@ def run(stack: Stack, scenario: Any) -> Any:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server, aiohttp.ClientSession() as session:
             answer = answer_or_stall(
-                post(session, url, EVENT, "a secret"), leases, KEY, gone_s=GONE_S, look_s=0.05
+                post(session, url, EVENT, "a secret"),
+                leases,
+                KEY,
+                gone_s=GONE_S,
+                start_s=start_s,
+                look_s=0.05,
             )
             return await scenario(function, leases, answer)
 
@@ -99,6 +104,19 @@ def test_a_request_whose_lease_is_renewed_is_waited_for(stack: Stack) -> None:
         return await request
 
     assert run(stack, scenario) == Accepted()
+
+
+def test_a_request_whose_lease_is_not_taken_in_time_is_let_go(stack: Stack) -> None:
+    async def scenario(
+        function: Function, leases: KeyValue, answer: Coroutine[Any, Any, Verdict]
+    ) -> Verdict:
+        await leases.delete(KEY)
+        async with asyncio.timeout(30):
+            verdict = await answer
+            await function.left.wait()
+        return verdict
+
+    assert run(stack, scenario, start_s=0.5) == Retry("the process stands still")
 
 
 def test_a_request_whose_lease_was_never_taken_is_waited_for(stack: Stack) -> None:

@@ -2,17 +2,10 @@
 
 import http.client
 import json
-import socket
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 import urllib3
-
-from functions.upload import connection
-
-Sockets = tuple[socket.socket, socket.socket]
 
 JSON = {"Content-Type": "application/json"}
 
@@ -66,25 +59,3 @@ def test_the_connection_serves_the_next_request_after_a_rejection(process: str) 
     client.request("GET", "/apiv1/queue")
     assert read_answer(client)[0] == 200
     client.close()
-
-
-class Request:
-    """A request's environment with a real socket, as gunicorn passes it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.environ = {"gunicorn.socket": sock}
-
-
-@pytest.fixture
-def sockets() -> Iterator[Sockets]:
-    ours, theirs = socket.socketpair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
-
-
-def test_a_closed_connection_is_noticed_without_a_write(sockets: Sockets) -> None:
-    ours, theirs = sockets
-    assert not connection.is_disconnected(Request(ours))  # type: ignore[arg-type]
-    theirs.close()
-    assert connection.is_disconnected(Request(ours))  # type: ignore[arg-type]

@@ -1,0 +1,178 @@
+"""A store that restarts, hangs, is slow or is not ready."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from local.binaries import MINIO
+from local.ports import free_port
+from microdemucs import store_connections
+from microdemucs.bucket import Bucket
+from microdemucs.problems import RetryLater
+from microdemucs.settings import StoreSettings
+from microdemucs.store import connect
+from microdemucs.store_connections import StoreConnections
+from testing.stack import Stack, running_stack
+from testing.waiting import wait_until
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A store that a test may stop."""
+    with running_stack(tmp_path / "stack") as stack:
+        yield stack
+
+
+def stems_of(stack: Stack) -> Bucket:
+    variables = stack.connection("separate")
+    settings = StoreSettings(
+        variables["STORE_URL"],
+        access_key=variables["STORE_ACCESS_KEY"],
+        secret_key=variables["STORE_SECRET_KEY"],
+    )
+    return Bucket(connect(settings), "stems")
+
+
+@contextmanager
+def in_background(action: Callable[[], object]) -> Iterator[Future[object]]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(action)
+
+
+def test_no_request_outlasts_a_restart_of_the_store_for_long(own_stack: Stack) -> None:
+    stems, stop = stems_of(own_stack), threading.Event()
+    rounds = [0] * 8
+
+    def use(number: int) -> None:
+        while not stop.is_set():
+            try:
+                stems.write(f"song/{number}", b"x" * 100_000, "audio/mpeg")
+                stems.stat(f"song/{number}")
+                stems.list("song/")
+            except RetryLater:
+                continue
+            rounds[number] += 1
+
+    with ThreadPoolExecutor(len(rounds)) as pool:
+        users = [pool.submit(use, number) for number in range(len(rounds))]
+        try:
+            for _ in range(3):
+                wait_until(lambda: all(rounds), 60)
+                own_stack.kill("minio")
+                own_stack.start("minio")
+                own_stack.wait_for_store()
+                rounds[:] = [0] * len(rounds)
+                # MinIO asks for 60 s as long as it is not ready
+                wait_until(lambda: all(rounds), 40, "every user has gone on")
+        finally:
+            stop.set()
+        for user in users:
+            user.result(60)
+
+
+def test_a_store_that_is_not_ready_is_not_waited_for_as_long_as_it_asks(tmp_path: Path) -> None:
+    """MinIO with drives on two servers, one of which never starts, is never ready."""
+    port, other = free_port(), free_port()
+    drives = [f"http://127.0.0.1:{number}{tmp_path}/{number}" for number in (port, other)]
+    command = [str(MINIO.binary), "server", "--address", f"127.0.0.1:{port}"]
+    server = subprocess.Popen(
+        [*command, *(f"{drive}/{{1...2}}" for drive in drives)],
+        env=os.environ | {"MINIO_ROOT_USER": "root", "MINIO_ROOT_PASSWORD": "password"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def asks_for_a_minute() -> bool:
+        try:
+            response = urllib3.request("GET", f"{url}/stems", retries=False, timeout=5)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.headers.get("Retry-After") == "60"
+
+    try:
+        wait_until(asks_for_a_minute, 60)
+        bucket = Bucket(connect(StoreSettings(url, access_key="a", secret_key="b" * 8)), "stems")
+        with in_background(bucket.exists) as answer:
+            wait_until(answer.done, 40)
+            assert isinstance(answer.exception(), RetryLater)
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize("limit", ["READ_S", "WRITE_S"])
+def test_a_store_that_hangs_is_asked_once(
+    own_stack: Stack, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    stems = stems_of(own_stack)
+    stems.write("song/a", b"a", "audio/mpeg")
+    monkeypatch.setattr(store_connections, limit, 5.0)
+    process = own_stack.processes["minio"]
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        request = {
+            "READ_S": lambda: stems.stat("song/a"),
+            "WRITE_S": lambda: stems.write("song/a", b"b", "audio/mpeg"),
+        }[limit]
+        with in_background(request) as answer:
+            wait_until(answer.done, 14)  # asked twice, it would take 10 s, and 15 s three times
+            assert isinstance(answer.exception(), RetryLater)
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+    wait_until(lambda: succeeds(lambda: stems.stat("song/a")))
+
+
+def succeeds(request: Callable[[], object]) -> bool:
+    try:
+        request()
+    except RetryLater:
+        return False
+    return True
+
+
+def waiting_bytes(connection: socket.socket) -> int:
+    """Return how many bytes have arrived that nobody has read."""
+    size = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
+    return int.from_bytes(size, sys.byteorder)
+
+
+def test_a_large_body_may_take_longer_than_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_connections, "CONNECT_S", 0.1)
+    body = os.urandom(16 << 20)
+
+    def send() -> int:
+        response = StoreConnections().urlopen("PUT", url, body=body, headers={})
+        return response.status
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        answer = pool.submit(send)
+        connection, _ = listener.accept()
+        with connection:
+            sizes: list[int] = []
+
+            def is_stuck() -> bool:
+                """The kernel's buffers have been full for 25 looks, five times CONNECT_S."""
+                sizes.append(waiting_bytes(connection))
+                return sizes[-25:].count(sizes[-1]) == 25
+
+            wait_until(is_stuck)
+            assert not answer.done()
+            received = 0
+            while received < len(body):
+                received += len(connection.recv(1 << 20))
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert answer.result(30) == 204
