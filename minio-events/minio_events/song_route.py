@@ -42,6 +42,7 @@ SONGS = "songs"
 _COPIED_AT_ONCE = 64
 _LOOK_AHEAD = 1000  # known messages of one submitter, if none of them can be sent
 _KNOWN_AT_ONCE = 64  # known messages of one submitter, if some of them can be sent
+_READ_AT_ONCE = 64  # submitters
 _REFRESH_S = 5.0
 _LEASE_WAIT_S = 0.2
 _RETRY_AFTER_CRASH_S = 30.0
@@ -201,12 +202,21 @@ class SongRoute:
 
     async def _read_ahead(self) -> None:
         """Read messages of each submitter until one is known that can be sent."""
-        for submitter in list(self._unread):
-            while submitter in self._unread and not self._turns.has_ready(submitter, _now()):
-                if self._turns.known(submitter) >= _LOOK_AHEAD:
-                    break
-                await self._read(submitter)
+        now = _now()
+        submitters = [each for each in self._unread if not self._turns.has_ready(each, now)]
+        for start in range(0, len(submitters), _READ_AT_ONCE):
+            some = submitters[start : start + _READ_AT_ONCE]
+            reads = (self._read_until_ready(submitter) for submitter in some)
+            for error in await asyncio.gather(*reads, return_exceptions=True):
+                if error:
+                    raise error
         self._turns.forget_idle(keep=self._unread)
+
+    async def _read_until_ready(self, submitter: str) -> None:
+        while submitter in self._unread and not self._turns.has_ready(submitter, _now()):
+            if self._turns.known(submitter) >= _LOOK_AHEAD:
+                break
+            await self._read(submitter)
 
     async def _read(self, submitter: str) -> None:
         after = self._unread[submitter]

@@ -95,6 +95,24 @@ def test_more_versions_of_one_song_than_the_consumer_may_have_pending_block_nobo
         wait_until(lambda: len(separate.requests) == 1101 and bus_stack.is_idle(), 120)
 
 
+def test_hundreds_of_submitters_have_a_turn_each_before_anybody_has_a_second(
+    bus_stack: Stack,
+) -> None:
+    gate = Gate()
+    with FunctionServer(gate) as separate:
+        with running_bridge(bus_stack, separate):
+            notify(bus_stack, *(new_song(f"{n}/{m}.mp3") for m in range(2) for n in range(200)))
+            wait_until(lambda: queue_length(bus_stack) == 400)
+        gate.open()
+        separate.requests.clear()
+        bus_stack.log.clear()
+        with running_bridge(bus_stack, separate):  # which finds them in the queue
+            wait_until(bus_stack.is_idle, 120)
+        folders = [subject.split("/")[0] for subject in separate.subjects()]
+        assert len(set(folders[:200])) == 200
+        assert len(folders) == 400
+
+
 def test_ranges_of_a_long_song_take_turns_with_songs_of_others(bus_stack: Stack) -> None:
     gate = Gate()
     with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
