@@ -63,7 +63,10 @@ async def lead(
             log.warning("lease lost", extra={"lease": key})
         finally:
             await cancel([working])
-            await lease.release()
+            releasing = asyncio.create_task(lease.release())
+            while not releasing.done():  # also if this is cancelled again: others wait for it
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({releasing})
 
 
 class _Lease:
