@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import flask
-from cloudevents.http import from_http
+from cloudevents.exceptions import GenericException
+from cloudevents.http import CloudEvent, from_http
 
 from microdemucs.event_signature import ensure_signed
 from microdemucs.loopback import is_loopback, names_loopback
@@ -34,7 +35,7 @@ def guard_events(app: flask.Flask, access: Callable[[], Access]) -> None:
             ensure_no_page()
             ensure_own_host(host)
             ensure_event()
-            ensure_signed(from_http(flask.request.headers, flask.request.get_data()), secret)
+            ensure_signed(read_event(), secret)
 
     app.config["MAX_CONTENT_LENGTH"] = MAX_EVENT_BYTES
     app.before_request(check)
@@ -79,3 +80,20 @@ def ensure_event() -> None:
             "send a CloudEvent 1.0 in binary mode, or in structured mode as "
             "application/cloudevents+json",
         )
+
+
+def read_event() -> CloudEvent:
+    """Return the event of the request. Raises Problem (400) if it cannot be read.
+
+    Nobody has signed it yet, and the library raises much more than its own exceptions.
+    """
+    try:
+        return from_http(flask.request.headers, flask.request.get_data())
+    except (GenericException, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _unreadable(type(error).__name__) from error
+    except RecursionError as error:
+        raise _unreadable("it is nested too deeply") from error
+
+
+def _unreadable(reason: str) -> Problem:
+    return Problem(400, "no-event", "The request is not a CloudEvent", reason)

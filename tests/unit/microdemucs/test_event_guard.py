@@ -84,3 +84,39 @@ def test_probes_need_no_signature() -> None:
     client = client_on("127.0.0.1")
     assert client.get("/healthz", headers={"Host": "10.0.0.1"}).status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+DEEP = b'{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": %s}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"null", b"[]", b"1", b'"x"', b"\xff\xfe", b"{"),
+        DEEP % (b"[" * 100_000),
+        DEEP % (b"9" * 5000),
+        DEEP % b"1" + b"}",
+        b'{"specversion": 1, "id": [], "source": {}, "type": null}',
+        b'{"specversion": "1.0", "id": "1", "source": "s", "type": ["t"], "data": 1}',
+    ],
+    ids=lambda body: repr(body[:80]),
+)
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+def test_what_cannot_be_read_is_refused_and_crashes_nothing(body: bytes, mode: str) -> None:
+    headers = {"Content-Type": "application/cloudevents+json"}
+    if mode == "binary":
+        attributes = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
+        headers = {f"ce-{name}": value for name, value in attributes.items()}
+        headers["Content-Type"] = "application/json"
+    response = client_on("127.0.0.1").post("/", headers=headers, data=body)
+    assert response.status_code in (400, 401)
+
+
+@pytest.mark.parametrize(
+    "signature", [b'"\\ud800"', b'"\xc3\xbc"', b"[1]", b"{}", b"5", b"null", b"true"]
+)
+def test_a_signature_that_is_none_is_refused(signature: bytes) -> None:
+    body = STRUCTURED[:-1] + b', "signature": ' + signature + b"}"
+    headers = {"Content-Type": "application/cloudevents+json"}
+    response = client_on("127.0.0.1").post("/", headers=headers, data=body)
+    assert response.status_code == 401
