@@ -35,6 +35,7 @@ PUBLISH: dict[str, set[str]] = {
     "$KV.cancels.j": {"separate", "upload"},
     "$KV.leases.k": {"separate"},
     "$KV.leases.deliveries": {"separate", "events"},
+    "$KV.leases.songs": {"separate", "events"},
     "$KV.results.r": {"events", "separate"},
     "$KV.webhooks.w": {"upload", "notify"},
     "$KV.webhooks.callback.c": {"upload", "notify", "provision"},
