@@ -1,10 +1,8 @@
 """The function as a process of its own, called over HTTP."""
 
-import http.client
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -158,26 +156,6 @@ def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(
     assert result_store.read_manifest(stems, event["subject"]) is None
     lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
     assert {line["trace"] for line in lines if line["event"] == "job started"} == {"a" * 32}
-
-
-def test_a_process_that_stood_still_begins_no_request_that_was_let_go(
-    settings: dict[str, str], put_event: MakeEvent, stems: Bucket, bus: Bus, tmp_path: Path
-) -> None:
-    event = put_event(sounds.file(sounds.music(1)))
-    headers, body = signed_request(event, EVENTS_SECRET)
-    one_thread = settings | {"THREADS": "1"}
-    with function_process(SERVICE, one_thread, tmp_path / "output") as function:
-        function.process.send_signal(signal.SIGSTOP)
-        address = urlsplit(function.url)
-        for _ in range(3):
-            client = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
-            client.request("POST", "/", body, headers)
-            client.close()
-        function.process.send_signal(signal.SIGCONT)
-        assert urllib3.request("GET", f"{function.url}/healthz").status == 200
-        assert send(function.url, NO_SONG).status == 400  # after them, as there is one thread
-    assert bus.get(JOBS, job_id(object_from_record(event.get_data()))) is None
-    assert result_store.read_manifest(stems, event["subject"]) is None
 
 
 @pytest.mark.parametrize(
