@@ -24,6 +24,7 @@ from werkzeug.exceptions import HTTPException
 
 from microdemucs.fast_imports import without_garbage_collection
 from microdemucs.hidden_memory import hide_memory
+from microdemucs.malloc_arenas import limit_arenas
 from microdemucs.paths import FUNCTIONS
 from microdemucs.problems import CONTENT_TYPE, Problem, RetryLater
 from microdemucs.server_worker import Worker
@@ -183,6 +184,7 @@ def _allow_open_files() -> None:
 def main() -> None:
     """Serve a function until SIGTERM. A setting that cannot be used ends the process at once."""
     hide_memory()
+    limit_arenas()  # before there are threads
     parser = argparse.ArgumentParser(prog="microdemucs.service")
     parser.add_argument("function", help="a folder in functions/: separate, upload or notify")
     parser.add_argument("--preload", default="", metavar="MODULE", help="call MODULE.start() first")

@@ -1,0 +1,17 @@
+"""Keep freed memory in few places, so that a process that serves for long stays small.
+
+glibc's malloc gives threads arenas of their own, up to eight per core, and each keeps most of what
+was freed in it. A job runs in whichever thread its request has got, so every arena grows to the
+size of a job: a process of 385 MiB grew to 640 MiB within 50 songs.
+"""
+
+import ctypes
+
+_M_ARENA_MAX = -8  # mallopt(3)
+
+
+def limit_arenas() -> None:
+    """Let all threads that start later share one arena, if the C library is glibc."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(_M_ARENA_MAX, 1)
