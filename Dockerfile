@@ -82,6 +82,7 @@ LABEL org.opencontainers.image.title="micro-demucs-upload" \
       org.opencontainers.image.description="The web form and the REST API of Micro Demucs"
 COPY --from=web-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/upload functions/upload
+COPY samples/black_mountain.mp3 samples/
 ENV THREADS=64
 CMD ["python", "-m", "microdemucs.service", "upload"]
 

@@ -11,6 +11,10 @@ from functions.upload.assets import get_asset, page_response
 from functions.upload.context import context
 from microdemucs import formats
 from microdemucs.options import BITRATES, FORMATS
+from microdemucs.paths import ROOT
+
+EXAMPLE_SONG = ROOT / "samples" / "black_mountain.mp3"
+"""A song to try the page with. The checkout and the image have it."""
 
 _OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 
@@ -30,6 +34,7 @@ def show_page() -> flask.Response:
             formats=FORMATS,
             bitrates=BITRATES,
             max_song_bytes=settings.max_bytes,
+            has_example=EXAMPLE_SONG.exists(),
         )
     )
     response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
@@ -42,6 +47,14 @@ def show_page() -> flask.Response:
 def get_file_of_the_site() -> flask.Response:
     """Return a file that browsers and crawlers look for at the root."""
     return get_asset(flask.request.path[1:])
+
+
+@routes.get("/example.mp3")
+def get_example_song() -> flask.Response:
+    """Return the song that the page offers to be tried with."""
+    if not EXAMPLE_SONG.exists():
+        flask.abort(404)
+    return flask.send_file(EXAMPLE_SONG, "audio/mpeg", max_age=24 * 3600)
 
 
 @routes.get("/apiv1/openapi.json")

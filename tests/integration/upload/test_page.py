@@ -99,3 +99,9 @@ def test_files_of_the_site_are_at_its_root(client: WebClient, path: str, content
 )
 def test_nothing_outside_of_the_folder_is_an_asset(client: WebClient, path: str) -> None:
     assert client.get(f"/assets/{path}").status_code == 404
+
+
+def test_the_example_song_is_served_and_offered(client: WebClient) -> None:
+    with client.get("/example.mp3") as response:
+        assert (response.status_code, response.mimetype) == (200, "audio/mpeg")
+    assert "Try it with an example song" in client.get("/").text
