@@ -1,121 +1,282 @@
-// The mixer of one song: plays its stems together; each can be muted, soloed, or made softer.
+// The mixer of the chosen song: transport, ruler with the loop, one strip a stem. Its settings are
+// remembered for each song.
 
-const SYNC_MS = 200;
-const MAX_DRIFT_S = 0.25; // a stem that is further off jumps; one that is closer changes its speed
-const CORRECTION = 0.5; // share of the drift that is corrected per second
-const MAX_SPEED_CHANGE = 0.03; // a larger change of speed would be audible
+import { authorization } from "./api.js";
+import { presetOf, sourcesOf } from "./options.js";
+import { Peaks } from "./peaks.js";
+import { Ruler } from "./ruler.js";
+import { setText } from "./song-list.js";
+import { Strip } from "./strip.js";
+import { formatTime } from "./words.js";
 
-// Fill `root` (a .mixer element) with the job's stems.
-export function showMixer(root, job, songName) {
-  const play = root.querySelector(".play");
-  const seek = root.querySelector(".seek");
-  const time = root.querySelector(".time");
-  const stems = job.stems.map((stem) => createStem(stem, songName));
-  const players = stems.map((stem) => stem.player);
-  const [leader, ...followers] = players;
-  let timer = 0;
-  let isSeeking = false;
+const TYPES = { mp3: "audio/mpeg", flac: "audio/flac", wav: "audio/wav" };
+const JUMP_S = 5;
+const MIN_LOOP_S = 0.2;
 
-  root.setAttribute("aria-label", `Stems of ${songName}`);
-  root.querySelector(".stems").replaceChildren(...stems.map((stem) => stem.element));
-  root.hidden = false;
+const root = document.getElementById("mixer");
+const find = (id) => document.getElementById(id);
 
-  const showPosition = () => {
-    const position = isSeeking ? Number(seek.value) : leader.currentTime;
-    seek.max = leader.duration || 1;
-    if (!isSeeking) seek.value = position;
-    seek.setAttribute("aria-valuetext", formatTime(position));
-    time.textContent = `${formatTime(position)} / ${formatTime(leader.duration || 0)}`;
-  };
+export class Mixer {
+  #player;
+  #fetchJob;
+  #song = null;
+  #loaded = ""; // job id and whether it is finished
+  #strips = [];
+  #peaks = null;
+  #settings = null; // {stems: {name: {…}}, loop: {from, to, isOn} | null}
+  #ruler;
+  #frame = 0;
+  #isSeeking = false;
 
-  const synchronise = () => {
-    for (const player of followers) {
-      const drift = leader.currentTime - player.currentTime;
-      const change = Math.max(-MAX_SPEED_CHANGE, Math.min(MAX_SPEED_CHANGE, drift * CORRECTION));
-      if (Math.abs(drift) > MAX_DRIFT_S) player.currentTime = leader.currentTime;
-      player.playbackRate = 1 + change;
+  // `fetchJob(id)` returns a job with new links to its stems: they expire.
+  constructor(player, fetchJob) {
+    this.#player = player;
+    this.#fetchJob = fetchJob;
+    this.#ruler = new Ruler(find("ruler"), {
+      onSeek: (seconds) => this.seek(seconds),
+      onLoop: (from, to) => this.#setLoop({ from, to: Math.max(to, from + MIN_LOOP_S), isOn: true }),
+    });
+    find("play").onclick = () => this.toggle();
+    find("loop").onclick = () => this.toggleLoop();
+    const seek = find("seek");
+    seek.oninput = () => {
+      this.#isSeeking = true;
+      this.#render();
+    };
+    seek.onchange = () => {
+      this.#isSeeking = false;
+      this.seek(Number(seek.value));
+    };
+    seek.onkeydown = (event) => {
+      const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.jump(way);
+    };
+    player.addEventListener("change", () => this.#animate());
+    new ResizeObserver(() => this.#draw()).observe(find("stems"));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+  }
+
+  get isPlaying() {
+    return this.#player.isPlaying;
+  }
+
+  // Show a song; `job` is its document with links to its finished stems, or null before.
+  show(song, job) {
+    const isOther = this.#song?.id !== song.id;
+    if (isOther) {
+      this.clear();
+      this.#settings = readSettings(song);
     }
-  };
-
-  const pause = () => {
-    clearInterval(timer);
-    for (const player of players) player.pause();
-    play.textContent = "Play";
-    play.setAttribute("aria-pressed", "false");
-  };
-
-  const start = async () => {
-    play.textContent = "Pause";
-    play.setAttribute("aria-pressed", "true");
-    await Promise.all(players.map(loaded));
-    if (play.getAttribute("aria-pressed") === "false") return; // paused while it was loading
-    for (const player of followers) player.currentTime = leader.currentTime;
-    await Promise.all(players.map((player) => player.play())).catch(pause);
-    timer = setInterval(synchronise, SYNC_MS);
-  };
-
-  const applyMutes = () => {
-    const anySolo = stems.some((stem) => stem.solo);
-    for (const stem of stems) {
-      stem.player.muted = stem.mute || (anySolo && !stem.solo);
-      stem.element.classList.toggle("silent", stem.player.muted);
+    this.#song = song;
+    const jobId = song.document?.id ?? "";
+    const names = job ? job.stems.map((stem) => stem.name) : expectedStems(song);
+    if (isOther || names.join() !== this.#strips.map((strip) => strip.name).join()) this.#build(names);
+    for (const strip of this.#strips) {
+      strip.setDownload(job?.stems.find((stem) => stem.name === strip.name)?.download ?? "");
     }
-  };
+    const isLive = !job && song.state === "running";
+    if (job || isLive) this.#load(jobId, names, job);
+    find("play").disabled = !job && !isLive;
+    const isAgain = isLive && this.#peaks?.isFinal;
+    if (jobId && (isAgain || this.#peaks?.jobId !== jobId)) this.#peaks = new Peaks(jobId);
+    if (job || isLive) this.#updatePeaks(Boolean(job));
+    this.#render();
+  }
 
-  play.onclick = () => (play.getAttribute("aria-pressed") === "true" ? pause() : start());
-  seek.oninput = () => { isSeeking = true; showPosition(); };
-  seek.onchange = () => {
-    for (const player of players) player.currentTime = Number(seek.value);
-    isSeeking = false;
-  };
-  leader.onloadedmetadata = leader.ontimeupdate = showPosition;
-  leader.onended = pause;
-  for (const stem of stems) {
-    for (const property of ["mute", "solo"]) {
-      const button = stem.element.querySelector(`.${property}`);
-      button.onclick = () => {
-        stem[property] = !stem[property];
-        button.setAttribute("aria-pressed", String(stem[property]));
-        applyMutes();
+  // Stop playing; no song is chosen.
+  clear() {
+    this.#player.pause();
+    this.#song = this.#settings = this.#peaks = null;
+    this.#loaded = "";
+    this.#isSeeking = false;
+    find("play").disabled = true;
+    setText(find("player-problem"), "");
+  }
+
+  toggle() {
+    if (find("play").disabled) return;
+    if (this.#player.isPlaying) this.#player.pause();
+    else this.#player.play();
+  }
+
+  seek(seconds) {
+    if (!this.#loaded) return;
+    const end = this.#player.available || this.#seconds;
+    this.#player.seek(Math.min(Math.max(0, seconds), end));
+    this.#animate();
+  }
+
+  jump(way) {
+    this.seek(this.#player.position + way * JUMP_S);
+  }
+
+  toggleStem(number, setting) {
+    this.#strips[number - 1]?.toggle(setting);
+  }
+
+  toggleLoop() {
+    if (!this.#loaded) return;
+    const loop = this.#settings.loop ?? { from: 0, to: this.#seconds, isOn: false };
+    this.#setLoop({ ...loop, isOn: !loop.isOn });
+  }
+
+  loopFromHere() {
+    if (!this.#loaded) return;
+    const from = this.#player.position;
+    const end = this.#settings.loop?.to ?? this.#seconds;
+    this.#setLoop({ from, to: end > from + MIN_LOOP_S ? end : this.#seconds, isOn: true });
+  }
+
+  loopToHere() {
+    if (!this.#loaded) return;
+    const to = this.#player.position;
+    const start = this.#settings.loop?.from ?? 0;
+    this.#setLoop({ from: start < to - MIN_LOOP_S ? start : 0, to, isOn: true });
+  }
+
+  get #seconds() {
+    const played = this.#loaded && this.#player.duration;
+    return played || this.#song?.document?.song?.seconds || this.#peaks?.seconds || 0;
+  }
+
+  #build(names) {
+    this.#strips = names.map((name) => {
+      this.#settings.stems[name] ??= {
+        volume: 1, pan: 0, solo: false, muted: presetOf(this.#song).muted.includes(name),
       };
-    }
-    stem.element.querySelector(".volume").oninput = (event) => {
-      stem.player.volume = Number(event.target.value);
+      return new Strip(name, this.#settings.stems[name], {
+        onChange: () => this.#apply(),
+        onSeek: (share) => this.seek(share * this.#seconds),
+      });
+    });
+    find("stems").replaceChildren(...this.#strips.map((strip) => strip.element));
+    this.#draw();
+  }
+
+  #load(jobId, names, job) {
+    const key = `${jobId} ${job ? "done" : "live"}`;
+    if (key === this.#loaded) return;
+    const sources = (latest) => names.map((name) => this.#source(jobId, name, latest));
+    const stems = sources(job);
+    const refresh = async () => sources(await this.#fetchJob(jobId));
+    const duration = job?.song?.seconds ?? this.#song.document?.song?.seconds;
+    if (job && this.#loaded === `${jobId} live`) this.#player.finish({ stems, duration });
+    else this.#player.load({ id: jobId, stems, duration, headers: authorization(), refresh });
+    this.#loaded = key;
+    this.#apply();
+    this.#setLoop(this.#settings.loop);
+  }
+
+  #source(jobId, name, job) {
+    const stem = job?.stems.find((one) => one.name === name);
+    const suffix = stem?.file.split(".").at(-1) ?? this.#song.document?.options?.format ?? "mp3";
+    return {
+      name,
+      url: stem?.download,
+      live: `/apiv1/jobs/${jobId}/live/${name}`,
+      contentType: TYPES[suffix],
+      bytes: stem?.size,
     };
   }
-  showPosition();
+
+  // Apply all settings to the player and keep them.
+  #apply() {
+    const isAnySolo = this.#strips.some((strip) => strip.settings.solo);
+    for (const { name, settings } of this.#strips) {
+      this.#player.setVolume(name, settings.volume);
+      this.#player.setPan(name, settings.pan);
+      this.#player.setMuted(name, settings.muted);
+      this.#player.setSolo(name, settings.solo);
+    }
+    for (const strip of this.#strips) strip.render(isAnySolo);
+    this.#keep();
+  }
+
+  #setLoop(loop) {
+    this.#settings.loop = loop;
+    const isLooping = loop?.isOn && loop.to > loop.from;
+    this.#player.setLoop(isLooping ? { from: loop.from, to: loop.to } : null);
+    this.#keep();
+    this.#render();
+  }
+
+  #keep() {
+    try {
+      localStorage.setItem(`mix:${this.#song.id}`, JSON.stringify(this.#settings));
+    } catch {
+      // Full or forbidden: the settings last as long as the tab.
+    }
+  }
+
+  async #updatePeaks(isFinished) {
+    const peaks = this.#peaks;
+    const isNew = await peaks.update(isFinished);
+    if (isNew && peaks === this.#peaks) this.#draw();
+  }
+
+  #draw() {
+    const peaks = this.#peaks ?? new Peaks("");
+    for (const strip of this.#strips) {
+      peaks.draw(strip.canvas, strip.name, getComputedStyle(strip.element).getPropertyValue("--stem").trim());
+    }
+    this.#ruler.draw();
+    this.#render();
+  }
+
+  #animate() {
+    if (this.#frame) return;
+    const step = () => {
+      this.#frame = 0;
+      this.#render();
+      let isMoving = this.#player.isPlaying;
+      for (const strip of this.#strips) {
+        const level = this.#player.isPlaying ? this.#player.level(strip.name) : { peak: 0, rms: 0 };
+        isMoving = strip.showLevel(level ?? { peak: 0, rms: 0 }) || isMoving;
+      }
+      if (isMoving) this.#frame = requestAnimationFrame(step);
+    };
+    this.#frame = requestAnimationFrame(step);
+  }
+
+  #render() {
+    const seconds = this.#seconds;
+    const seek = find("seek");
+    const played = this.#loaded ? Math.min(this.#player.position, seconds || Infinity) : 0;
+    const position = this.#isSeeking ? Number(seek.value) : played;
+    seek.max = seconds || 1;
+    if (!this.#isSeeking) seek.value = position;
+    seek.setAttribute("aria-valuetext", `${formatTime(position)} of ${formatTime(seconds)}`);
+    setText(find("time"), formatTime(position, 1));
+    setText(find("duration"), formatTime(seconds));
+    root.style.setProperty("--position", seconds ? position / seconds : 0);
+    root.classList.toggle("playing", this.#player.isPlaying);
+    root.classList.toggle("buffering", this.#player.state === "buffering");
+    setText(find("play").querySelector(".hidden"), this.#player.isPlaying ? "Pause" : "Play");
+    const loop = this.#settings?.loop;
+    find("loop").setAttribute("aria-pressed", String(Boolean(loop?.isOn)));
+    root.classList.toggle("has-loop", Boolean(loop?.isOn && seconds));
+    root.style.setProperty("--loop-from", loop && seconds ? loop.from / seconds : 0);
+    root.style.setProperty("--loop-to", loop && seconds ? loop.to / seconds : 0);
+    this.#ruler.show(seconds, loop);
+  }
 }
 
-function createStem(stem, songName) {
-  const template = document.getElementById("stem-template");
-  const element = template.content.firstElementChild.cloneNode(true);
-  const player = element.querySelector("audio");
-  const label = element.querySelector(".stem-name");
-  const title = stem.name.replaceAll("_", " ");
-  const download = element.querySelector(".download");
-  element.dataset.stem = stem.name;
-  label.textContent = title;
-  element.querySelector(".mute").setAttribute("aria-label", `Mute ${title}`);
-  element.querySelector(".solo").setAttribute("aria-label", `Solo ${title}`);
-  element.querySelector(".volume").setAttribute("aria-label", `Volume of ${title}`);
-  player.src = stem.download;
-  player.onerror = () => { label.textContent = `${title} (cannot be played here)`; };
-  download.href = stem.download;
-  download.setAttribute("aria-label", `Download ${title} of ${songName}`);
-  return { element, player, mute: false, solo: false };
+// Return the stems that a job will have, as far as its options say.
+function expectedStems(song) {
+  const { two_stems: stem, stems, model } = song.document?.options ?? song.options ?? {};
+  if (song.document?.stems?.length) return song.document.stems.map(({ name }) => name);
+  if (stem) return [stem, `no_${stem}`];
+  if (stems) return stems;
+  return sourcesOf(song.document?.model || model);
 }
 
-// Resolve when `player` has enough audio to play, or has failed.
-function loaded(player) {
-  player.preload = "auto";
-  if (player.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA || player.error) return undefined;
-  return new Promise((resolve) => {
-    player.addEventListener("canplay", resolve, { once: true });
-    player.addEventListener("error", resolve, { once: true });
-  });
-}
-
-function formatTime(seconds) {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+function readSettings(song) {
+  try {
+    return JSON.parse(localStorage.getItem(`mix:${song.id}`)) ?? { stems: {}, loop: null };
+  } catch {
+    return { stems: {}, loop: null };
+  }
 }

@@ -1,0 +1,39 @@
+// Keys of the whole page, unless a field or a dialog has the focus.
+
+const FIELDS = "input:not([type=range]):not([type=radio]):not([type=checkbox]), select, textarea, dialog[open] *";
+const PRESSABLE = "button, a, summary, label, input[type=radio], input[type=checkbox]";
+
+export function watchKeys(mixer, showHelp) {
+  const keys = {
+    Home: () => mixer.seek(0),
+    ArrowLeft: () => mixer.jump(-1),
+    ArrowRight: () => mixer.jump(1),
+    l: () => mixer.toggleLoop(),
+    "[": () => mixer.loopFromHere(),
+    "]": () => mixer.loopToHere(),
+    "?": showHelp,
+  };
+  document.addEventListener("keydown", (event) => {
+    const { target } = event;
+    const isAltGraph = event.getModifierState("AltGraph"); // some keyboards have [ and ] there
+    const isCommand = (event.ctrlKey || event.altKey) && !isAltGraph;
+    if (isCommand || event.metaKey || target.closest?.(FIELDS)) return;
+    const isSlider = target.matches?.("input[type=range]");
+    const isArrow = event.key.startsWith("Arrow") || event.key === "Home";
+    if (isArrow && (isSlider || target.matches?.("input[type=radio]"))) return;
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
+    let action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (event.key === " ") {
+      if (target.matches?.(PRESSABLE)) return; // it presses what has the focus
+      action = () => mixer.toggle();
+    } else if (digit) action = () => mixer.toggleStem(Number(digit), event.shiftKey ? "solo" : "muted");
+    if (!action) return;
+    event.preventDefault();
+    if (!event.repeat || isArrow) action();
+  });
+  // After a click of the mouse, the space bar plays again instead of pressing the same button.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button");
+    if (button && event.detail > 0 && !button.closest("dialog, form")) button.blur();
+  });
+}

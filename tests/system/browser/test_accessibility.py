@@ -1,0 +1,62 @@
+"""The page for everybody: axe finds nothing in any state, and forced colours show all."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from microdemucs.jobs import JobState
+from testing.job_writer import JobWriter
+from tests.system.browser.songs import TONES, files, wait_for_upload
+
+AXE_OPTIONS = {
+    "resultTypes": ["violations"],
+    "rules": {"label-content-name-mismatch": {"enabled": True}},
+}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, one line for each element."""
+    found = Axe().run(page, options=AXE_OPTIONS).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:120]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])
+def test_axe_finds_nothing_in_any_state(
+    page: Page, site: str, job_writer: JobWriter, song: Path, width: int, dark: bool
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    page.goto(site)
+    found = {"empty": violations(page)}
+    page.get_by_text("Advanced").click()
+    found["options"] = violations(page)
+    page.locator("#files").set_input_files([*files(["failed.mp3", "waiting.mp3"])])
+    failed = wait_for_upload(job_writer, "failed.mp3")
+    wait_for_upload(job_writer, "waiting.mp3")
+    expect(page.locator('.song[data-state="waiting"]')).to_have_count(2)
+    found["waiting"] = violations(page)
+    job_writer.write_record(failed, state=JobState.FAILED, problem={"title": "No", "status": 422})
+    expect(page.locator('.song[data-state="failed"]')).to_have_count(1)
+    found["failed"] = violations(page)
+    page.locator("#files").set_input_files(song)
+    job = wait_for_upload(job_writer, song.name)
+    job = job_writer.write_record(job, state=JobState.RUNNING, phase="separating", progress=0.4)
+    expect(page.locator("#state")).to_contain_text("40%")
+    found["running"] = violations(page)
+    job_writer.finish(job_writer.write_record(job, warnings=["A note."]), TONES)
+    expect(page.locator("#duration")).to_have_text("0:04")
+    page.get_by_role("button", name="Mute Drums").click()
+    page.get_by_role("button", name="Solo Bass").click()
+    found["done"] = violations(page)
+    page.keyboard.press("?")
+    found["keys"] = violations(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Remove…").click()
+    found["remove"] = violations(page)
+    assert {state: lines for state, lines in found.items() if lines} == {}

@@ -1,0 +1,62 @@
+"""Cancelling on the page: it shows at once, and a failed request can be made again."""
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from microdemucs.jobs import JobState
+from testing.job_writer import JobWriter
+from testing.waiting import wait_until
+from tests.system.browser.songs import wait_for_upload
+
+CANCEL = "**/apiv1/jobs/*?cancel_only=true"
+
+
+def test_a_running_song_is_cancelled(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job = wait_for_upload(job_writer, song.name)
+    job = job_writer.write_record(job, state=JobState.RUNNING, phase="separating")
+    expect(page.locator(".song")).to_have_attribute("data-state", "running")
+    page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelling…")
+    wait_until(lambda: job_writer.bus.get("cancels", job.id))
+    job_writer.write_record(job, state=JobState.CANCELLED)
+    expect(page.locator("#state")).to_have_text("Cancelled")
+
+
+def test_after_a_failed_request_a_song_can_still_be_cancelled(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    wait_for_upload(job_writer, song.name)
+    page.route(CANCEL, lambda route: route.abort(), times=1)
+    page.locator("#cancel").click()
+    expect(page.locator("#problem")).to_contain_text("Press Cancel again")
+    page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    expect(page.locator("#problem")).to_be_empty()
+
+
+def test_a_song_whose_job_is_not_known_yet_is_cancelled_once_it_is(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    expect(page.locator(".song")).to_have_attribute("data-state", "waiting")
+    page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelling…")
+    wait_for_upload(job_writer, song.name)
+    expect(page.locator("#state")).to_have_text("Cancelled")
+
+
+def test_an_upload_is_cancelled_at_once(page: Page, site: str, song: Path) -> None:
+    page.route("**/songs", lambda route: None)  # it never ends
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    expect(page.locator(".song")).to_have_attribute("data-state", "uploading")
+    page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelled")

@@ -1,0 +1,172 @@
+"""Many songs and tabs: nothing waits for a connection, and nothing that was dropped is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from microdemucs.jobs import JobState
+from testing.job_writer import JobWriter
+from tests.system.browser.songs import TONES, files, wait_for_upload
+
+DROP = """([selector, names]) => {
+    const data = new DataTransfer();
+    for (const name of names) data.items.add(new File(["a song"], name, {type: "audio/mpeg"}));
+    const event = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+    document.querySelector(selector).dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+def add_waiting(page: Page, job_writer: JobWriter, names: list[str]) -> None:
+    """Add songs, and write their job records as the bridge does."""
+    page.locator("#files").set_input_files(files(names))
+    for name in names:
+        wait_for_upload(job_writer, name)
+
+
+def test_the_21st_song_is_uploaded_and_a_second_tab_opens_while_20_wait(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    add_waiting(page, job_writer, [f"waiting {n}.mp3" for n in range(20)])
+    expect(page.locator('.song[data-state="waiting"]')).to_have_count(20)
+    page.locator("#files").set_input_files(files(["one more.mp3"]))
+    wait_for_upload(job_writer, "one more.mp3")
+    other = page.context.new_page()
+    other.goto(site)
+    expect(other.locator('.song[data-state="waiting"]')).to_have_count(21)
+    page.get_by_role("button", name="Cancel one more").click()
+    for tab in (page, other):
+        expect(tab.locator('.song[data-state="cancelled"]')).to_have_count(1)
+
+
+def test_if_the_tab_with_the_stream_is_closed_another_one_follows_the_songs(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    other = page.context.new_page()
+    other.goto(site)
+    page.locator("#files").set_input_files(files(["handed over.mp3"]))
+    job = wait_for_upload(job_writer, "handed over.mp3")
+    expect(other.locator(".song")).to_have_attribute("data-state", "waiting")
+    page.close()
+    job_writer.finish(job, TONES)
+    expect(other.locator(".song")).to_have_attribute("data-state", "done")
+
+
+def test_a_new_tab_finds_the_songs_of_a_closed_one(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["first.mp3", "second.mp3"]))
+    expect(page.locator(".song .name")).to_have_text(["first", "second"])
+    wait_for_upload(job_writer, "first.mp3")
+    job = wait_for_upload(job_writer, "second.mp3")
+    expect(page.locator('.song[data-state="waiting"]')).to_have_count(2)
+    page.close()
+    job_writer.finish(job, TONES)
+    tab = page.context.new_page()
+    tab.goto(site)
+    expect(tab.locator(".song .name")).to_have_text(["first", "second"])
+    expect(tab.locator(".song").nth(1)).to_have_attribute("data-state", "done")
+
+
+def test_the_address_of_a_song_opens_it_in_another_browser(
+    page: Page, site: str, job_writer: JobWriter, song: Path, browser: Browser
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    expect(page.locator(".song")).to_have_attribute("data-state", "done")
+    assert "#song=" in page.url
+    stranger = browser.new_context()
+    tab = stranger.new_page()
+    tab.goto(page.url)
+    expect(tab.locator("#title")).to_have_text(song.stem)
+    expect(tab.locator(".stem")).to_have_count(4)
+    stranger.close()
+
+
+def test_a_drop_beside_the_box_adds_the_songs(page: Page, site: str, job_writer: JobWriter) -> None:
+    page.goto(site)
+    assert page.evaluate(DROP, ["footer", ["beside one.mp3", "beside two.mp3"]])
+    expect(page.locator(".song .name")).to_have_text(["beside one", "beside two"])
+    assert wait_for_upload(job_writer, "beside two.mp3").state == JobState.WAITING
+
+
+def test_a_failed_upload_is_tried_again_without_choosing_the_file_again(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    page.route("**/songs", lambda route: route.abort(), times=1)
+    page.locator("#files").set_input_files(files(["broken off.mp3"]))
+    expect(page.locator("#problem")).to_contain_text("Check your connection, then press Retry")
+    page.get_by_role("button", name="Retry").click()
+    assert wait_for_upload(job_writer, "broken off.mp3").state == JobState.WAITING
+    expect(page.locator(".song")).to_have_attribute("data-state", "waiting")
+    expect(page.locator("#problem")).to_be_empty()
+
+
+def test_songs_are_found_by_their_names(page: Page, site: str) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["Über den Wolken.mp3", "So What.mp3"]))
+    page.get_by_label("Search songs").fill("uber")
+    expect(page.locator(".song:visible .name")).to_have_text(["Über den Wolken"])
+    page.get_by_label("Search songs").fill("xyz")
+    expect(page.locator("#no-match")).to_be_visible()
+
+
+def test_a_song_can_be_renamed_in_this_browser(page: Page, site: str) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["track01.mp3"]))
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("textbox", name="Name of this song").fill("Naima")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    expect(page.locator("#title")).to_have_text("Naima")
+    page.reload()
+    expect(page.locator(".song .name")).to_have_text("Naima")
+
+
+def test_a_song_taken_off_the_list_stays_on_the_server(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["listed.mp3"]))
+    job = wait_for_upload(job_writer, "listed.mp3")
+    page.get_by_role("button", name="Remove…").click()
+    page.get_by_role("button", name="Take it off this list").click()
+    expect(page.locator(".song")).to_have_count(0)
+    page.reload()
+    expect(page.locator(".song")).to_have_count(0)
+    assert job_writer.songs.stat(job.key)
+
+
+def test_a_song_can_be_deleted_with_its_stems(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job = job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    expect(page.locator(".song")).to_have_attribute("data-state", "done")
+    page.get_by_role("button", name="Remove…").click()
+    with page.expect_request(lambda request: request.method == "DELETE") as request:
+        page.get_by_role("button", name="Delete the song and its stems").click()
+    assert request.value.url.endswith("?song=true")
+    expect(page.locator(".song")).to_have_count(0)
+    assert [*job_writer.stems.list(f"{job.key}/")] == []
+
+
+def test_a_server_that_cannot_be_reached_is_said_and_found_again(
+    page: Page, serve: Callable[..., str], job_writer: JobWriter
+) -> None:
+    page.goto(serve(THREADS="8"))
+    page.locator("#files").set_input_files(files(["offline.mp3"]))
+    job = wait_for_upload(job_writer, "offline.mp3")
+    expect(page.locator(".song")).to_have_attribute("data-state", "waiting")
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_be_visible(timeout=20_000)
+    page.context.set_offline(False)
+    job_writer.finish(job, TONES)
+    expect(page.locator(".song")).to_have_attribute("data-state", "done", timeout=20_000)
+    expect(page.locator("#connection")).to_be_hidden()

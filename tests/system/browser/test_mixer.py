@@ -1,0 +1,120 @@
+"""The mixer of the page: its keys, its loop, and what it remembers."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from testing.job_writer import JobWriter
+from testing.waiting import wait_until
+from tests.system.browser.songs import SECONDS, TONES, files, wait_for_upload
+
+
+@pytest.fixture
+def mixer(page: Page, site: str, job_writer: JobWriter, song: Path) -> Page:
+    """The page with a song that is done."""
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    expect(page.locator("#duration")).to_have_text(f"0:0{SECONDS}")
+    return page
+
+
+def is_pressed(page: Page, name: str) -> str | None:
+    return page.get_by_role("button", name=name).get_attribute("aria-pressed")
+
+
+def seconds(page: Page) -> float:
+    return float(page.locator("#time").inner_text().removeprefix("0:"))
+
+
+def test_the_space_bar_plays_and_pauses(mixer: Page) -> None:
+    mixer.keyboard.press("Space")
+    wait_until(lambda: seconds(mixer) > 0.3)
+    mixer.keyboard.press("Space")
+    expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_digits_mute_and_with_shift_solo(mixer: Page) -> None:
+    mixer.keyboard.press("2")
+    assert is_pressed(mixer, "Mute Bass") == "true"
+    mixer.keyboard.press("Shift+Digit4")
+    assert is_pressed(mixer, "Solo Vocals") == "true"
+    expect(mixer.locator(".stem.silent .stem-name")).to_have_text(["Drums", "Bass", "Other"])
+    mixer.keyboard.press("Shift+Digit4")
+    expect(mixer.locator(".stem.silent .stem-name")).to_have_text(["Bass"])
+
+
+def test_arrows_move_and_brackets_make_a_loop(mixer: Page) -> None:
+    mixer.locator(".wave").first.click()  # its middle
+    wait_until(lambda: abs(seconds(mixer) - SECONDS / 2) < 0.2)
+    mixer.keyboard.press("[")
+    assert is_pressed(mixer, "Loop") == "true"
+    mixer.keyboard.press("l")
+    assert is_pressed(mixer, "Loop") == "false"
+    mixer.keyboard.press("ArrowLeft")
+    wait_until(lambda: seconds(mixer) == 0)
+
+
+def test_dragging_on_the_ruler_makes_a_loop_which_is_repeated(mixer: Page) -> None:
+    box = mixer.locator("#ruler").bounding_box()
+    assert box
+    mixer.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 5)
+    mixer.mouse.down()
+    mixer.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 5, steps=4)
+    mixer.mouse.up()
+    assert is_pressed(mixer, "Loop") == "true"
+    position = "getComputedStyle(document.getElementById('mixer')).getPropertyValue('--loop-to')"
+    assert float(mixer.evaluate(position)) == pytest.approx(0.5, abs=0.02)
+    mixer.keyboard.press("Space")
+    wait_until(lambda: seconds(mixer) > 1.5)
+    wait_until(lambda: seconds(mixer) < 1.5)
+
+
+def test_the_mixer_of_a_song_is_as_it_was_left(mixer: Page) -> None:
+    mixer.get_by_label("Volume of Drums").fill("0.5")
+    mixer.get_by_label("Pan of Bass").fill("-0.5")
+    mixer.get_by_role("button", name="Mute Vocals").click()
+    mixer.reload()
+    expect(mixer.get_by_label("Volume of Drums")).to_have_value("0.5")
+    expect(mixer.get_by_label("Volume of Drums")).to_have_attribute("aria-valuetext", "-6.0 dB")
+    expect(mixer.get_by_label("Pan of Bass")).to_have_attribute("aria-valuetext", "50 % left")
+    assert is_pressed(mixer, "Mute Vocals") == "true"
+
+
+def test_the_question_mark_shows_the_keys(mixer: Page) -> None:
+    mixer.keyboard.press("?")
+    expect(mixer.get_by_role("dialog", name="Keys")).to_be_visible()
+    mixer.keyboard.press("Escape")
+    expect(mixer.get_by_role("dialog", name="Keys")).to_be_hidden()
+
+
+def test_keys_that_are_typed_into_a_field_do_not_play(mixer: Page) -> None:
+    mixer.get_by_label("Search songs").press_sequentially("1 l")
+    assert is_pressed(mixer, "Mute Drums") == "false"
+    expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_only_one_song_plays(mixer: Page, job_writer: JobWriter) -> None:
+    mixer.keyboard.press("Space")
+    wait_until(lambda: seconds(mixer) > 0.2)
+    mixer.locator("#files").set_input_files(files(["another.mp3"]))
+    job_writer.finish(wait_for_upload(job_writer, "another.mp3"), TONES)
+    expect(mixer.get_by_role("button", name="Pause")).to_be_visible()  # it goes on
+    mixer.locator(".song", has_text="another").locator(".choose").click()
+    expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_only_one_tab_plays(mixer: Page) -> None:
+    other = mixer.context.new_page()
+    other.goto(mixer.url)
+    expect(other.locator("#duration")).to_have_text(f"0:0{SECONDS}")
+    for tab in (mixer, other):
+        tab.get_by_role("button", name="Play").click()
+        expect(tab.get_by_role("button", name="Pause")).to_be_visible()
+    expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_the_time_is_not_read_aloud(mixer: Page) -> None:
+    live = "document.getElementById('time').closest('output, [aria-live], [role=status]')"
+    assert mixer.evaluate(live) is None
