@@ -2,10 +2,10 @@
 // separated grows: a request for bytes that it does not have yet is repeated until it has them.
 
 const FIRST_BYTES = 256 * 1024; // of a sequence of requests: little, so that a seek is fast
-const MAX_BYTES = 1024 * 1024;
+const MAX_BYTES = 512 * 1024;
 const GROWTH_CHECK_MS = 500;
 const MAX_BREAKS = 5; // of responses, one after the other
-const RETRY_MS = [300, 1000, 3000];
+const RETRY_MS = [300, 1000, 2000];
 const EXPIRED = new Set([401, 403]);
 
 export class ByteSource {
@@ -31,25 +31,20 @@ export class ByteSource {
     for (;;) {
       const { link } = this;
       if (!link.isGrowing && this.size !== null && offset >= this.size) return null;
-      let response = null;
-      try {
-        response = await this._request(link, offset, offset + length - 1, signal);
-      } catch (error) {
-        if (signal.aborted || failures >= RETRY_MS.length) throw error;
-      }
+      const last = offset + length - 1;
+      const response = await this._request(link, offset, last, signal).catch(() => null);
+      signal.throwIfAborted();
       if (link !== this.link) continue; // replaced meanwhile
       if (response?.ok) return this._body(response, offset);
       if (response?.status === 416 && !link.isGrowing) return null;
-      if (EXPIRED.has(response?.status)) {
-        if (failures++) throw new Error("The link of this stem has expired");
-        this.replace(await this._renew());
-      } else if (link.isGrowing && [404, 416].includes(response?.status)) {
+      if (link.isGrowing && (await isNotEncodedYet(response))) {
         await this._pause(GROWTH_CHECK_MS, signal);
-      } else if (response && response.status < 500 && response.status !== 429) {
-        throw new Error(`The server answered ${response.status}`);
-      } else {
-        if (failures >= RETRY_MS.length) throw new Error(`The server answered ${response.status}`);
+      } else if (EXPIRED.has(response?.status) && failures++ < 1) {
+        this.replace(await this._renew());
+      } else if (isTemporary(link, response) && failures < RETRY_MS.length) {
         await this._pause(RETRY_MS[failures++], signal);
+      } else {
+        throw new Error(response ? `The server answered ${response.status}` : "No server answers");
       }
     }
   }
@@ -91,24 +86,27 @@ export class ByteSource {
 
 // Reads a source from a byte on. `offset` is that of the first byte in `buffer`.
 export class ByteCursor {
-  constructor(source, offset, signal) {
+  // The first request is for `length` bytes, later ones for more.
+  constructor(source, offset, signal, length = FIRST_BYTES) {
     this.offset = offset;
     this.buffer = new Uint8Array(0);
     this._source = source;
     this._signal = signal;
-    this._length = FIRST_BYTES;
+    this._length = length;
+    this._pieces = []; // that follow the buffer
     this._reader = null;
+    this._arrived = Promise.withResolvers();
     this._breaks = 0;
+    this._error = null;
   }
 
   // Return whether the buffer has `count` bytes; the stem ends before if not.
   async fill(count) {
     while (this.buffer.length < count) {
-      this._reader ??= await this._open();
-      if (!this._reader) return false;
-      const { done, value } = await this._read();
-      if (done) this._reader = null;
-      else this._append(value);
+      if (this._pieces.length) this._append(this._pieces.shift());
+      else if (this._error) throw this._error;
+      else if (this._reader) await this._arrived.promise;
+      else if (!(await this._request())) return false;
     }
     return true;
   }
@@ -121,37 +119,54 @@ export class ByteCursor {
     return bytes;
   }
 
+  // Move on by `count` bytes.
   async skip(count) {
     if (count <= this.buffer.length + FIRST_BYTES) {
       if (await this.fill(count)) this.take(count);
       return;
     }
-    await this._reader?.cancel();
-    this._reader = null;
+    this.close();
+    this._pieces = [];
     this.buffer = new Uint8Array(0);
     this.offset += count;
   }
 
-  async close() {
-    await this._reader?.cancel();
+  close() {
+    this._reader?.cancel().catch(() => {}); // it may have broken off
+    this._reader = null;
   }
 
-  // Read the next piece. A response that breaks off is continued by another one.
-  async _read() {
-    try {
-      return await this._reader.read();
-    } catch (error) {
-      if (this._signal.aborted || this._breaks++ >= MAX_BREAKS) throw error;
-      return { done: true };
-    }
-  }
-
-  async _open() {
-    const reader = await this._source.open(
-      this.offset + this.buffer.length, this._length, this._signal,
-    );
+  async _request() {
+    const next = this.offset + this.buffer.length;
+    const reader = await this._source.open(next, this._length, this._signal);
     this._length = Math.min(this._length * 2, MAX_BYTES);
-    return reader;
+    if (reader) this._receive(reader);
+    return reader !== null;
+  }
+
+  // Take the whole response, even if it is needed later: a browser has few connections to a host,
+  // and a response that is read slowly would occupy one.
+  async _receive(reader) {
+    this._reader = reader;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || this._reader !== reader) break;
+        this._pieces.push(value);
+        this._breaks = 0;
+        this._notify();
+      }
+    } catch (error) {
+      // A response that breaks off is continued by another one.
+      if (this._signal.aborted || ++this._breaks > MAX_BREAKS) this._error = error;
+    }
+    if (this._reader === reader) this._reader = null;
+    this._notify();
+  }
+
+  _notify() {
+    this._arrived.resolve();
+    this._arrived = Promise.withResolvers();
   }
 
   _append(bytes) {
@@ -159,8 +174,20 @@ export class ByteCursor {
     joined.set(this.buffer);
     joined.set(bytes, this.buffer.length);
     this.buffer = joined;
-    this._breaks = 0;
   }
+}
+
+// Whether a stem that grows has nothing of the range by now; before its first bytes it has no file.
+async function isNotEncodedYet(response) {
+  if (response?.status !== 404) return response?.status === 416;
+  const problem = await response.json().catch(() => null);
+  return Boolean(problem?.type?.endsWith(":not-separated"));
+}
+
+// Whether another attempt may succeed. Stems of a song begin to grow one after the other.
+function isTemporary(link, response) {
+  if (!response || response.status >= 500 || response.status === 429) return true;
+  return link.isGrowing && response.status === 404;
 }
 
 // Return a reader of what follows the first `count` bytes.

@@ -1,20 +1,22 @@
-// Decoders of frames: WebCodecs if the page may use it, else decodeAudioData, window by window.
+// Decoders of frames: WebCodecs if the page may use it, else decodeAudioData, excerpt by excerpt.
 
-const FIRST_WINDOW = 8; // frames: little, so that the first sound comes soon
-const MAX_WINDOW = 128;
+const FIRST_EXCERPT = 8; // frames: little, so that the first sound comes soon
+const MAX_EXCERPT = 128;
 const MAX_QUEUED = 32;
+const UNDECODABLE = "This browser cannot decode it";
 
 // Return a function that creates the best decoder here. Each decoder has
-//   decode(frame)  take {position, data}; samples come later, by onSamples(position, channels)
+//   decode(frame)  take {position, data}; samples come later, by onSamples(position, channels), or
+//                  an error by onError(error) or as an exception
 //   settle()       decode what has been taken, if it can be done without losing the next samples
 //   finish()       decode all that has been taken; no frame follows
 //   close()
 export function bestDecoder() {
   const createCodec = typeof AudioDecoder === "function"
-    ? (format, onSamples) => new CodecDecoder(format, onSamples)
-    : (format, onSamples) => new WindowDecoder(format, onSamples);
-  return (format, onSamples) =>
-    format.codec ? createCodec(format, onSamples) : new PlainDecoder(format, onSamples);
+    ? (...values) => new CodecDecoder(...values)
+    : (...values) => new ExcerptDecoder(...values);
+  return (format, onSamples, onError) =>
+    format.codec ? createCodec(format, onSamples, onError) : new PlainDecoder(format, onSamples);
 }
 
 // Formats whose samples are not encoded.
@@ -34,16 +36,15 @@ class PlainDecoder {
 }
 
 class CodecDecoder {
-  constructor(format, onSamples) {
+  constructor(format, onSamples, onError) {
     this._format = format;
     this._onSamples = onSamples;
-    this._error = null;
     this._changed = Promise.withResolvers();
     this._decoder = new AudioDecoder({
       output: (data) => this._output(data),
-      error: (error) => {
-        this._error = error;
+      error: () => {
         this._changed.resolve();
+        onError(new Error(UNDECODABLE));
       },
     });
     this._decoder.addEventListener("dequeue", () => this._changed.resolve());
@@ -56,7 +57,6 @@ class CodecDecoder {
   }
 
   async decode({ position, data }) {
-    this._check();
     const timestamp = this._microseconds(position);
     this._decoder.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
     while (this._decoder.state === "configured" && this._decoder.decodeQueueSize > MAX_QUEUED) {
@@ -65,22 +65,15 @@ class CodecDecoder {
     }
   }
 
-  settle() {
-    this._check();
-  }
+  settle() {}
 
-  async finish() {
-    this._check();
-    await this._decoder.flush();
+  finish() {
+    return this._decoder.flush();
   }
 
   close() {
     if (this._decoder.state !== "closed") this._decoder.close();
     this._changed.resolve();
-  }
-
-  _check() {
-    if (this._error) throw new Error("The browser cannot decode this stem");
   }
 
   // A frame's samples are found again by their time, which must not be negative.
@@ -100,23 +93,23 @@ class CodecDecoder {
   }
 }
 
-class WindowDecoder {
+class ExcerptDecoder {
   constructor(format, onSamples) {
     this._format = format;
     this._onSamples = onSamples;
     this._context = new OfflineAudioContext(format.channels, 1, format.rate);
-    this._frames = []; // of this window; the first `_repeated` were in the last one
+    this._frames = []; // of this excerpt; the first `_repeated` were in the last one
     this._repeated = 0;
-    this._window = FIRST_WINDOW;
+    this._length = FIRST_EXCERPT;
   }
 
   async decode(frame) {
     this._frames.push({ position: frame.position, data: frame.data.slice() });
-    if (this._frames.length - this._repeated >= this._window) await this._decodeWindow();
+    if (this._frames.length - this._repeated >= this._length) await this._decodeExcerpt();
   }
 
   async settle() {
-    if (this._frames.length > this._repeated) await this._decodeWindow();
+    if (this._frames.length > this._repeated) await this._decodeExcerpt();
   }
 
   finish() {
@@ -128,17 +121,17 @@ class WindowDecoder {
     this._repeated = 0;
   }
 
-  async _decodeWindow() {
+  async _decodeExcerpt() {
     const frames = this._frames;
     const repeated = this._repeated;
     this._frames = frames.slice(frames.length - Math.min(frames.length, this._format.preroll));
     this._repeated = this._frames.length;
-    this._window = Math.min(this._window * 2, MAX_WINDOW);
-    const parts = frames.map((frame) => frame.data);
-    if (this._format.description) parts.unshift(this._format.description);
-    const file = await new Blob(parts).arrayBuffer();
+    this._length = Math.min(this._length * 2, MAX_EXCERPT);
+    const pieces = frames.map((frame) => frame.data);
+    if (this._format.description) pieces.unshift(this._format.description);
+    const file = await new Blob(pieces).arrayBuffer();
     const audio = await this._context.decodeAudioData(file).catch(() => {
-      throw new Error("The browser cannot decode this stem");
+      throw new Error(UNDECODABLE);
     });
     // Some decoders leave out the first frames, but none the last: count from the end.
     const { frameSamples } = this._format;

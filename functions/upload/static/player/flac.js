@@ -6,7 +6,8 @@ const STREAMINFO_BYTES = 34;
 const MIN_FRAME_BYTES = 10;
 const MAX_HEADER_BYTES = 16;
 const BROKEN = Symbol("no frame");
-const NEAR_S = 2; // seconds: reading on from there is faster than another request
+const PROBE_BYTES = 48 * 1024; // two frames
+const NEAR_S = 1; // seconds: reading on from there is faster than another request
 const MAX_REQUESTS = 8;
 
 export class Flac {
@@ -14,24 +15,19 @@ export class Flac {
   delay = 0;
   preroll = 0;
 
-  // Read the layout from the beginning of the file.
-  static async read(source, signal) {
-    const cursor = new ByteCursor(source, 0, signal);
-    try {
-      await cursor.fill(4 + 4 + STREAMINFO_BYTES);
-      const description = cursor.buffer.slice(0, 4 + 4 + STREAMINFO_BYTES);
-      description[4] |= 0x80; // as if it were the last block before the frames
-      cursor.take(4);
-      for (let isLast = false; !isLast; ) {
-        if (!(await cursor.fill(4))) throw new Error("The FLAC file has no frames");
-        const [kind, ...size] = cursor.take(4);
-        isLast = kind >= 0x80;
-        await cursor.skip(size.reduce((sum, byte) => sum * 256 + byte, 0));
-      }
-      return new Flac(description, cursor.offset);
-    } finally {
-      await cursor.close();
+  // Read the layout; the cursor is at the beginning of the file.
+  static async read(cursor) {
+    await cursor.fill(4 + 4 + STREAMINFO_BYTES);
+    const description = cursor.buffer.slice(0, 4 + 4 + STREAMINFO_BYTES);
+    description[4] |= 0x80; // as if it were the last block before the frames
+    cursor.take(4);
+    for (let isLast = false; !isLast; ) {
+      if (!(await cursor.fill(4))) throw new Error("The FLAC file has no frames");
+      const [kind, ...size] = cursor.take(4);
+      isLast = kind >= 0x80;
+      await cursor.skip(size.reduce((sum, byte) => sum * 256 + byte, 0));
     }
+    return new Flac(description, cursor.offset);
   }
 
   constructor(description, start) {
@@ -71,7 +67,7 @@ export class Flac {
         header = next;
       }
     } finally {
-      await cursor.close();
+      cursor.close();
     }
   }
 
@@ -80,13 +76,13 @@ export class Flac {
     for (let requests = 0; requests < MAX_REQUESTS; requests++) {
       const guess = this._estimate(source, sample, requests);
       if (guess === this._knownBefore(sample).offset) break;
-      const cursor = new ByteCursor(source, guess, signal);
+      const cursor = new ByteCursor(source, guess, signal, PROBE_BYTES);
       try {
         const header = await this._findFrame(cursor);
         if (!header) break;
         this._remember({ sample: header.position, offset: cursor.offset }, 1);
       } finally {
-        await cursor.close();
+        cursor.close();
       }
     }
     return this._knownBefore(sample).offset;

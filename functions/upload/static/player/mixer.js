@@ -1,4 +1,4 @@
-// The way of each stem from the chunks to the loudspeaker: volume, pan, mute, solo and level.
+// The way of each stem from the blocks to the loudspeaker: volume, pan, mute, solo and level.
 
 const RAMP_S = 0.005; // of a change of volume, against clicks
 const METER_SAMPLES = 2048; // a level is of these last ones
@@ -18,7 +18,7 @@ export class Mixer {
   }
 
   // Return {volume, pan} as they are heard.
-  heard(name) {
+  audible(name) {
     const { volume, pan } = this._of(name);
     return { volume: this.isSilent(name) ? 0 : volume, pan };
   }
@@ -28,7 +28,7 @@ export class Mixer {
     for (const stem of this._strips.keys()) this._apply(stem);
   }
 
-  // Build the nodes in this context. Chunks go into the node that is returned.
+  // Build the nodes in this context. Blocks go into the node that is returned.
   connect(context, names) {
     const count = names.length * 2;
     const input = new GainNode(context, {
@@ -40,7 +40,7 @@ export class Mixer {
     input.connect(splitter);
     master.connect(context.destination);
     this._strips = new Map(names.map((name, number) => {
-      const { volume, pan } = this.heard(name);
+      const { volume, pan } = this.audible(name);
       const merger = new ChannelMergerNode(context, { numberOfInputs: 2 });
       const gain = new GainNode(context, { gain: volume });
       const panner = new StereoPannerNode(context, { pan });
@@ -61,9 +61,13 @@ export class Mixer {
   level(name) {
     const levels = (this._strips.get(name)?.analysers ?? []).map((analyser) => {
       analyser.getFloatTimeDomainData(this._samples);
-      const peak = this._samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-      const power = this._samples.reduce((sum, sample) => sum + sample * sample, 0) / METER_SAMPLES;
-      return { peak, rms: Math.sqrt(power) };
+      let peak = 0;
+      let power = 0;
+      for (const sample of this._samples) {
+        peak = Math.max(peak, Math.abs(sample));
+        power += sample * sample;
+      }
+      return { peak, rms: Math.sqrt(power / METER_SAMPLES) };
     });
     return {
       peak: Math.max(0, ...levels.map((level) => level.peak)),
@@ -80,7 +84,7 @@ export class Mixer {
 
   _apply(name) {
     const { gain, panner } = this._strips.get(name);
-    const { volume, pan } = this.heard(name);
+    const { volume, pan } = this.audible(name);
     ramp(gain.gain, volume, gain.context);
     ramp(panner.pan, pan, gain.context);
   }

@@ -15,25 +15,20 @@ export class Mp3 {
   codec = "mp3";
   description = undefined;
 
-  // Read the layout from the beginning of the file.
-  static async read(source, signal) {
-    const cursor = new ByteCursor(source, 0, signal);
-    try {
-      await skipTag(cursor);
-      if (!(await cursor.fill(4))) throw new Error("The MP3 file is empty");
-      const first = readHeader(cursor.buffer, 0);
-      if (!first) throw new Error("This is not an MP3 file");
-      await cursor.fill(first.size);
-      const info = readInfo(cursor.buffer, first);
-      if (info) {
-        cursor.take(first.size);
-        await cursor.fill(4);
-      }
-      const header = (info && readHeader(cursor.buffer, 0)) || first;
-      return new Mp3(header, info, cursor.offset, source.link.isGrowing ? null : source.size);
-    } finally {
-      await cursor.close();
+  // Read the layout; the cursor is at the beginning of the file.
+  static async read(cursor, source) {
+    await skipTag(cursor);
+    if (!(await cursor.fill(4))) throw new Error("The MP3 file is empty");
+    const first = readHeader(cursor.buffer, 0);
+    if (!first) throw new Error("This is not an MP3 file");
+    await cursor.fill(first.size);
+    const info = readInfo(cursor.buffer, first);
+    if (info) {
+      cursor.take(first.size);
+      await cursor.fill(4);
     }
+    const header = (info && readHeader(cursor.buffer, 0)) || first;
+    return new Mp3(header, info, cursor.offset, source.link.isGrowing ? null : source.size);
   }
 
   constructor(header, info, start, bytes) {
@@ -77,7 +72,7 @@ export class Mp3 {
         yield { position, data: cursor.take(header.size) };
       }
     } finally {
-      await cursor.close();
+      cursor.close();
     }
   }
 

@@ -1,9 +1,10 @@
 // Plays the stems of one song together, on one clock, while they are separated and afterwards.
 
-import { Chunks } from "./chunks.js";
+import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
+import { writeMix } from "./mix-file.js";
 import { Mixer } from "./mixer.js";
-import { CHUNK_SAMPLES } from "./stem-reader.js";
+import { BLOCK_SAMPLES } from "./stem-reader.js";
 import { Timeline } from "./timeline.js";
 
 const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
@@ -44,12 +45,12 @@ export class Player extends EventTarget {
     this._song = {
       id, headers, refresh, names,
       links: linksOf(stems, headers),
-      chunks: new Chunks(this._decoding, names),
+      blocks: new Blocks(this._decoding, names),
       rate: 0,
       total: null, // samples
       duration, // s, as long as `total` is not known
       available: 0, // samples
-      input: null, // the AudioNode that takes the chunks
+      input: null, // the AudioNode that takes the blocks
     };
     this._decoding.open(this._song.links);
     this._setState("paused");
@@ -63,6 +64,9 @@ export class Player extends EventTarget {
     song.links = linksOf(stems, song.headers);
     song.duration = duration ?? song.duration;
     this._decoding.replace(song.links);
+    for (const [name, link] of Object.entries(song.links)) {
+      if (link.isGrowing) this._dropStem(name, "It is missing");
+    }
     this._changed();
   }
 
@@ -70,7 +74,7 @@ export class Player extends EventTarget {
   play() {
     if (!this._song || this.isPlaying) return;
     if (this.state === "ended") this._position = 0;
-    this._song.chunks.retry();
+    this._song.blocks.retry();
     clearTimeout(this._idleTimer);
     this._openContext();
     this._context.resume();
@@ -92,7 +96,6 @@ export class Player extends EventTarget {
     const sample = Math.round(seconds * (this._song.rate || ASSUMED_RATE));
     this._stopTimeline();
     this._position = Math.max(0, Math.min(sample, last));
-    this._song.chunks.retry();
     if (this.state === "ended") this._setState("paused");
     if (this.isPlaying) this._setState("buffering");
     this._update();
@@ -151,6 +154,20 @@ export class Player extends EventTarget {
     return this._mixer.level(name);
   }
 
+  // Return this mix as a WAV file, from one moment to another (in seconds; null: the end). It does
+  // not matter what is played meanwhile.
+  renderMix({ from = 0, to = null } = {}) {
+    const song = this._song;
+    const sample = (seconds) => Math.round(seconds * (song.rate || ASSUMED_RATE));
+    return writeMix({
+      links: song.links,
+      audible: (name) => this._mixer.audible(name),
+      renew: () => this._newLinks(song),
+      from: sample(from),
+      to: to === null ? null : sample(to),
+    });
+  }
+
   // Stop, and free all.
   close() {
     this._halt();
@@ -162,14 +179,14 @@ export class Player extends EventTarget {
   _onEvent(event) {
     const song = this._song;
     if (event.kind === "format") this._takeFormat(event);
-    else if (event.kind === "chunk") {
-      song.chunks.add(event);
-      song.available = Math.max(song.available, (event.index + 1) * CHUNK_SAMPLES);
+    else if (event.kind === "block") {
+      song.blocks.add(event);
+      song.available = Math.max(song.available, (event.index + 1) * BLOCK_SAMPLES);
     } else if (event.kind === "available") {
       song.available = Math.max(song.available, event.samples);
       this._changed();
     } else if (event.kind === "end") {
-      song.chunks.end(event);
+      song.blocks.end(event);
       if (!song.total) song.total = event.total;
     } else if (event.kind === "expired") this._refresh(song);
     else this._dropStem(event.name, event.message);
@@ -184,7 +201,7 @@ export class Player extends EventTarget {
     }
     if (!song.rate) this._assumeRate(rate);
     song.rate = rate;
-    song.chunks.setRate(rate);
+    song.blocks.setRate(rate);
     if (total) song.total = Math.max(song.total ?? 0, total);
     this._changed();
   }
@@ -197,27 +214,28 @@ export class Player extends EventTarget {
   }
 
   _dropStem(name, message) {
-    const { chunks, names } = this._song;
-    chunks.drop(name);
+    const { blocks, names } = this._song;
+    if (blocks.failed.has(name)) return;
+    blocks.drop(name);
     this.dispatchEvent(new CustomEvent("problem", { detail: { stem: name, message } }));
-    if (names.every((other) => chunks.failed.has(other))) this.pause();
+    if (names.every((other) => blocks.failed.has(other))) this.pause();
   }
 
-  // Get new links, once for all stems that ask at the same time.
   async _refresh(song) {
-    song.refreshing ??= this._newLinks(song);
-    await song.refreshing;
-    song.refreshing = null;
-  }
-
-  async _newLinks(song) {
     try {
-      if (!song.refresh) throw new Error("The link of this stem has expired");
-      song.links = linksOf(await song.refresh(), song.headers);
-      if (song === this._song) this._decoding.replace(song.links);
+      const links = await this._newLinks(song);
+      if (song === this._song) this._decoding.replace(links);
     } catch (error) {
       if (song === this._song) this._decoding.fail(error.message);
     }
+  }
+
+  // Return new links, asked for once for all stems that need them at the same time.
+  async _newLinks(song) {
+    if (!song.refresh) throw new Error("The link of this stem has expired");
+    song.refreshing ??= Promise.resolve(song.refresh()).finally(() => { song.refreshing = null; });
+    song.links = linksOf(await song.refreshing, song.headers);
+    return song.links;
   }
 
   // Ask for what is needed next, and schedule what is ready.
@@ -225,33 +243,34 @@ export class Player extends EventTarget {
     const song = this._song;
     if (!song) return;
     const pieces = this._plan(this.isPlaying ? AHEAD_S : READY_S);
-    song.chunks.require(pieces.map((piece) => piece.index));
+    song.blocks.require(pieces.map((piece) => piece.index));
     if (!this.isPlaying || !song.rate) return;
     this._openContext();
     for (const { index, from, to } of pieces) {
-      const buffer = song.chunks.get(index);
+      const buffer = song.blocks.get(index);
       if (!buffer) break;
       this._timeline ??= new Timeline(this._context, song.input, this._position);
-      this._timeline.append(cut(buffer, from - index * CHUNK_SAMPLES, to - index * CHUNK_SAMPLES), from);
+      this._timeline.append(cut(buffer, from - index * BLOCK_SAMPLES, to - index * BLOCK_SAMPLES), from);
     }
     this._showProgress();
   }
 
-  // Return the next `seconds` that are not scheduled yet, as {index, from, to}: the chunk and the
+  // Return the next `seconds` that are not scheduled yet, as {index, from, to}: the block and the
   // samples of the song that are played of it.
   _plan(seconds) {
-    const { rate, total, chunks } = this._song;
+    const { rate, total, blocks } = this._song;
     let from = this._timeline ? this._timeline.endSample : this._position;
-    const most = Math.min(seconds * (rate || ASSUMED_RATE), chunks.limit * 0.6 * CHUNK_SAMPLES);
+    const most = Math.min(seconds * (rate || ASSUMED_RATE), blocks.limit * 0.6 * BLOCK_SAMPLES);
+    const turn = this._loop ? Math.min(this._loop.to, total ?? Infinity) : -1;
     let ahead = this._timeline ? this._timeline.ahead : 0;
     const pieces = [];
     while (ahead < most && from < (total ?? Infinity)) {
-      const index = Math.floor(from / CHUNK_SAMPLES);
-      let to = Math.min((index + 1) * CHUNK_SAMPLES, total ?? Infinity);
-      if (this._loop && from < this._loop.to) to = Math.min(to, this._loop.to);
+      const index = Math.floor(from / BLOCK_SAMPLES);
+      let to = Math.min((index + 1) * BLOCK_SAMPLES, total ?? Infinity);
+      if (from < turn) to = Math.min(to, turn);
       pieces.push({ index, from, to });
       ahead += to - from;
-      from = to === this._loop?.to ? this._loop.from : to;
+      from = to === turn ? this._loop.from : to;
     }
     return pieces;
   }
@@ -260,7 +279,7 @@ export class Player extends EventTarget {
   _showProgress() {
     const { total } = this._song;
     const isAtEnd = total !== null && (this._timeline?.endSample ?? this._position) >= total;
-    if (this._timeline?.ahead) this._setState(this._timeline.isSounding ? "playing" : this.state);
+    if (this._timeline?.ahead) this._setState("playing");
     else if (isAtEnd) {
       this._halt();
       this._setState("ended");

@@ -1,16 +1,16 @@
-// One stem as chunks of samples: reads its bytes, decodes them, and cuts the samples at fixed
-// places, so that the chunks of all stems are of the same moments, to the sample.
+// One stem as blocks of samples: reads its bytes, decodes them, and cuts the samples at fixed
+// places, so that the blocks of all stems are of the same moments, to the sample.
 
 import { ByteSource } from "./byte-source.js";
 import { readFormat } from "./formats.js";
 
-export const CHUNK_SAMPLES = 16384;
+export const BLOCK_SAMPLES = 16384;
 const CHANNELS = 2;
 const SLACK_SAMPLES = 8192; // that are decoded beyond what is requested: a decoder may hold some
 
 export class StemReader {
   // `report(event)` gets {kind: "format", rate, total}, {kind: "available", samples},
-  // {kind: "chunk", run, index, channels}, {kind: "end", run, total}, and
+  // {kind: "block", run, index, channels}, {kind: "end", run, total}, and
   // {kind: "problem", run, message}.
   constructor(link, renew, createDecoder, report) {
     this._source = new ByteSource(link, renew);
@@ -20,14 +20,14 @@ export class StemReader {
     this._run = null;
   }
 
-  // Produce the chunks from number `first` to before number `end`. The events of chunks name `run`.
+  // Produce the blocks from number `first` to before number `end`. The events of blocks name `run`.
   request(run, first, end) {
     this._run?.stop();
     this._run = new Run(this, run, first, end);
     this._run.start();
   }
 
-  // Go on to before chunk `end`, without a new start of the decoder.
+  // Go on to before block `end`, without a new start of the decoder.
   extend(end) {
     this._run?.extend(end);
   }
@@ -66,17 +66,17 @@ export class StemReader {
   }
 }
 
-// The decoding of consecutive chunks.
+// The decoding of consecutive blocks.
 class Run {
   constructor(reader, number, first, end) {
     this.number = number;
-    this.next = first; // the chunk that is being filled
+    this.next = first; // the block that is being filled
     this.end = end;
     this.isActive = true;
     this._reader = reader;
     this._abort = new AbortController();
-    this._filled = first * CHUNK_SAMPLES; // up to which sample there are samples
-    this._channels = emptyChunk();
+    this._filled = first * BLOCK_SAMPLES; // up to which sample there are samples
+    this._channels = emptyBlock();
     this._extended = Promise.withResolvers();
     this._decoder = null;
     this._total = null;
@@ -99,23 +99,29 @@ class Run {
     try {
       await this._decode(signal);
     } catch (error) {
-      if (signal.aborted) return;
-      this.stop();
-      this._reader._report({ kind: "problem", run: this.number, message: error.message });
+      this._fail(error);
     }
+  }
+
+  _fail(error) {
+    if (!this.isActive) return;
+    this.stop();
+    this._reader._report({ kind: "problem", run: this.number, message: error.message });
   }
 
   async _decode(signal) {
     const format = await this._reader._openFormat(signal);
     this._total = format.total;
-    this._decoder = this._reader._createDecoder(format, (position, channels) => {
-      if (this.isActive) this._append(position, channels);
-    });
+    this._decoder = this._reader._createDecoder(
+      format,
+      (position, channels) => this.isActive && this._append(position, channels),
+      (error) => this._fail(error),
+    );
     for await (const frame of format.frames(this._reader._source, this._filled, signal)) {
-      while (frame.position >= this.end * CHUNK_SAMPLES + SLACK_SAMPLES) {
+      while (frame.position >= this.end * BLOCK_SAMPLES + SLACK_SAMPLES) {
+        const extended = this._extended.promise;
         await this._decoder.settle();
-        signal.throwIfAborted();
-        await this._extended.promise;
+        await extended;
         signal.throwIfAborted();
       }
       await this._decoder.decode(frame);
@@ -124,7 +130,7 @@ class Run {
     }
     await this._decoder.finish();
     if (!this.isActive) return;
-    this._post(); // the last chunk is not full: silence follows
+    this._post(); // the last block is not full: silence follows
     this._reader._report({ kind: "end", run: this.number, total: this._total ?? this._filled });
     this.stop();
   }
@@ -133,33 +139,33 @@ class Run {
     return this._total !== null && this._filled >= this._total;
   }
 
-  // Copy samples into chunks; those before the first chunk only made the decoder ready.
+  // Copy samples into blocks; those before the first block only made the decoder ready.
   _append(position, channels) {
     const stop = Math.min(position + channels[0].length, this._total ?? Infinity);
     this._filled = Math.max(this._filled, position); // samples that are missing are silence
-    while (this.next < Math.floor(this._filled / CHUNK_SAMPLES)) this._post();
+    while (this.next < Math.floor(this._filled / BLOCK_SAMPLES)) this._post();
     while (this._filled < stop) {
-      const start = this.next * CHUNK_SAMPLES;
-      const count = Math.min(stop, start + CHUNK_SAMPLES) - this._filled;
+      const start = this.next * BLOCK_SAMPLES;
+      const count = Math.min(stop, start + BLOCK_SAMPLES) - this._filled;
       const from = this._filled - position;
       for (let index = 0; index < CHANNELS; index++) {
         const samples = channels[Math.min(index, channels.length - 1)];
         this._channels[index].set(samples.subarray(from, from + count), this._filled - start);
       }
       this._filled += count;
-      if (this._filled === start + CHUNK_SAMPLES) this._post();
+      if (this._filled === start + BLOCK_SAMPLES) this._post();
     }
   }
 
   _post() {
     this._reader._report({
-      kind: "chunk", run: this.number, index: this.next, channels: this._channels,
+      kind: "block", run: this.number, index: this.next, channels: this._channels,
     });
     this.next += 1;
-    this._channels = emptyChunk();
+    this._channels = emptyBlock();
   }
 }
 
-function emptyChunk() {
-  return Array.from({ length: CHANNELS }, () => new Float32Array(CHUNK_SAMPLES));
+function emptyBlock() {
+  return Array.from({ length: CHANNELS }, () => new Float32Array(BLOCK_SAMPLES));
 }

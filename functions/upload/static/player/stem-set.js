@@ -1,4 +1,4 @@
-// All stems of one song, as chunks. It runs in a worker, or in the page if it cannot decode there.
+// All stems of one song, as blocks. It runs in a worker, or in the page if it cannot decode there.
 
 import { bestDecoder } from "./decoders.js";
 import { StemReader } from "./stem-reader.js";

@@ -25,11 +25,6 @@ export class Timeline {
     return Math.max(0, (this.endFrame ?? 0) - this._now());
   }
 
-  // Whether something is heard now.
-  get isSounding() {
-    return this.ahead > 0 && this._segments[0].frame <= this._now();
-  }
-
   // Play `buffer`, the song from `sample` on, after what is scheduled already.
   append(buffer, sample) {
     const isFirst = this._segments.length === 0;

@@ -2,7 +2,7 @@
 
 import { ByteCursor } from "./byte-source.js";
 
-const BLOCK = 4096; // samples
+const FRAME = 4096; // samples that are passed on together
 const FLOATS = 3;
 const EXTENSIBLE = 0xfffe;
 
@@ -11,23 +11,18 @@ export class Wav {
   delay = 0;
   preroll = 0;
 
-  // Read the layout from the beginning of the file.
-  static async read(source, signal) {
-    const cursor = new ByteCursor(source, 0, signal);
-    try {
-      await cursor.skip(12);
-      let format = null;
-      for (;;) {
-        if (!(await cursor.fill(8))) throw new Error("The WAV file has no samples");
-        const name = String.fromCharCode(...cursor.buffer.subarray(0, 4));
-        const size = view(cursor.buffer).getUint32(4, true);
-        cursor.take(8);
-        if (name === "data") return new Wav(format, cursor.offset, size);
-        if (name === "fmt " && (await cursor.fill(size))) format = readFormat(view(cursor.buffer));
-        await cursor.skip(size + (size % 2));
-      }
-    } finally {
-      await cursor.close();
+  // Read the layout; the cursor is at the beginning of the file.
+  static async read(cursor) {
+    await cursor.skip(12);
+    let format = null;
+    for (;;) {
+      if (!(await cursor.fill(8))) throw new Error("The WAV file has no samples");
+      const name = String.fromCharCode(...cursor.buffer.subarray(0, 4));
+      const size = view(cursor.buffer).getUint32(4, true);
+      cursor.take(8);
+      if (name === "data") return new Wav(format, cursor.offset, size);
+      if (name === "fmt " && (await cursor.fill(size))) format = readFormat(view(cursor.buffer));
+      await cursor.skip(size + (size % 2));
     }
   }
 
@@ -49,7 +44,7 @@ export class Wav {
     const cursor = new ByteCursor(source, this._start + sample * this._width, signal);
     try {
       for (let position = sample; position < this.total; ) {
-        const count = Math.min(BLOCK, this.total - position);
+        const count = Math.min(FRAME, this.total - position);
         const isComplete = await cursor.fill(count * this._width);
         const whole = isComplete ? count : Math.floor(cursor.buffer.length / this._width);
         yield { position, data: cursor.take(whole * this._width) };
@@ -57,7 +52,7 @@ export class Wav {
         position += count;
       }
     } finally {
-      await cursor.close();
+      cursor.close();
     }
   }
 

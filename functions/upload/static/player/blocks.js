@@ -1,19 +1,19 @@
-// The decoded chunks of a song, and the requests for those that are needed next. A chunk holds all
+// The decoded blocks of a song, and the requests for those that are needed next. A block holds all
 // stems in one AudioBuffer, two channels each, so that they cannot come apart.
 
-import { CHUNK_SAMPLES } from "./stem-reader.js";
+import { BLOCK_SAMPLES } from "./stem-reader.js";
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
-export class Chunks {
-  // `decoding` produces chunks; `names` are those of the stems, in the order of the channels.
+export class Blocks {
+  // `decoding` produces blocks; `names` are those of the stems, in the order of the channels.
   constructor(decoding, names) {
-    this.limit = Math.floor(MAX_BYTES / (CHUNK_SAMPLES * 4 * 2 * names.length));
+    this.limit = Math.floor(MAX_BYTES / (BLOCK_SAMPLES * 4 * 2 * names.length));
     this._decoding = decoding;
     this._names = names;
     this._rate = 0;
-    this._buffers = new Map(); // by chunk number, least recently used first
-    this._incomplete = new Map(); // by chunk number: channels by name
+    this._buffers = new Map(); // by block number, least recently used first
+    this._incomplete = new Map(); // by block number: channels by name
     this._runs = new Map(); // by name: what is being decoded, {number, next, end}
     this._failed = new Set();
     this._lastRun = 0;
@@ -27,7 +27,7 @@ export class Chunks {
     this._rate = rate;
   }
 
-  // Return the AudioBuffer of this chunk, or undefined if a stem of it is not decoded yet.
+  // Return the AudioBuffer of this block, or undefined if a stem of it is not decoded yet.
   get(index) {
     const buffer = this._buffers.get(index);
     if (buffer) {
@@ -37,7 +37,7 @@ export class Chunks {
     return buffer;
   }
 
-  // Ask for the chunks with these numbers, in this order.
+  // Ask for the blocks with these numbers, in this order.
   require(indexes) {
     for (const name of this._names) {
       if (this._failed.has(name)) continue;
@@ -49,14 +49,13 @@ export class Chunks {
       let end = first + 1;
       for (let next = at + 1; indexes[next] === end && isMissing(end); next++) end += 1;
       const run = this._runs.get(name);
-      const isUnderway = run && run.next <= first && first <= run.end;
-      if (!isUnderway || (first === run.end && first !== run.next)) this._start(name, first, end);
+      if (!run || first < run.next || first > run.end) this._start(name, first, end);
       else if (end > run.end) this._extend(name, run, end);
     }
     for (const index of indexes) this.get(index); // used: kept longer than others
   }
 
-  // Take a chunk of one stem.
+  // Take a block of one stem.
   add({ name, run, index, channels }) {
     const current = this._runs.get(name);
     if (current?.number === run) current.next = index + 1;
@@ -67,7 +66,7 @@ export class Chunks {
     trim(this._incomplete, this.limit);
   }
 
-  // The stem has no more chunks in this run.
+  // The stem has no more blocks in this run.
   end({ name, run }) {
     if (this._runs.get(name)?.number === run) this._runs.delete(name);
   }
@@ -103,7 +102,7 @@ export class Chunks {
     if (!isReady || !this._rate) return;
     this._incomplete.delete(index);
     const buffer = new AudioBuffer({
-      length: CHUNK_SAMPLES, numberOfChannels: this._names.length * 2, sampleRate: this._rate,
+      length: BLOCK_SAMPLES, numberOfChannels: this._names.length * 2, sampleRate: this._rate,
     });
     this._names.forEach((name, number) => {
       stems.get(name)?.forEach((samples, side) => buffer.copyToChannel(samples, number * 2 + side));
