@@ -53,10 +53,11 @@ def copy(files: Iterable[Path], folder: Path) -> None:
 
 
 def split_name(name: str, namespace: str) -> tuple[str, str]:
-    """Return the namespace and the name of `[namespace/]name`, as demucs' `hf://` has them.
+    """Return the namespace and the name of `[hf://][namespace/]name`, as demucs has them.
 
     Without a namespace of its own the name must be one of demucs', else this exits.
     """
+    name = name.removeprefix("hf://")
     own, _, short = name.rpartition("/")
     if own and _is_name(own) and _is_name(short):
         return own, short

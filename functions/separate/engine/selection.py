@@ -142,7 +142,7 @@ def _has_torch() -> bool:
 
 
 def _has_cuda() -> bool:
-    """Return whether torch can use a GPU; does not import torch on a machine without one."""
+    """Return whether torch can use a GPU. A machine without one does not wait for its import."""
     if not any(Path(path).exists() for path in _NVIDIA_DEVICES):
         return False
     if not _has_torch():

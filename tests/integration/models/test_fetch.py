@@ -69,9 +69,10 @@ def test_a_model_that_is_there_is_not_downloaded_again(hub: Hub, folder: Path) -
     assert hub.requests == []
 
 
-def test_another_account_is_named_before_the_model(hub: Hub, folder: Path) -> None:
+@pytest.mark.parametrize("name", ["studio/htdemucs", "hf://studio/htdemucs"])
+def test_another_account_is_named_before_the_model(hub: Hub, folder: Path, name: str) -> None:
     hub.repositories = {"studio/HTDemucs": hub.repositories["adefossez/HTDemucs"]}
-    result = prepare("studio/htdemucs", folder, hub.url)
+    result = prepare(name, folder, hub.url)
     assert result.returncode == 0, result.stderr
     assert prepared(folder / "htdemucs")
 
