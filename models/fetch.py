@@ -13,7 +13,7 @@ from pathlib import Path
 from functions.separate.engine import hub
 from local.progress_bar import ProgressBar
 
-_is_name = re.compile(r"\w[\w.-]*").fullmatch
+is_name = re.compile(r"\w[\w.-]*").fullmatch
 
 
 def fetch(name: str, folder: Path, namespace: str) -> None:
@@ -59,7 +59,7 @@ def split_name(name: str, namespace: str) -> tuple[str, str]:
     """
     name = name.removeprefix("hf://")
     own, _, short = name.rpartition("/")
-    if own and _is_name(own) and _is_name(short):
+    if own and is_name(own) and is_name(short):
         return own, short
     if name in hub.names():
         return namespace, name

@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from fetch import copy, fetch, split_name
+from fetch import copy, fetch, is_name, split_name
 
 from functions.separate.engine import CannotBuild, UnusableWeights
 from functions.separate.engine.bag import read_bag
@@ -49,7 +49,8 @@ def main() -> None:
 
 def prepare(name: str, folder: Path, settings: ModelSettings) -> None:
     """Prepare the model in the folder of models; get it if it is not there."""
-    model = find_in_folder(folder, name) or _get(name, folder, settings)
+    existing = find_in_folder(folder, name) if is_name(name) else None
+    model = existing or _get(name, folder, settings)
     name = model.name
     assert model.weights
     own = model.folder
