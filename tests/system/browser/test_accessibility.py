@@ -1,7 +1,9 @@
 """The page for everybody: axe finds nothing in any state, and forced colours show all."""
 
+import io
 from pathlib import Path
 
+import av
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -24,6 +26,14 @@ def violations(page: Page) -> list[str]:
         for rule in found
         for node in rule["nodes"]
     ]
+
+
+def colours(picture: bytes) -> tuple[list[int], list[int]]:
+    """The colours at a quarter and at three quarters of a picture's width."""
+    with av.open(io.BytesIO(picture), "r") as file:
+        pixels = next(file.decode(video=0)).to_ndarray(format="rgb24")
+    row = pixels[len(pixels) // 2]
+    return row[len(row) // 4].tolist(), row[3 * len(row) // 4].tolist()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])
@@ -60,3 +70,22 @@ def test_axe_finds_nothing_in_any_state(
     page.get_by_role("button", name="Remove…").click()
     found["remove"] = violations(page)
     assert {state: lines for state, lines in found.items() if lines} == {}
+
+
+def test_forced_colours_show_what_is_on_and_how_far_a_song_is(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.emulate_media(forced_colors="active")
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job = wait_for_upload(job_writer, song.name)
+    job = job_writer.write_record(job, state=JobState.RUNNING, phase="separating", progress=0.5)
+    expect(page.locator("#state")).to_contain_text("50%")
+    done, left = colours(page.locator("#progress").screenshot())
+    assert done != left
+    job_writer.finish(job, TONES)
+    ground = "element => getComputedStyle(element).backgroundColor"
+    mute = page.get_by_role("button", name="Mute Drums")
+    off = mute.evaluate(ground)
+    mute.click()
+    assert mute.evaluate(ground) != off

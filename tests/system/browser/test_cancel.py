@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
@@ -10,6 +10,22 @@ from testing.waiting import wait_until
 from tests.system.browser.songs import wait_for_upload
 
 CANCEL = "**/apiv1/jobs/*?cancel_only=true"
+
+
+def test_a_waiting_song_is_cancelled_before_its_turn(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job = wait_for_upload(job_writer, song.name)
+    held: list[Route] = []
+    page.route(CANCEL, lambda route: held.append(route))
+    with page.expect_request(CANCEL):
+        page.get_by_role("button", name=f"Cancel {song.stem}").click()
+    expect(page.locator(".row-state")).to_have_text("Cancelling…")
+    held[0].continue_()
+    expect(page.locator(".row-state")).to_have_text("Cancelled")
+    wait_until(lambda: job_writer.bus.get("cancels", job.id))
 
 
 def test_a_running_song_is_cancelled(

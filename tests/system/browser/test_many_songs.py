@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
 from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
@@ -25,6 +25,11 @@ def add_waiting(page: Page, job_writer: JobWriter, names: list[str]) -> None:
         wait_for_upload(job_writer, name)
 
 
+def hold_uploads(page: Page) -> None:
+    """Let no upload to the store end."""
+    page.route("**/songs", lambda route: None)
+
+
 def test_the_21st_song_is_uploaded_and_a_second_tab_opens_while_20_wait(
     page: Page, site: str, job_writer: JobWriter
 ) -> None:
@@ -39,6 +44,26 @@ def test_the_21st_song_is_uploaded_and_a_second_tab_opens_while_20_wait(
     page.get_by_role("button", name="Cancel one more").click()
     for tab in (page, other):
         expect(tab.locator('.song[data-state="cancelled"]')).to_have_count(1)
+
+
+def test_all_tabs_share_one_event_stream(page: Page, site: str, job_writer: JobWriter) -> None:
+    streams: set[Request] = set()
+    context = page.context
+    context.on("request", lambda one: streams.add(one) if "/apiv1/events" in one.url else None)
+    context.on("requestfailed", lambda one: streams.discard(one))
+    context.on("requestfinished", lambda one: streams.discard(one))
+    page.goto(site)
+    other = context.new_page()
+    other.goto(site)
+    names = [f"shared {n}.mp3" for n in range(3)]
+    page.locator("#files").set_input_files(files(names))
+    for n, name in enumerate(names, start=1):
+        job = wait_for_upload(job_writer, name)
+        job_writer.write_record(job, state=JobState.RUNNING, phase="separating", progress=n / 10)
+    for tab in (page, other):
+        for n in range(1, 4):
+            expect(tab.locator("#songs")).to_contain_text(f"Separating · {n}0%")
+    assert len(streams) == 1
 
 
 def test_if_the_tab_with_the_stream_is_closed_another_one_follows_the_songs(
@@ -93,6 +118,43 @@ def test_a_drop_beside_the_box_adds_the_songs(page: Page, site: str, job_writer:
     assert page.evaluate(DROP, ["footer", ["beside one.mp3", "beside two.mp3"]])
     expect(page.locator(".song .name")).to_have_text(["beside one", "beside two"])
     assert wait_for_upload(job_writer, "beside two.mp3").state == JobState.WAITING
+
+
+def test_closing_the_page_during_an_upload_asks_first(page: Page, site: str) -> None:
+    hold_uploads(page)
+    page.goto(site)
+    page.locator("h1").click()  # browsers ask only on pages that were touched
+    page.locator("#files").set_input_files(files(["unfinished.mp3"]))
+    expect(page.locator(".song")).to_have_attribute("data-state", "uploading")
+    asked: list[Dialog] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    page.reload()
+    assert [dialog.type for dialog in asked] == ["beforeunload"]
+
+
+def test_an_interrupted_upload_is_listed_and_its_file_can_be_chosen_again(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    hold_uploads(page)
+    page.goto(site)
+    names = ["interrupted one.mp3", "interrupted two.mp3", "interrupted three.mp3"]
+    page.locator("#files").set_input_files(files(names))
+    expect(page.locator('.song[data-state="uploading"]')).to_have_count(2)  # at a time
+    page.close()
+    tab = page.context.new_page()
+    tab.goto(site)
+    expect(tab.locator('.song[data-state="interrupted"]')).to_have_count(3)
+    expect(tab.locator("#problem")).to_contain_text("Choose the file again")
+    with tab.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Choose the file again").click()
+    chooser.value.set_files(files([names[0]]))
+    assert wait_for_upload(job_writer, names[0]).state == JobState.WAITING
+    expect(tab.locator('.song[data-state="interrupted"]')).to_have_count(2)
 
 
 def test_a_failed_upload_is_tried_again_without_choosing_the_file_again(
