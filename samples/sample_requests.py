@@ -49,6 +49,11 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.check(changed.get("description") == "sample_requests.py", "the description is changed")
     api.post("/apiv1/webhooks", {"url": "ftp://x.example"}, 422, members=["type", "title"])
 
+    api.title("List the models")
+    api.get("/apiv1/models", members=["models", "default", "complete"])
+    unknown = {"filename": SONG.name, "options": {"model": "no-such-model"}}
+    api.post("/apiv1/uploads", unknown, 422, members=["option", "accepts"])
+
     api.title("Upload a song straight to the store")
     upload = upload_song(api, song, {})
     job = follow(api, upload["job"])

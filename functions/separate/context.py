@@ -7,6 +7,7 @@ from functions.separate import preload
 from functions.separate.audio import sandbox
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.speed import MeasuredSpeed
+from functions.separate.publish_models import ModelsPublisher
 from functions.separate.settings import Settings
 from microdemucs import logs, store
 from microdemucs.bucket import Bucket
@@ -23,12 +24,13 @@ class Context:
     `range_seconds` is the longest range of a song (0: a song is one range), and at most
     `song_concurrency` ranges of a song are in work at a time. `mp3_quality` is LAME's; None
     chooses it by the bit rate. `work_limit` is the most work that a job may be, and `speed` is what
-    this process has measured of its models.
+    this process has measured of its models. `publisher` tells upload which models there are.
     """
 
     stems: Bucket
     bus: Bus
     models: ModelRegistry
+    publisher: ModelsPublisher
     max_song_bytes: int
     max_song_seconds: float
     grace_seconds: float
@@ -51,10 +53,15 @@ def build_context() -> Context:
     if not sandbox.has_filter():
         reason = "this kernel or processor has no seccomp filters: other limits protect the rest"
         log.warning("decoder not fully locked in", extra={"reason": reason})
+    client = store.connect(settings.store)
+    models = preload.registry()
+    publisher = ModelsPublisher(models, Bucket(client, settings.store.models))
+    publisher.start()
     return Context(
-        stems=Bucket(store.connect(settings.store), settings.store.stems),
+        stems=Bucket(client, settings.store.stems),
         bus=bus,
-        models=preload.registry(),
+        models=models,
+        publisher=publisher,
         max_song_bytes=settings.max_bytes,
         max_song_seconds=settings.max_seconds,
         grace_seconds=settings.server.grace_seconds,

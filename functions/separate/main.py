@@ -53,11 +53,15 @@ def one_song_at_a_time() -> Iterator[None]:
 
 
 def check_ready() -> None:
-    """Raise RetryLater while the bus is away. Load the default model before the first song."""
+    """Raise RetryLater while the bus is away.
+
+    The first call loads the default model, and publishes which models there are.
+    """
     ctx = context()
     if not ctx.bus.is_up:
         raise RetryLater("bus-away", "The message bus cannot be reached", after=1)
     ctx.models.load(ctx.models.choose(""))
+    ctx.publisher.publish_once()
 
 
 def event_access() -> Access:

@@ -7,7 +7,8 @@ from functions.separate.audio.decoder import DecodedSong
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.overlap_add import Plan, separate_windows
 from functions.separate.on_progress import OnProgress
-from microdemucs.options import BadOption, Options
+from microdemucs.models.catalogue import check_stems
+from microdemucs.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,11 @@ def choose_stems(model: Model, options: Options) -> list[Stem]:
     Raises BadOption if the model has no such source, or takes no such segment.
     """
     names = model.sources
-    accepted = ", ".join(names)
-    if options.segment > model.max_segment:
-        raise BadOption(
-            "segment", f"{options.segment:g}", f"1 to {model.max_segment:g} with {model.name}"
-        )
+    check_stems(options, model.name, names, model.max_segment)
     if options.two_stems:
-        if options.two_stems not in names:
-            raise BadOption("two_stems", options.two_stems, accepted)
         index = names.index(options.two_stems)
         others = tuple(i for i in range(len(names)) if i != index)
         return [Stem(options.two_stems, (index,)), Stem(f"no_{options.two_stems}", others)]
-    for name in options.stems:
-        if name not in names:
-            raise BadOption("stems", name, accepted)
     chosen = options.stems or names
     return [Stem(name, (i,)) for i, name in enumerate(names) if name in chosen]
 

@@ -12,6 +12,7 @@ from functions.upload import (
     connection,
     event_stream,
     jobs,
+    models,
     page,
     presigned_form,
     preview,
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 ROUTE_MODULES = (
     page,
     service_facts,
+    models,
     presigned_form,
     separations,
     jobs,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import flask
 
+from functions.upload.bucket_of_models import BucketOfModels
 from functions.upload.jobs_view import JobsView
 from functions.upload.queue_forecast import QueueForecast
 from functions.upload.settings import Settings
@@ -34,6 +35,7 @@ class Context:
     jobs: JobsView
     queue: QueueForecast
     webhooks: WebhookRegistry
+    models: BucketOfModels
     upload_space: UploadSpace
     work_limit: WorkLimit
     streams: Streams
@@ -64,6 +66,7 @@ def build_context() -> Context:
         jobs=jobs,
         queue=QueueForecast(jobs),
         webhooks=WebhookRegistry(bus),
+        models=BucketOfModels(Bucket(client, settings.store.models)),
         upload_space=UploadSpace(settings.upload_space),
         work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),
         streams=Streams(settings.event_streams),

@@ -8,7 +8,7 @@ from typing import Any
 
 import flask
 
-from functions.upload import tokens
+from functions.upload import models, tokens
 from functions.upload.context import context
 from functions.upload.json_documents import bad_value, optional_object, read_document
 from microdemucs import formats
@@ -32,10 +32,11 @@ def create_upload() -> tuple[dict[str, Any], int, dict[str, str]]:
     members = read_document("filename", "type", "options")
     name = safe_file_name(members.get("filename"))
     content_type = audio_type(name, members.get("type"))
-    options = optional_object(members, "options")
+    options = Options.of_request(optional_object(members, "options"))
+    models.ensure_usable(options)
     id_ = uuid.uuid4().hex
     signed = {"key": f"form/{id_}/{name}"}
-    metadata = Options.of_request(options).metadata() | tokens.submitter_metadata()
+    metadata = options.metadata() | tokens.submitter_metadata()
     signed |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
     is_audio = content_type.startswith("audio/")
     if not is_audio:  # a video with an audio track

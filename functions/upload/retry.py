@@ -9,7 +9,7 @@ from typing import Any
 
 import flask
 
-from functions.upload import removal
+from functions.upload import models, removal
 from functions.upload.context import context
 from functions.upload.jobs import find_job
 from microdemucs.bus import JOBS, REQUEUE_SUBJECT, Entry, RevisionConflict
@@ -37,6 +37,7 @@ def retry_job(id_: str) -> tuple[dict[str, Any], int]:
             "The song is not there any more",
             "it was removed or replaced: send it again",
         )
+    _check_model(job)
     song = song_of(job, now())
     waiting = JobRecord.of(song)
     removal.remove_failure(ctx, job)  # first: without one the sweep finds what is left undone
@@ -49,6 +50,15 @@ def retry_job(id_: str) -> tuple[dict[str, Any], int]:
     message = Requeue.of(song, f"retry-{unique}", trace="")
     ctx.bus.publish(REQUEUE_SUBJECT, message.write(), f"{job.id}.{unique}")
     return {"id": job.id, "state": waiting.state, "reason": "queued"}, 202
+
+
+def _check_model(job: JobRecord) -> None:
+    """Raise BadOption if the job's model cannot be used. Other options fail again in the job."""
+    try:
+        options = Options.of_request(job.options)
+    except BadOption:
+        return
+    models.ensure_usable(options)
 
 
 def can_be_retried(job: JobRecord) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import flask
 from msgspec import structs
 
-from functions.upload import idempotency, tokens, webhook_urls
+from functions.upload import idempotency, models, tokens, webhook_urls
 from functions.upload.context import Context, context
 from functions.upload.declared_seconds import declared_seconds
 from functions.upload.jobs_view import VersionedRecord
@@ -61,6 +61,7 @@ def separate_song() -> tuple[dict[str, Any], int, dict[str, str]]:
     with open_song_file(ctx.settings.max_bytes, ctx.upload_space) as song:
         body = read_body(song)
         options = Options.of_request(body.options)
+        models.ensure_usable(options)
         ctx.work_limit.check_least(declared_seconds(song) or 0, options)
         request = _Request(song, body.content_type, options, *_read_callback(ctx, body.callback))
         if key:

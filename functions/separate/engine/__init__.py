@@ -10,6 +10,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from functions.separate.engine import process
+from microdemucs.models import SAMPLE_RATE as SAMPLE_RATE
+from microdemucs.models import CannotBuild as CannotBuild
+from microdemucs.models import UnusableWeights as UnusableWeights
 
 process.use_one_openblas_thread()  # before numpy's import
 process.disable_openvino_telemetry()  # before OpenVINO's import
@@ -17,19 +20,8 @@ process.disable_openvino_telemetry()  # before OpenVINO's import
 import numpy as np  # noqa: E402 (see above)
 import numpy.typing as npt  # noqa: E402
 
-SAMPLE_RATE = 44_100
-"""Hz. All models take and return stereo at this rate."""
-
 Floats = npt.NDArray[np.float32]
 Seconds = float | Fraction
-
-
-class UnusableWeights(ValueError):
-    """No engine can run these weights. The text gives the reason."""
-
-
-class CannotBuild(ValueError):
-    """OpenVINO cannot run this network. The text gives the reason."""
 
 
 class Engine(Protocol):

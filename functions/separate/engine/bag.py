@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import yaml
-
 from functions.separate.engine import UnusableWeights
-from functions.separate.engine.locate import WEIGHT_SUFFIXES, find_bag
+from functions.separate.engine.locate import find_bag
+from microdemucs.models.ensemble import network_file, only_network, parse_description
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +39,16 @@ def read_bag(weights: Path, name: str) -> Bag:
     if not weights.is_dir():
         return Bag([weights])
     description = find_bag(weights, name)
-    if description:
-        return _read_description(description)
-    files = [file for file in weights.iterdir() if file.suffix in WEIGHT_SUFFIXES]
-    # last, since a pickle may lie beside the file that it was converted to
-    files.sort(key=lambda file: file.suffix == ".safetensors")
-    by_signature = {file.stem.split("-")[0]: file for file in files}
-    if len(by_signature) != 1:
-        raise UnusableWeights(f"the folder has no .yaml file and {len(files)} files of weights")
-    return Bag(list(by_signature.values()))
-
-
-def _read_description(file: Path) -> Bag:
+    files = {file.name: file for file in weights.iterdir()}
+    if not description:
+        return Bag([files[only_network(files)]])
     try:
-        document = yaml.safe_load(file.read_text())
-        segment = document.get("segment")
-        return Bag(
-            [_file_of(file.parent, str(signature)) for signature in document["models"]],
-            document.get("weights"),
-            Fraction(segment).limit_denominator(44_100) if segment else None,
-        )
-    except UnusableWeights:
-        raise
-    except (yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnusableWeights(f"{file.name} is no list of networks: {error}") from error
-
-
-def _file_of(folder: Path, signature: str) -> Path:
-    for pattern in (f"{signature}.safetensors", f"{signature}.th", f"{signature}-*.th"):
-        for file in folder.glob(pattern):
-            return file
-    raise UnusableWeights(f"the weights {signature} of the ensemble are missing")
+        text = description.read_text()
+    except (OSError, ValueError) as error:
+        raise UnusableWeights(f"{description.name} cannot be read: {error}") from error
+    networks = parse_description(description.name, text)
+    return Bag(
+        [files[network_file(files, signature)] for signature in networks.signatures],
+        networks.weights,
+        networks.segment,
+    )

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING
 
 from functions.separate.engine import hub
 from functions.separate.engine.digests import digest
+from microdemucs.models import BUNDLED as BUNDLED
+from microdemucs.models import FULL as FULL
+from microdemucs.models import LIMITED_QUALITY as LIMITED_QUALITY
+from microdemucs.models.ensemble import WEIGHT_SUFFIXES, description_file
 from microdemucs.paths import MODELS
 
 if TYPE_CHECKING:
@@ -24,12 +28,6 @@ if TYPE_CHECKING:
 OpenBucket = Callable[[], "Bucket"]
 """Returns the bucket of models. It imports the store's client when it is called, not before."""
 
-FULL, BUNDLED = "htdemucs", "htdemucs_tiny"
-LIMITED_QUALITY = (
-    "limited quality: this is the small model that comes with the program; "
-    "`make models MODEL=htdemucs` gets the full one"
-)
-WEIGHT_SUFFIXES = (".safetensors", ".th")
 _is_signature = re.compile(r"[0-9a-f]{8}").fullmatch
 
 
@@ -109,6 +107,11 @@ class ModelLocator:
         on_demand = hub.names() if hub.fetches_on_demand() else set()
         return files | folders | {name for name in on_demand if not _is_signature(name)}
 
+    def find_all(self) -> list[LocatedModel]:
+        """Return all models outside the bucket, by name."""
+        names = self.names() | {name for name in hub.names() if not _is_signature(name)}
+        return [model for name in sorted(names) if (model := self.find(name))]
+
     def _download(self, name: str) -> Path | None:
         """Return a local copy of `<name>/` in the bucket; downloaded again only if it changed."""
         if not self.open_bucket:
@@ -159,8 +162,8 @@ def find_in_folder(folder: Path, name: str) -> LocatedModel | None:
 
 def find_bag(folder: Path, name: str) -> Path | None:
     """Return the .yaml file in `folder` that lists an ensemble's networks, or None."""
-    candidates = [folder / f"{name}.yaml", *sorted(folder.glob("*.yaml"))]
-    return next((file for file in candidates if file.exists()), None)
+    description = description_file((file.name for file in folder.iterdir()), name)
+    return folder / description if description else None
 
 
 def files_of(weights: Path, name: str) -> list[Path]:

@@ -52,6 +52,19 @@ class ModelRegistry:
         """Return the deployment's default model, without the bucket of models. Raises BadOption."""
         return self._default(self._on_disk)
 
+    def engines(self) -> list[str]:
+        """Return the names of the engines that may run a model here."""
+        return self._loader.engines()
+
+    def found_on_disk(self) -> list[LocatedModel]:
+        """Return all models that are on this machine's disks, whether they can be used or not."""
+        found = self._on_disk.find_all()
+        if "/" in self.settings.default:
+            default = find_at_path(Path(self.settings.default))
+            if default.name not in {model.name for model in found}:
+                found.append(default)
+        return found
+
     def load(self, located: LocatedModel) -> Model:
         """Return the model, loaded now or before. Raises BadOption, MemoryError."""
         with self._lock:
@@ -84,6 +97,8 @@ class ModelRegistry:
             return found
         if name in hub.names() and hub.fetches_on_demand():
             return LocatedModel(name, None)
+        if "/" in self.settings.default and name == find_at_path(Path(self.settings.default)).name:
+            return find_at_path(Path(self.settings.default))
         raise self._bad_option(name)
 
     def _bad_option(self, name: str, reason: str = "") -> BadOption:

@@ -30,6 +30,14 @@ class ModelLoader:
         self._namespace = namespace
         self._not_built: dict[str, str] = {}
 
+    def engines(self) -> list[str]:
+        """Return the names of the engines that may run a model here."""
+        return [
+            engine
+            for engine, is_installed in ((OPENVINO, True), (TORCH, _has_torch()))
+            if is_installed and self._engine in (AUTO, engine)
+        ]
+
     def load(self, model: LocatedModel) -> Model:
         """Load the model; prepare it for this processor first if necessary.
 

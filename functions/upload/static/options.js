@@ -15,7 +15,7 @@ const PRESETS = {
 };
 const SOURCES = ["drums", "bass", "other", "vocals"];
 let models = []; // as the API lists them
-let standard = ""; // the name of the default model
+let standard = ""; // the name of the default model, or null
 
 export const presetOf = (song) => PRESETS[song.preset] ?? PRESETS.all;
 
@@ -49,7 +49,7 @@ export function offerModels(response) {
   models = response.models;
   standard = response.default;
   const select = form.elements.model;
-  select.replaceChildren(new Option(`Standard (${standard})`, ""), ...models.map(modelOption));
+  select.replaceChildren(new Option(standard ? `Standard (${standard})` : "Standard", ""), ...models.map(modelOption));
   document.getElementById("models").hidden = models.length < 2;
   const six = models.find((model) => model.sources.length === 6);
   form.querySelector("[value=six]").closest("label").hidden = !six;
@@ -68,7 +68,8 @@ export function showLimits({ songs, speed }) {
 
 // Return what a model separates a song into; "" is the default model.
 export function sourcesOf(name) {
-  return models.find((model) => model.name === (name || standard))?.sources ?? SOURCES;
+  const sources = models.find((model) => model.name === (name || standard))?.sources;
+  return sources?.length ? sources : SOURCES; // of a pickle they are not known
 }
 
 function modelOption({ name, sources }) {

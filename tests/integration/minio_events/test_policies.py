@@ -22,7 +22,7 @@ HASHED = f"{'5e' * 32}.mp3"
 OBJECTS = {
     "songs": ["album/a.mp3", "form/1/a.mp3", HASHED],
     "stems": ["a.mp3/drums.mp3", "a.mp3/manifest.json", "a.mp3/failure.json", ".ranges/j/p/0000"],
-    "models": ["htdemucs/htdemucs.safetensors"],
+    "models": ["htdemucs/htdemucs.safetensors", "usable-models.json"],
 }
 READERS: dict[str, set[str]] = {
     "album/a.mp3": {"events", "separate"},
@@ -32,12 +32,15 @@ READERS: dict[str, set[str]] = {
     "a.mp3/manifest.json": {"events", "separate", "upload", "notify"},
     "a.mp3/failure.json": {"events", "separate", "upload", "notify"},
     ".ranges/j/p/0000": {"separate", "upload", "notify"},
-    "htdemucs/htdemucs.safetensors": {"separate"},
+    "htdemucs/htdemucs.safetensors": {"separate", "upload", "models"},
+    "usable-models.json": {"separate", "upload", "models"},
 }
 WRITERS: dict[str, set[str]] = {
     "form/1/a.mp3": {"upload"},
     HASHED: {"upload"},
     **{key: {"separate"} for key in OBJECTS["stems"]},
+    "htdemucs/htdemucs.safetensors": {"models"},
+    "usable-models.json": {"separate", "models"},
 }
 REMOVERS: dict[str, set[str]] = {
     **{key: {"upload"} for key in OBJECTS["songs"]},
@@ -46,7 +49,7 @@ REMOVERS: dict[str, set[str]] = {
 LISTERS = {
     "songs": {"events", "separate", "upload"},
     "stems": {"events", "separate", "upload"},
-    "models": {"separate"},
+    "models": {"separate", "upload", "models"},
 }
 
 
@@ -75,7 +78,10 @@ OBJECT_CALLS: dict[str, tuple[ObjectCall, dict[str, set[str]]]] = {
     ),
     "write": (lambda client, bucket, key: client.put_object(bucket, key, io.BytesIO(), 0), WRITERS),
     "write in parts and abort": (abort_upload, WRITERS),
-    "copy": (copy_onto_itself, {key: {"separate"} for key in OBJECTS["stems"]}),
+    "copy": (
+        copy_onto_itself,
+        {key: READERS[key] & WRITERS[key] for key in [*OBJECTS["stems"], *OBJECTS["models"]]},
+    ),
     "remove": (lambda client, bucket, key: client.remove_object(bucket, key), REMOVERS),
     "remove several": (delete_several, REMOVERS),
     "remove a version": (
@@ -141,7 +147,8 @@ def test_a_user_does_with_buckets_what_its_component_does(stack: Stack, user: st
 def test_an_object_that_does_not_exist_is_missing_and_not_forbidden(
     stack: Stack, user: str
 ) -> None:
-    bucket, key = ("stems", "never.mp3/manifest.json")
+    bucket = "models" if user == "models" else "stems"
+    key = "never.mp3/manifest.json"
     with pytest.raises(S3Error) as error:
         store.connect(stack.store_settings(user)).get_object(bucket, key)
     assert error.value.code == "NoSuchKey"

@@ -11,6 +11,7 @@ from functions.separate.engine.locate import OpenBucket
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.settings import ModelSettings
 from functions.separate.job import Job
+from functions.separate.publish_models import ModelsPublisher
 from microdemucs import result_store, shutdown, store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import FINISHED_SUBJECT, JOBS, Bus
@@ -87,12 +88,15 @@ def bus(stack: Stack) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def context(stems: Bucket, models: ModelRegistry, bus: Bus) -> Iterator[Context]:
+def context(
+    stems: Bucket, models: ModelRegistry, bus: Bus, open_models_bucket: OpenBucket
+) -> Iterator[Context]:
     """What the function has in its process. After the test, nothing is stopping."""
     yield Context(
         stems,
         bus,
         models,
+        ModelsPublisher(models, open_models_bucket()),
         max_song_bytes=50_000_000,
         max_song_seconds=60,
         grace_seconds=5,

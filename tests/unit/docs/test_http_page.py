@@ -149,6 +149,7 @@ def named(schema: str) -> dict[str, Any]:
     [
         ("separate", answer("/apiv1/separate", "post", "200")),
         ("upload", answer("/apiv1/uploads", "post", "201")),
+        ("models", answer("/apiv1/models", "get", "200")),
         ("job", answer("/apiv1/jobs/{id}", "get", "200")),
         ("cancel", answer("/apiv1/jobs/{id}", "delete", "202")),
         ("removed", answer("/apiv1/jobs/{id}", "delete", "200")),
@@ -168,5 +169,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 11
+    assert len(EXAMPLES) == 12
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

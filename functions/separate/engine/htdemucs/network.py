@@ -12,10 +12,10 @@ from openvino import opset15
 
 from functions.separate.engine import Floats
 from functions.separate.engine.htdemucs import operations as ov
-from functions.separate.engine.htdemucs.architecture import Architecture
 from functions.separate.engine.htdemucs.branches import decode, encode
 from functions.separate.engine.htdemucs.transformer import transform
 from functions.separate.engine.htdemucs.weights import Tensors
+from microdemucs.models.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True)

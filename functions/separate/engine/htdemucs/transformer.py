@@ -10,9 +10,9 @@ import numpy as np
 
 from functions.separate.engine import Floats
 from functions.separate.engine.htdemucs import operations as ov
-from functions.separate.engine.htdemucs.architecture import Architecture
 from functions.separate.engine.htdemucs.operations import Tensor
 from functions.separate.engine.htdemucs.weights import Tensors
+from microdemucs.models.architecture import Architecture
 
 _NORM_EPS = 1e-5  # torch.nn.LayerNorm's and GroupNorm's
 

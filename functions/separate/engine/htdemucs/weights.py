@@ -1,13 +1,10 @@
 """Read a network's file as demucs publishes it: safetensors, with its class and arguments.
 
-The metadata has `klass`, `args` and `kwargs`, the latter two as JSON in which a fraction is
-{"_type": "fraction", "numerator": …, "denominator": …} (demucs 4.1, hf.py).
+microdemucs.models.weights_header describes the metadata.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from functions.separate.engine import CannotBuild, Floats, UnusableWeights
+from microdemucs.models.weights_header import NetworkHeader, parse_metadata
 
 
 class Tensors:
@@ -39,13 +37,10 @@ class Tensors:
             raise CannotBuild(f"it has no tensor {self._prefix + name}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFile:
-    """A network's class (`demucs.htdemucs.HTDemucs`), its arguments, and its tensors."""
+@dataclass(frozen=True)
+class NetworkFile(NetworkHeader):
+    """A network's class, its arguments, and its tensors."""
 
-    class_name: str
-    positional: list[Any]
-    keywords: dict[str, Any]
     tensors: Tensors
 
 
@@ -55,20 +50,9 @@ def read_network_file(path: Path) -> NetworkFile:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        positional, keywords = (
-            json.loads(metadata[name], object_hook=_fraction) for name in ("args", "kwargs")
-        )
-        class_name = metadata["klass"]
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise UnusableWeights(f"{path.name} is no readable safetensors file: {error}") from error
-    except KeyError as error:
-        raise UnusableWeights(f"{path.name} lacks {error} in its metadata") from error
-    if "structure" in metadata:
+    header = parse_metadata(path.name, metadata)
+    if header.is_quantized:
         raise CannotBuild("its weights are quantized")
-    return NetworkFile(class_name, positional, keywords, Tensors(tensors))
-
-
-def _fraction(value: dict[str, Any]) -> Any:
-    if value.get("_type") == "fraction":
-        return Fraction(value["numerator"], value["denominator"])
-    return value
+    return NetworkFile(header.class_name, header.positional, header.keywords, Tensors(tensors))

@@ -24,7 +24,6 @@ import soundfile
 
 from functions.separate.engine import CannotBuild, Floats, UnusableWeights
 from functions.separate.engine.bag import Bag, read_bag
-from functions.separate.engine.htdemucs.architecture import Architecture, read_architecture
 from functions.separate.engine.htdemucs.network import (
     ALL_BF16,
     ALL_F32,
@@ -39,6 +38,7 @@ from functions.separate.engine.openvino_backend.compile import compile_stages, w
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.openvino_backend.prepared_model import PreparedModel, PreparedNetwork
 from functions.separate.engine.openvino_backend.processor import BF16, F32, has_bf16
+from microdemucs.models.architecture import Architecture, read_architecture
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from demucs.transformer import create_2d_sin_embedding, create_sin_embedding
 
-from functions.separate.engine.htdemucs.architecture import Architecture
 from functions.separate.engine.htdemucs.operations import F32
 from functions.separate.engine.htdemucs.transformer import (
     _linear_positions,
     _planar_positions,
     transform,
 )
+from microdemucs.models.architecture import Architecture
 from tests.integration.separate.engine.comparison import SOURCES, decibels
 from tests.integration.separate.engine.htdemucs.graphs import run, tensors_of
 from tests.integration.separate.engine.htdemucs.networks import small_htdemucs

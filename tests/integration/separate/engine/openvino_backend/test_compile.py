@@ -8,7 +8,6 @@ import numpy as np
 import openvino
 import pytest
 
-from functions.separate.engine.htdemucs.architecture import read_architecture
 from functions.separate.engine.htdemucs.network import ALL_F32, build_stages
 from functions.separate.engine.htdemucs.weights import read_network_file
 from functions.separate.engine.openvino_backend.compile import (
@@ -16,6 +15,7 @@ from functions.separate.engine.openvino_backend.compile import (
     read_compiled,
     write_compiled,
 )
+from microdemucs.models.architecture import read_architecture
 from tests.integration.separate.engine.comparison import WEIGHTS
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from functions.separate.engine import CannotBuild
-from functions.separate.engine.htdemucs.architecture import Architecture, read_architecture
 from functions.separate.engine.htdemucs.weights import NetworkFile, Tensors
+from microdemucs.models.architecture import Architecture, read_architecture
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 

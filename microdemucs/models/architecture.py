@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
-from functions.separate.engine import SAMPLE_RATE, CannotBuild
-from functions.separate.engine.htdemucs.weights import NetworkFile
+from microdemucs.models import SAMPLE_RATE, CannotBuild
+from microdemucs.models.weights_header import NetworkHeader
 
 CLASS = "demucs.htdemucs.HTDemucs"
 
@@ -94,12 +94,14 @@ class Architecture:
         return layer % 2 != int(self.t_cross_first)
 
 
-def read_architecture(file: NetworkFile) -> Architecture:
+def read_architecture(network: NetworkHeader) -> Architecture:
     """Return the architecture of a network. Raises CannotBuild with the reason."""
-    if file.class_name != CLASS:
-        raise CannotBuild(f"{file.class_name.rpartition('.')[2]} is not HTDemucs")
-    arguments = dict(zip(("sources", "audio_channels", "channels"), file.positional, strict=False))
-    arguments |= file.keywords
+    if network.class_name != CLASS:
+        raise CannotBuild(f"{network.class_name.rpartition('.')[2]} is not HTDemucs")
+    arguments = dict(
+        zip(("sources", "audio_channels", "channels"), network.positional, strict=False)
+    )
+    arguments |= network.keywords
     for name, (accepted, meaning) in _FIXED.items():
         found = arguments.get(name, accepted)
         if found != accepted:
