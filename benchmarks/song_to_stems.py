@@ -15,8 +15,10 @@ from functions.separate.audio.decoder import decode
 from functions.separate.engine import Engine, Floats, Model
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.output.stems_writer import open_stems
+from functions.separate.song_loudness import MeasuredSamples
 from functions.separate.stems import choose_stems, make_plan, separate_song
 from microdemucs.options import Options
+from microdemucs.peaks import PEAKS, Peaks
 
 _LONGEST_S = 7200.0
 
@@ -85,7 +87,12 @@ def separate(path: Path, output: Path, loading: Future[Loaded]) -> dict[str, Any
     """Separate as functions.separate.job_runner does; return the times, in s."""
     started, cpu = time.monotonic(), _cpu()
     first_block, options = 0.0, Options()
-    with path.open("rb") as file, decode(file, _LONGEST_S, _ignore_progress) as song:
+    with (
+        path.open("rb") as file,
+        decode(file, _LONGEST_S, _ignore_progress) as decoded,
+        MeasuredSamples(decoded.samples, decoded.length) as loudness,
+    ):
+        song = replace(decoded, samples=loudness)
         loaded = loading.result()
         model, usage = loaded.model, loaded.usage
         network, windows = usage.seconds, usage.windows
@@ -94,10 +101,13 @@ def separate(path: Path, output: Path, loading: Future[Loaded]) -> dict[str, Any
             plan = make_plan(model, song.length, options, "")
             for block in separate_song(song, plan, _ignore_progress):
                 first_block = first_block or time.monotonic()
+                loudness.start()
                 writer.write(block)
             writer.wait()
             writer.reencode(_ignore_progress)
             writer.finish()
+            writer.finish_peaks()
+            loudness.finish()
     return {
         "started": started,
         "first_block": first_block,
@@ -133,6 +143,13 @@ class _Folder:
 
     def preview(self, file_name: str, file: BinaryIO) -> "_NoPreview":
         return _NoPreview()
+
+    def write_peaks_preview(self, peaks: Peaks) -> None:
+        """Nobody sees it."""
+
+    def write_peaks(self, document: bytes) -> str:
+        (self._path / PEAKS).write_bytes(document)
+        return PEAKS
 
 
 class _FolderUpload:

@@ -79,6 +79,16 @@ def preview_key(song_key: str, file: str, number: int) -> str:
     return f"{preview_prefix(song_key)}{file}/{number:06}"
 
 
+def peaks_preview_prefix(song_key: str) -> str:
+    """Return the prefix, in the output bucket, of the peaks of a song's unfinished stems."""
+    return f"{preview_prefix(song_key)}peaks/"
+
+
+def peaks_preview_key(song_key: str, start: int) -> str:
+    """Return the key of the peaks of unfinished stems whose first column is `start`."""
+    return f"{peaks_preview_prefix(song_key)}{start:08}"
+
+
 def song_digest(song_key: str) -> str:
     """Return 32 hex digits: a song's key in the key-value buckets `leases` and `notified`."""
     return hashlib.sha256(song_key.encode()).hexdigest()[:32]

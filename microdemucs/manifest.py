@@ -29,6 +29,14 @@ class StoredSong(Struct, frozen=True, kw_only=True):
     """Bytes."""
 
 
+class CoverEntry(Struct, frozen=True):
+    """The object with the cover in the song's tags, a JPEG or PNG. `size` is in bytes."""
+
+    key: str
+    size: int
+    content_type: str
+
+
 class SeparatedSong(StoredSong, frozen=True, kw_only=True):
     """The object, and what is known of it once it has been decoded."""
 
@@ -44,7 +52,22 @@ class SeparatedSong(StoredSong, frozen=True, kw_only=True):
     bits: int | UnsetType = UNSET
     """Per sample, of a codec that keeps them all."""
     tags: dict[str, str] | UnsetType = UNSET
-    """title, artist, album and track, as far as the song has them."""
+    """title, artist, album, track, bpm and key, as far as the song has them."""
+    loudness: float | UnsetType = UNSET
+    """Integrated loudness of the decoded audio in LUFS (ITU-R BS.1770)."""
+    cover: CoverEntry | UnsetType = UNSET
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a job record shows of the song: sha256, seconds, tags, loudness, cover."""
+        facts: dict[str, Any] = {"sha256": self.sha256, "seconds": self.seconds}
+        if self.tags is not UNSET:
+            facts["tags"] = self.tags
+        if self.loudness is not UNSET:
+            facts["loudness"] = self.loudness
+        if self.cover is not UNSET:
+            facts["cover"] = self.cover.key.rsplit("/", 1)[-1]
+        return facts
 
 
 class ModelInfo(Struct, frozen=True):
@@ -112,7 +135,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     def objects(self) -> dict[str, int]:
         """The objects that the manifest lists: key → size in bytes."""
         sizes = {stem.key: stem.size for stem in self.stems}
-        return sizes if self.peaks is UNSET else sizes | {self.peaks.key: self.peaks.size}
+        if self.peaks is not UNSET:
+            sizes[self.peaks.key] = self.peaks.size
+        if self.song.cover is not UNSET:
+            sizes[self.song.cover.key] = self.song.cover.size
+        return sizes
 
     @staticmethod
     def read(text: bytes) -> "Manifest":

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
-from microdemucs.jobs import preview_prefix
 from microdemucs.manifest import BadDocument, decode
 
 PEAKS = "peaks.bin"
@@ -83,13 +82,3 @@ class Peaks(NamedTuple):
 def peaks_key(song_key: str) -> str:
     """Return the key, in the output bucket, of the peaks of a song's stems."""
     return f"{song_key}/{PEAKS}"
-
-
-def peaks_preview_prefix(song_key: str) -> str:
-    """Return the prefix, in the output bucket, of the peaks of a song's unfinished stems."""
-    return f"{preview_prefix(song_key)}peaks/"
-
-
-def peaks_preview_key(song_key: str, start: int) -> str:
-    """Return the key of the peaks of unfinished stems whose first column is `start`."""
-    return f"{peaks_preview_prefix(song_key)}{start:08}"

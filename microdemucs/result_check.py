@@ -9,11 +9,13 @@ from typing import Any
 
 from msgspec import UNSET
 
+from microdemucs.covers import COVER_TYPES, MAX_COVER_BYTES, cover_keys
 from microdemucs.keys import hash_in_key
 from microdemucs.manifest import (
     FAILURE,
     MANIFEST,
     BadDocument,
+    CoverEntry,
     Failure,
     Manifest,
     PeaksEntry,
@@ -76,6 +78,9 @@ def _check_stems(manifest: Manifest, song_key: str) -> None:
         raise BadDocument("a stem is listed twice - at `$.stems`")
     if manifest.peaks is not UNSET and (reason := _why_not_peaks(manifest.peaks, song_key)):
         raise BadDocument(f"{reason} - at `$.peaks`")
+    cover = manifest.song.cover
+    if cover is not UNSET and (reason := _why_not_cover(cover, song_key)):
+        raise BadDocument(f"{reason} - at `$.song.cover`")
 
 
 def _why_not(stem: StemEntry, song_key: str) -> str:
@@ -96,6 +101,15 @@ def _why_not_peaks(peaks: PeaksEntry, song_key: str) -> str:
         return "the peaks have another content type"
     is_possible = 0 <= peaks.size <= MAX_PEAKS_BYTES and peaks.columns >= 0 < peaks.rate
     return "" if is_possible else "the peaks' size is impossible"
+
+
+def _why_not_cover(cover: CoverEntry, song_key: str) -> str:
+    """Return why no job writes this entry; "" if it is right."""
+    if cover.key not in cover_keys(song_key):
+        return "the cover is not beside its song"
+    if cover.content_type != COVER_TYPES[cover.key.rpartition("/")[2]]:
+        return "the cover's content type is not that of its name"
+    return "" if 0 <= cover.size <= MAX_COVER_BYTES else "the cover's size is impossible"
 
 
 def _check_depth(name: str, value: Any) -> None:

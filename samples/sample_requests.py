@@ -102,6 +102,9 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.request("GET", f"/apiv1/track/{hash_}/base", 200, check=_is_mp3)
     api.request("GET", f"/apiv1/jobs/{hash_}/live/drums", 200, check=_is_mp3)
     api.get(f"/apiv1/track/{hash_}/kazoo", 404, members=["type", "tracks"])
+    api.request("GET", f"/apiv1/jobs/{hash_}/peaks", 200, check=_is_peaks)
+    api.get(f"/apiv1/jobs/{hash_}/peaks?from=x", 422, members=["type", "accepts"])
+    api.get(f"/apiv1/jobs/{hash_}/cover", 404, members=["type"])
 
     api.title("Remove stems")
     uploaded_hash = job.get("hash", "")
@@ -180,6 +183,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def _is_mp3(response: urllib3.BaseHTTPResponse) -> bool:
     return response.headers.get("Content-Type") == "audio/mpeg" and len(response.data) > 10_000
+
+
+def _is_peaks(response: urllib3.BaseHTTPResponse) -> bool:
+    return response.data.startswith(b'{"stems":["drums",')
 
 
 def _has_size(size: int) -> Callable[[urllib3.BaseHTTPResponse], bool]:

@@ -1,8 +1,7 @@
 """How much disk space a separation needs, by the constants of the code."""
 
 from functions.separate.engine import SAMPLE_RATE
-from functions.separate.output.destination import PART_BYTES
-from functions.separate.output.preview import INTERVAL
+from functions.separate.output.destination import PART_BYTES, PREVIEW_INTERVAL
 from functions.separate.output.spool import SAMPLE_BYTES
 
 MAX_STEMS = 6
@@ -16,5 +15,5 @@ def disk_need(song_bytes: int, seconds: float, stems: int) -> int:
     its preview has not published, and blocks that are in work.
     """
     samples = int(seconds * SAMPLE_RATE) * SAMPLE_BYTES
-    encoded = 3 * PART_BYTES + INTERVAL * SAMPLE_BYTES
+    encoded = 3 * PART_BYTES + PREVIEW_INTERVAL * SAMPLE_BYTES
     return song_bytes + stems * (samples + encoded)

@@ -14,8 +14,9 @@ from microdemucs.bus import JOBS, Bus
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.keys import hash_in_key
-from microdemucs.manifest import Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.manifest import Manifest, ModelInfo, PeaksEntry, SeparatedSong, StemEntry
 from microdemucs.options import CONTENT_TYPES
+from microdemucs.peaks import PEAKS_TYPE, RATE, Peaks, peaks_key
 from microdemucs.problems import now
 from microdemucs.result_store import write_manifest
 from testing.stack import Stack
@@ -52,6 +53,7 @@ class JobWriter:
         job: str = "0" * 32,
         options: Mapping[str, Any] | None = None,
         scale: float | None = None,
+        peaks: Peaks | None = None,
     ) -> None:
         """Write the stems, given by file name, and then the manifest of the song `key`."""
         entries = []
@@ -74,15 +76,23 @@ class JobWriter:
             ),
             options=dict(options or {}),
             stems=entries,
+            peaks=self._write_peaks(key, peaks) if peaks else UNSET,
             model=ModelInfo("htdemucs_tiny"),
             finished=now(),
         )
         write_manifest(self.stems, manifest)
 
-    def finish(self, record: JobRecord, stems: Mapping[str, bytes]) -> JobRecord:
+    def finish(
+        self, record: JobRecord, stems: Mapping[str, bytes], peaks: Peaks | None = None
+    ) -> JobRecord:
         """Write the stems, the manifest and the record of a job that is done."""
-        self.write_stems(record.key, stems, job=record.id, options=record.options)
+        self.write_stems(record.key, stems, job=record.id, options=record.options, peaks=peaks)
         return self.write_record(record, state=JobState.DONE, progress=1.0, stems=list(stems))
+
+    def _write_peaks(self, key: str, peaks: Peaks) -> PeaksEntry:
+        document = peaks.write()
+        self.stems.write(peaks_key(key), document, PEAKS_TYPE)
+        return PeaksEntry(peaks_key(key), len(document), PEAKS_TYPE, RATE, peaks.stop)
 
 
 def new_job(key: str, **metadata: str) -> JobRecord:

@@ -11,9 +11,11 @@ from microdemucs.audio_facts import AudioFacts
 from microdemucs.bus import FINISHED_SUBJECT, Bus
 from microdemucs.jobs import JobRecord
 from microdemucs.manifest import (
+    CoverEntry,
     Failure,
     Manifest,
     ModelInfo,
+    PeaksEntry,
     SeparatedSong,
     StemEntry,
     failure_key,
@@ -33,9 +35,15 @@ class AudioMembers:
     channels: int | UnsetType
     bits: int | UnsetType
     tags: dict[str, str] | UnsetType
+    loudness: float | UnsetType = UNSET
+    cover: CoverEntry | UnsetType = UNSET
 
     @staticmethod
-    def of(found: AudioFacts | SeparatedSong) -> "AudioMembers":
+    def of(
+        found: AudioFacts | SeparatedSong,
+        loudness: float | UnsetType = UNSET,
+        cover: CoverEntry | UnsetType = UNSET,
+    ) -> "AudioMembers":
         """Return those of an audio that was decoded, or of another job's song."""
         bits = UNSET if found.bits is None else found.bits
         return AudioMembers(
@@ -45,15 +53,21 @@ class AudioMembers:
             channels=found.channels,
             bits=bits,
             tags=found.tags,
+            loudness=loudness,
+            cover=cover,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredStems:
-    """The stems in the output bucket, and what the manifest says about the song's audio."""
+    """The stems in the output bucket, and what the manifest says about the song's audio.
+
+    `peaks` is missing if the stems are copies of stems that have none.
+    """
 
     entries: list[StemEntry]
     audio: AudioMembers
+    peaks: PeaksEntry | UnsetType = UNSET
     reused_from: str | UnsetType = UNSET
 
 
@@ -76,6 +90,7 @@ def manifest_of(
         created=record.created,
         started=record.started,
         stems=stems.entries,
+        peaks=stems.peaks,
         reused_from=stems.reused_from,
         model=ModelInfo(model.name, model.note or UNSET),
         warnings=record.warnings,

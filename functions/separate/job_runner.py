@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
@@ -41,6 +41,7 @@ from functions.separate.progress import ProgressReporter
 from functions.separate.ranges.coordinator import RangeCoordinator
 from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
+from functions.separate.song_loudness import MeasuredSamples
 from functions.separate.stems import choose_stems, make_plan, separate_song
 from microdemucs.bucket import user_metadata
 from microdemucs.bus import CANCELS, STARTED_SUBJECT
@@ -281,6 +282,8 @@ class JobRunner:
             try:
                 ensure_unchanged(self.songs, self.job.song)
                 copies = self.stem_store.copy(manifest.stems, self._title_of_copies(manifest))
+                peaks = self.stem_store.copy_unchanged(manifest.peaks)
+                cover = self.stem_store.copy_unchanged(manifest.song.cover)
             except ObjectChanged:  # of the song itself, or of the other job's stems
                 ensure_unchanged(self.songs, self.job.song)
                 return None
@@ -288,7 +291,8 @@ class JobRunner:
         if not after_copying or after_copying.job != earlier.job:  # overwritten meanwhile
             return None
         log.info("stems reused", extra={"from": earlier.key})
-        return StoredStems(copies, AudioMembers.of(manifest.song), reused_from=earlier.key)
+        audio = AudioMembers.of(manifest.song, manifest.song.loudness, cover)
+        return StoredStems(copies, audio, peaks, reused_from=earlier.key)
 
     def _title_of_copies(self, original: Manifest) -> Callable[[str], str] | None:
         """Return what gives the copied stems their titles; None if they keep those they have."""
@@ -306,7 +310,7 @@ class JobRunner:
         with ExitStack() as stack:
             with progress.phase("decoding") as on_progress:
                 limit = self.context.max_song_seconds
-                song = stack.enter_context(
+                decoded = stack.enter_context(
                     decode(
                         file,
                         limit,
@@ -315,7 +319,10 @@ class JobRunner:
                         allow_truncated=options.allow_truncated,
                     )
                 )
-            self.record.song = self.record.song | {"seconds": round(song.seconds, 3)}
+            loudness = stack.enter_context(MeasuredSamples(decoded.samples, decoded.length))
+            song = replace(decoded, samples=loudness)
+            facts = {"seconds": round(song.seconds, 3), "tags": song.audio.tags}
+            self.record.song = self.record.song | facts
             self.record.warnings = [*self.record.warnings, *song.warnings]
             self.stem_store.remove_previews()  # of a run that was killed
             with progress.phase("separating") as on_progress:
@@ -323,7 +330,7 @@ class JobRunner:
                 stems = choose_stems(model, options)
                 on_progress = self._estimate(model, len(stems), song.length, options, on_progress)
                 plan = make_plan(model, song.length, options, self.job.id)
-                blocks = self._blocks(song, plan, on_progress)
+                blocks = self._blocks(song, loudness, plan, on_progress)
                 if blocks is None:
                     return None
                 quality = self.context.mp3_quality
@@ -334,6 +341,7 @@ class JobRunner:
                 )
                 for block in blocks:
                     progress.block_separated()
+                    loudness.start()
                     writer.write(block)
                     self._update_estimate()
                     progress.set_reencode_seconds(song.seconds * len(writer.needing_reencoding))
@@ -343,8 +351,12 @@ class JobRunner:
             with progress.phase("uploading") as on_progress:
                 writer.reencode(on_progress)
                 ensure_unchanged(self.songs, self.job.song)
-                audio = replace(song.audio, seconds=song.seconds)
-                return StoredStems(writer.finish(), AudioMembers.of(audio))
+                entries, peaks = writer.finish(), writer.finish_peaks()
+                cover = self.stem_store.write_cover(song.cover) if song.cover else UNSET
+                found = replace(song.audio, seconds=song.seconds)
+                measured = loudness.finish()
+                audio = AudioMembers.of(found, UNSET if measured is None else measured, cover)
+                return StoredStems(entries, audio, peaks)
 
     def _estimate(
         self, model: Model, stems: int, length: int, options: Options, on_progress: OnProgress
@@ -376,7 +388,7 @@ class JobRunner:
         return tags_of
 
     def _blocks(
-        self, song: DecodedSong, plan: Plan, on_progress: OnProgress
+        self, song: DecodedSong, loudness: MeasuredSamples, plan: Plan, on_progress: OnProgress
     ) -> Iterator[Floats] | None:
         """Return the song's sources, block by block; None if ranges have been requested."""
         ranges = self.coordinator.divide(plan)
@@ -385,6 +397,7 @@ class JobRunner:
         self.lease.confirm()
         if self.coordinator.request_missing(ranges, song.audio):
             return None
+        loudness.read_all()
         return self.coordinator.join(ranges, plan, song.normalization)
 
     def _record_done(self, manifest: Manifest) -> None:
@@ -392,7 +405,7 @@ class JobRunner:
         record.progress = 1.0
         record.started, record.finished = manifest.started, manifest.finished
         record.model, record.warnings = manifest.model.name, manifest.warnings
-        record.song = {"sha256": song.sha256, "seconds": song.seconds}
+        record.song = song.facts
         record.stems = [stem.file for stem in manifest.stems]
         self._end(JobState.DONE)
         log.info("job done", extra={"timings": manifest.timings})

@@ -123,6 +123,12 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
     hash_ = song_hash(job)
     path = f"/apiv1/jobs/{job.id}"
     links = {"self": path, "events": f"{path}/events"}
+    if job.state not in FINISHED:
+        links["cancel"] = path
+    if job.state not in FINISHED or (job.state == JobState.DONE and not job.removed):
+        links["peaks"] = f"{path}/peaks"
+    if job.state == JobState.DONE and not job.removed and "cover" in job.song:
+        links["cover"] = f"{path}/cover"
     record: dict[str, Any] = msgspec.to_builtins(job)
     expected = ctx.queue.current().of(job)
     return record | {
@@ -130,7 +136,7 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
         "seconds_left": expected.seconds_left,
         "hash": hash_,
         "stems": [_stem(ctx, job, hash_, file) for file in job.stems],
-        "links": links | ({} if job.state in FINISHED else {"cancel": path}),
+        "links": links,
     }
 
 

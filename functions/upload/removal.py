@@ -8,15 +8,17 @@ from collections.abc import Set
 
 from functions.upload.context import Context
 from functions.upload.jobs_view import change_record
+from microdemucs.covers import cover_keys
 from microdemucs.jobs import JobRecord, JobState, preview_prefix
 from microdemucs.keys import fits
 from microdemucs.manifest import Failure, Manifest, failure_key, manifest_key
+from microdemucs.peaks import peaks_key
 from microdemucs.problems import RetryLater, now
 from microdemucs.result_store import read_failure, read_manifest
 
 
 def remove_results(ctx: Context, job: JobRecord) -> JobRecord:
-    """Remove the job's manifest, failure, stems and previews, and record that.
+    """Remove the job's manifest, failure, stems, peaks, cover and previews, and record that.
 
     It can be repeated: the record changes last. Raises RetryLater.
     """
@@ -80,6 +82,8 @@ def _remove_objects(ctx: Context, job: JobRecord) -> None:
     ctx.stems.remove(failure_key(job.key))
     for file in files:
         ctx.stems.remove(f"{job.key}/{file}")
+    for key in (peaks_key(job.key), *cover_keys(job.key)):
+        ctx.stems.remove(key)
     ctx.stems.remove_prefix(preview_prefix(job.key))
 
 

@@ -137,12 +137,12 @@ def _record_callback(ctx: Context, request: _Request) -> str:
 
 
 def _complete_manifest(ctx: Context, key: str, options: Options) -> Manifest | None:
-    """Return the song's manifest if it has these options and all its stems exist, else None."""
+    """Return the song's manifest if it has these options and all its objects exist, else None."""
     manifest = read_manifest(ctx.stems, key)
     if manifest is None or manifest.options != options.changed():
         return None
     stored = {item.object_name for item in ctx.stems.list(f"{key}/", recursive=False)}
-    return manifest if all(stem.key in stored for stem in manifest.stems) else None
+    return manifest if stored >= manifest.objects.keys() else None
 
 
 def _will_replace(record: JobRecord, manifest: Manifest) -> bool:

@@ -17,8 +17,10 @@ from functions.upload.context import Context, context
 from functions.upload.jobs import content_disposition, find_job
 from functions.upload.json_documents import describe
 from microdemucs import service
+from microdemucs.covers import cover_keys
 from microdemucs.jobs import JobState
 from microdemucs.manifest import StemEntry
+from microdemucs.peaks import peaks_key
 from microdemucs.problems import Problem, RetryLater
 from microdemucs.result_store import read_manifest
 from microdemucs.store import ObjectChanged
@@ -85,6 +87,7 @@ def remove_track(hash_: str, name: str) -> dict[str, str]:
     track = _find_track(ctx, hash_, name)
     _stat(ctx, track)
     ctx.stems.remove(track.stem.key)
+    _remove_rest_without_stems(ctx, track.song_key)
     return {"hash": hash_, "track": track.stem.file, "reason": "removed"}
 
 
@@ -171,6 +174,15 @@ def _stat(ctx: Context, track: Track) -> Object:
         return ctx.stems.stat(track.stem.key)
     except ObjectChanged:
         raise _track_removed(track.stem.file) from None
+
+
+def _remove_rest_without_stems(ctx: Context, song_key: str) -> None:
+    """Remove the peaks and the cover of a song if none of its stems is left."""
+    listed = {str(item.object_name) for item in ctx.stems.list(f"{song_key}/", recursive=False)}
+    manifest = read_manifest(ctx.stems, song_key)
+    if manifest and not any(stem.key in listed for stem in manifest.stems):
+        for key in (peaks_key(song_key), *cover_keys(song_key)):
+            ctx.stems.remove(key)
 
 
 def _track_removed(file: str) -> Problem:

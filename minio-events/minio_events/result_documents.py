@@ -74,5 +74,5 @@ def record_of(result: Manifest | Failure) -> JobRecord:
     record.model = result.model.name
     record.stems = [stem.file for stem in result.stems]
     record.warnings = result.warnings
-    record.song = {"sha256": result.song.sha256, "seconds": result.song.seconds}
+    record.song = result.song.facts
     return record

@@ -136,7 +136,7 @@ class Checks:
             document = self._document(sent.key)
             expected |= documents
             if isinstance(document, Manifest):
-                expected |= {stem.key for stem in document.stems}
+                expected |= document.objects.keys()
                 problems += self._wrong_options(sent, document)
         problems += [f"object {key} is left" for key in sorted(keys - expected)][:10]
         put = {found.object_name or "" for found in self._clients.songs.list()}

@@ -15,18 +15,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from functions.separate.audio.decoder_report import NO_SANDBOX, DecoderReport, DecoderTask
 from functions.separate.audio.normalization import Normalization
-from functions.separate.audio.reader import LengthMismatch, Reader
-from functions.separate.audio.stem_tags import is_cover
+from functions.separate.audio.reader import LengthMismatch, Reader, Samples
 from functions.separate.audio.tag_encoding import decode_tags
 from functions.separate.engine import SAMPLE_RATE
 from functions.separate.on_progress import OnProgress
 from microdemucs.audio_facts import AudioFacts
+from microdemucs.covers import is_cover
 from microdemucs.paths import ROOT
 from microdemucs.problems import Problem, Rejected, RetryLater
 
@@ -49,7 +49,7 @@ class DecodedSong:
     `samples` is interleaved float32 stereo at 44.1 kHz. `cover` is a JPEG or PNG, or empty.
     """
 
-    samples: IO[bytes]
+    samples: Samples
     audio: AudioFacts
     start: int = 0
     cover: bytes = b""

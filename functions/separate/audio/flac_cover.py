@@ -8,7 +8,7 @@ import io
 import struct
 from typing import BinaryIO
 
-from functions.separate.audio.stem_tags import cover_type
+from microdemucs.covers import cover_type
 
 _BLOCK_AT = 4 + 4 + 34  # behind "fLaC" and STREAMINFO, which is never the last block
 _PICTURE, _FRONT_COVER = 6, 3
@@ -16,7 +16,7 @@ _PICTURE, _FRONT_COVER = 6, 3
 
 def picture_block(cover: bytes) -> bytes:
     """Return the metadata block of a JPEG or PNG. Its width, height and colours are not filled."""
-    media_type = cover_type(cover)
+    media_type = cover_type(cover).encode()
     head = struct.pack(">II", _FRONT_COVER, len(media_type)) + media_type + struct.pack(">I", 0)
     body = head + struct.pack(">IIIII", 0, 0, 0, 0, len(cover)) + cover
     return bytes([_PICTURE]) + len(body).to_bytes(3, "big") + body

@@ -1,6 +1,6 @@
 """Read a song's normalized samples forward from a stream, and keep only the last of them."""
 
-from typing import IO
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +15,13 @@ class LengthMismatch(Exception):
     """The stream has more or fewer samples than were announced."""
 
 
+class Samples(Protocol):
+    """A stream of interleaved float32 stereo at 44.1 kHz."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return `size` bytes, fewer at the end; all that is left if `size` is -1."""
+
+
 class Reader:
     """Normalized samples of a song of `length` samples.
 
@@ -24,7 +31,7 @@ class Reader:
 
     def __init__(
         self,
-        samples: IO[bytes],
+        samples: Samples,
         length: int,
         normalization: Normalization,
         history: int,

@@ -9,12 +9,12 @@ import struct
 from dataclasses import dataclass
 
 from functions.separate.audio.stem_tags import (
-    MAX_COVER_BYTES,
     from_synchsafe,
     id3v2_tag,
     info_entry,
     text_frame,
 )
+from microdemucs.covers import MAX_COVER_BYTES
 
 HEAD_BYTES = MAX_COVER_BYTES + (1 << 20)
 """The tags of a stem are within so many bytes."""

@@ -3,9 +3,10 @@
 import struct
 from dataclasses import dataclass, field
 
+from microdemucs.covers import cover_type
+
 _INFO_NAMES = {"title": b"INAM", "artist": b"IART", "album": b"IPRD", "track": b"ITRK"}
 _TEXT_FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB", "track": b"TRCK"}
-MAX_COVER_BYTES = 300_000
 _UTF_8, _FRONT_COVER = b"\x03", b"\x03"
 
 
@@ -48,7 +49,7 @@ def id3v2(tags: StemTags) -> bytes:
     """Return the tag that begins an MP3; b"" if there is nothing to say."""
     frames = b"".join(text_frame(member, text) for member, text in texts(tags).items())
     if tags.cover:
-        head = _UTF_8 + cover_type(tags.cover) + b"\0" + _FRONT_COVER + b"\0"
+        head = _UTF_8 + cover_type(tags.cover).encode() + b"\0" + _FRONT_COVER + b"\0"
         frames += _frame(b"APIC", head + tags.cover)
     return id3v2_tag(frames) if frames else b""
 
@@ -67,16 +68,6 @@ def info_entry(member: str, text: str) -> bytes:
     """Return the entry of an INFO list for one member of StemTags."""
     data = text.encode("utf-8", "replace") + b"\0"
     return _INFO_NAMES[member] + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
-
-
-def is_cover(data: bytes) -> bool:
-    """Whether this is a JPEG or PNG of at most MAX_COVER_BYTES."""
-    return data.startswith((b"\xff\xd8\xff", b"\x89PNG")) and len(data) <= MAX_COVER_BYTES
-
-
-def cover_type(cover: bytes) -> bytes:
-    """Return the media type of a cover, a JPEG or PNG."""
-    return b"image/png" if cover.startswith(b"\x89PNG") else b"image/jpeg"
 
 
 def from_synchsafe(size: bytes) -> int:

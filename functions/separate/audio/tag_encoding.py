@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 MAX_CHARACTERS = 500
+_PLAIN = ("bpm", "key")  # ASCII, whatever the language of the others
 _RAW = "latin-1"  # the decoder's child passes each byte on as one character
 
 _WESTERN = "cp1252"
@@ -33,6 +34,8 @@ def decode_tags(raw: Mapping[str, str]) -> dict[str, str]:
 
     What is UTF-8 is read as that. The encoding of the rest is guessed from all of it together.
     """
+    plain = {name: raw[name] for name in _PLAIN if name in raw}
+    raw = {name: text for name, text in raw.items() if name not in plain}
     texts = {name: _decode_utf_8(text.encode(_RAW, "replace")) for name, text in raw.items()}
     unknown = {
         name: text.encode(_RAW, "replace") for name, text in raw.items() if texts[name] is None
@@ -42,7 +45,7 @@ def decode_tags(raw: Mapping[str, str]) -> dict[str, str]:
         texts |= {name: data.decode(encoding, "ignore") for name, data in unknown.items()}
     else:
         texts = _without_mojibake(texts)
-    cleaned = {name: _clean(text) for name, text in texts.items()}
+    cleaned = {name: _clean(text) for name, text in (texts | plain).items()}
     return {name: text for name, text in cleaned.items() if text}
 
 

@@ -1,5 +1,6 @@
-"""The tags of a song: title, artist, album, track number, and its cover."""
+"""The tags of a song: title, artist, album, track number, tempo, key, and its cover."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -7,10 +8,16 @@ import av
 import av.error
 from av.container import InputContainer
 
-from functions.separate.audio.stem_tags import is_cover
+from microdemucs.covers import is_cover
 
 NAMES = ("title", "artist", "album", "track")
 _MAX_BYTES = 2000  # of text
+_OTHER_NAMES = {
+    "bpm": ("bpm", "tbpm", "tmpo", "wm/beatsperminute"),
+    "key": ("initialkey", "tkey", "key", "wm/initialkey"),
+}
+"""Tags without a name of FFmpeg's: what ID3v2, Vorbis comments, MP4 and WMA call them."""
+_FORMS = {"bpm": re.compile(r"[1-9]\d{0,2}(\.\d{1,3})?"), "key": re.compile(r"[ -~]{1,12}")}
 
 
 def read_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
@@ -25,6 +32,10 @@ def read_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
             text = by_name.get(name, "").strip(" \0\r\n\t")[:_MAX_BYTES]
             if text and name not in tags:
                 tags[name] = text
+        for name, others in _OTHER_NAMES.items():
+            texts = (by_name.get(other, "").strip() for other in others)
+            if text := next(filter(_FORMS[name].fullmatch, texts), ""):
+                tags.setdefault(name, text)
     return tags
 
 

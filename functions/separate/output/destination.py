@@ -2,9 +2,14 @@
 
 from typing import BinaryIO, Protocol
 
+from functions.separate.engine import SAMPLE_RATE
+from microdemucs.peaks import Peaks
+
 PART_BYTES = 5 * 1024**2
 """The least that S3 accepts for any part but the last, so that parts leave early and few bytes
 are in memory."""
+PREVIEW_INTERVAL = 20 * SAMPLE_RATE
+"""Samples between two preview chunks: often enough to listen along, rare enough to cost little."""
 
 
 class GrowingUpload(Protocol):
@@ -46,3 +51,9 @@ class Destination(Protocol):
 
     def preview(self, file_name: str, file: BinaryIO) -> GrowingPreview:
         """Return a preview of `file`, which still grows, under the stem's file name."""
+
+    def write_peaks_preview(self, peaks: Peaks) -> None:
+        """Publish columns of stems that still grow."""
+
+    def write_peaks(self, document: bytes) -> str:
+        """Write the peaks of all stems, and return their key."""

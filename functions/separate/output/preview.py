@@ -7,14 +7,12 @@ A listener then continues with the finished object, so the end of a stem is neve
 import os
 from typing import BinaryIO
 
-from functions.separate.engine import SAMPLE_RATE
+from functions.separate.output.destination import PREVIEW_INTERVAL
 from functions.separate.output.fence import NO_FENCE, Fence
 from microdemucs.bucket import Bucket
 from microdemucs.jobs import preview_key
 from microdemucs.keys import fits
 
-INTERVAL = 20 * SAMPLE_RATE
-"""Samples between two chunks: often enough to listen along, rare enough to cost little."""
 _CONTENT_TYPE = "application/octet-stream"
 
 
@@ -55,4 +53,5 @@ class Preview:
         data = os.pread(self._file.fileno(), size - self._sent_bytes, self._sent_bytes)
         self._fence.ensure_held()
         self._stems.write(key, data, _CONTENT_TYPE)
-        self._chunks, self._sent_bytes, self._next = self._chunks + 1, size, encoded + INTERVAL
+        self._chunks, self._sent_bytes = self._chunks + 1, size
+        self._next = encoded + PREVIEW_INTERVAL

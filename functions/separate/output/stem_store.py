@@ -1,4 +1,4 @@
-"""The objects of one job in the output bucket: stems, previews, and a result document.
+"""The objects of one job in the output bucket: stems, peaks, a cover, previews, and a document.
 
 Stems are written first and the result document (manifest or failure) last: it is the marker that
 everything else is complete.
@@ -6,23 +6,36 @@ everything else is complete.
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from functions.separate.audio.retitle import HEAD_BYTES, retitle
 from functions.separate.job import Job
-from functions.separate.output.fence import NO_FENCE, Fence, etag_of
+from functions.separate.output.fence import NO_FENCE, Fence, IsDone, etag_of, never
 from functions.separate.output.multipart import Upload
 from functions.separate.output.preview import Preview
 from microdemucs import result_store
 from microdemucs.bucket import Bucket
-from microdemucs.jobs import preview_prefix
-from microdemucs.manifest import Failure, Manifest, StemEntry, failure_key, manifest_key
+from microdemucs.covers import cover_keys, cover_name, cover_type
+from microdemucs.jobs import peaks_preview_key, preview_prefix
+from microdemucs.manifest import (
+    CoverEntry,
+    Failure,
+    Manifest,
+    PeaksEntry,
+    StemEntry,
+    failure_key,
+    manifest_key,
+)
 from microdemucs.options import CONTENT_TYPES
+from microdemucs.peaks import PEAKS_TYPE, Peaks, peaks_key
 from microdemucs.problems import is_after
 from microdemucs.result_store import FAILURE_TYPE, MANIFEST_TYPE
 from microdemucs.store import ObjectChanged
+
+_Entry = TypeVar("_Entry", PeaksEntry | UnsetType, CoverEntry | UnsetType)
 
 
 class StemStore:
@@ -35,9 +48,9 @@ class StemStore:
         self._song_key = job.song.key
 
     def read_manifest(self, song_key: str) -> Manifest | None:
-        """Return the manifest of the song at `song_key` if all its stems exist, else None."""
+        """Return the manifest of the song at `song_key` if all its objects exist, else None."""
         manifest = result_store.read_manifest(self._stems, song_key)
-        return manifest if manifest and self._has_all_stems(manifest) else None
+        return manifest if manifest and self._has_all_objects(manifest) else None
 
     def read_own_manifest(self) -> Manifest | None:
         """Return the manifest of this very job if the job is done, else None."""
@@ -67,8 +80,26 @@ class StemStore:
         """Return a preview of `file`, which still grows, under the stem's file name."""
         return Preview(self._stems, self._song_key, file_name, file, self._fence)
 
+    def write_peaks_preview(self, peaks: Peaks) -> None:
+        """Publish columns of stems that still grow."""
+        self._fence.ensure_held()
+        key = peaks_preview_key(self._song_key, peaks.header.start)
+        self._stems.write(key, peaks.write(), PEAKS_TYPE)
+
+    def write_peaks(self, document: bytes) -> str:
+        """Write the peaks of all stems, and return their key."""
+        key = peaks_key(self._song_key)
+        self._put(key, document, PEAKS_TYPE)
+        return key
+
+    def write_cover(self, cover: bytes) -> CoverEntry:
+        """Write the cover of the song, and return its entry in the manifest."""
+        key, content_type = f"{self._song_key}/{cover_name(cover)}", cover_type(cover)
+        self._put(key, cover, content_type)
+        return CoverEntry(key, len(cover), content_type)
+
     def remove_previews(self) -> None:
-        """Remove all preview chunks of the song."""
+        """Remove all preview chunks of the song, of stems and peaks."""
         self._fence.ensure_held()
         self._stems.remove_prefix(preview_prefix(self._song_key))
 
@@ -91,14 +122,26 @@ class StemStore:
             copies.append(msgspec.structs.replace(stem, key=key, size=size))
         return copies
 
+    def copy_unchanged(self, entry: _Entry) -> _Entry:
+        """Copy another object of another song within the store, if there is one.
+
+        Return the entry of the copy. Raises ObjectChanged if the object is gone.
+        """
+        if entry is UNSET:
+            return entry
+        key = self.stem_key(entry.key.rsplit("/", 1)[-1])
+        if key != entry.key:
+            self._copy(entry.key, key)
+        return msgspec.structs.replace(entry, key=key)
+
     def finish(self, manifest: Manifest) -> Manifest:
         """Remove what an earlier job left, and the previews; then write the manifest.
 
         Return the manifest that exists then: that of another run of this job if it was faster.
         """
         beside = self._objects_beside()
-        stems = {stem.key for stem in manifest.stems}
-        self._remove(beside, [*(_stem_keys(beside) - stems), failure_key(self._song_key)])
+        earlier = self._made_by_jobs(beside) - manifest.objects.keys()
+        self._remove(beside, [*earlier, failure_key(self._song_key)])
         self.remove_previews()
         key = manifest_key(self._song_key)
         if self._write(key, manifest.write(), MANIFEST_TYPE, self.read_own_manifest):
@@ -111,16 +154,16 @@ class StemStore:
         Return the failure that exists then: that of another run of this job if it was faster.
         """
         beside = self._objects_beside()
-        self._remove(beside, [manifest_key(self._song_key), *_stem_keys(beside)])
+        self._remove(beside, [manifest_key(self._song_key), *self._made_by_jobs(beside)])
         self.remove_previews()
         key = failure_key(self._song_key)
         if self._write(key, failure.write(), FAILURE_TYPE, self.read_own_failure):
             return failure
         return self.read_own_failure() or failure
 
-    def _has_all_stems(self, manifest: Manifest) -> bool:
+    def _has_all_objects(self, manifest: Manifest) -> bool:
         try:
-            return all(self._stems.stat(stem.key).size == stem.size for stem in manifest.stems)
+            return all(self._stems.stat(key).size == size for key, size in manifest.objects.items())
         except ObjectChanged:
             return False
 
@@ -128,6 +171,15 @@ class StemStore:
         """Return the objects beside the song, key → eTag."""
         listed = self._stems.list(f"{self._song_key}/", recursive=False)
         return {str(found.object_name): etag_of(found) for found in listed}
+
+    def _made_by_jobs(self, keys: Iterable[str]) -> set[str]:
+        """Return those that are keys of stems, of peaks or of a cover.
+
+        A job that was interrupted before its manifest has left some that no manifest lists.
+        """
+        suffixes = tuple(f".{format_}" for format_ in CONTENT_TYPES)
+        others = {peaks_key(self._song_key), *cover_keys(self._song_key)}
+        return {key for key in keys if key.endswith(suffixes) or key in others}
 
     def _copy(self, key: str, to: str) -> None:
         def send(_: Mapping[str, str]) -> str:  # the store has no condition for copies
@@ -164,23 +216,18 @@ class StemStore:
         read_own: Callable[[], Manifest | Failure | None],
     ) -> bool:
         """Write a result document; return False if another run of this job has written its own."""
+        return self._put(key, document, content_type, is_done=lambda: read_own() is not None)
+
+    def _put(self, key: str, data: bytes, content_type: str, is_done: IsDone = never) -> bool:
+        """Write a small object; return False if `is_done`."""
 
         def send(condition: Mapping[str, str]) -> str:
-            return self._stems.put_if(key, document, content_type, condition).etag or ""
+            return self._stems.put_if(key, data, content_type, condition).etag or ""
 
-        return self._fence.commit(key, send, is_done=lambda: read_own() is not None)
+        return self._fence.commit(key, send, is_done)
 
     def _remove(self, beside: Mapping[str, str], keys: Iterable[str]) -> None:
         """Remove those of `keys` that exist and that this process may remove."""
         for key in sorted(keys):
             if key in beside and self._fence.may_remove(key, beside[key]):
                 self._stems.remove(key)
-
-
-def _stem_keys(keys: Iterable[str]) -> set[str]:
-    """Return those that are keys of stems.
-
-    A job that was interrupted before its manifest has left some that no manifest lists.
-    """
-    suffixes = tuple(f".{format_}" for format_ in CONTENT_TYPES)
-    return {key for key in keys if key.endswith(suffixes)}

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import UNSET
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
+from functions.separate.audio.peak_meter import PeakMeter
 from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
@@ -21,7 +22,7 @@ _ONE = np.float32(1)
 
 
 class StemWriter:
-    """A stem of `length` samples.
+    """A stem of `length` samples. `peaks` measures what is encoded of it.
 
     Methods raise RetryLater, MemoryError, and OSError if the disk is full.
 
@@ -55,6 +56,7 @@ class StemWriter:
         self._key = destination.stem_key(file_name)
         self._upload = destination.upload(self._key, self._content_type, self._file)
         self._preview = destination.preview(file_name, self._file)
+        self.peaks = PeakMeter()
         self._start_encoder()
 
     @property
@@ -114,6 +116,7 @@ class StemWriter:
             self._samples.close()
 
     def _start_encoder(self) -> None:
+        self.peaks.restart()
         self._encoder = make_encoder(
             self._options, self._file, self._length, self._mp3_quality, self._tags
         )
@@ -134,9 +137,12 @@ class StemWriter:
     def _encode(self, block: Floats, divisor: np.float32) -> int:
         """Encode the block and return the size of the file in bytes."""
         mode = self._options.clip_mode
-        self._encoder.write(prevent_clipping(block, mode, divisor, is_float=self._is_float))
+        samples = prevent_clipping(block, mode, divisor, is_float=self._is_float)
+        self._encoder.write(samples)
+        self.peaks.add(samples)
         self._encoded += block.shape[-1]
         if self._encoded == self._length:
             self._encoder.close()
+            self.peaks.end()
         self._file.flush()
         return os.fstat(self._file.fileno()).st_size

@@ -16,10 +16,11 @@ from functions.separate.audio.stem_tags import StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import Destination
+from functions.separate.output.peaks_writer import PeaksWriter
 from functions.separate.output.serial_executor import SerialExecutor
 from functions.separate.output.stem_writer import StemWriter
 from functions.separate.stems import Stem
-from microdemucs.manifest import StemEntry
+from microdemucs.manifest import PeaksEntry, StemEntry
 from microdemucs.options import Options
 
 
@@ -31,10 +32,12 @@ class StemsWriter:
         stems: Sequence[Stem],
         writers: Sequence[StemWriter],
         threads: Sequence[SerialExecutor],
+        peaks: PeaksWriter,
     ) -> None:
         self._stems = stems
         self._writers = writers
         self._threads = threads
+        self._peaks = peaks
 
     @property
     def needing_reencoding(self) -> list[StemWriter]:
@@ -44,7 +47,8 @@ class StemsWriter:
     def write(self, block: Floats) -> None:
         """Encode the next [sources, 2, n] of the song. `block` must not change afterwards."""
         for stem, writer, thread in zip(self._stems, self._writers, self._threads, strict=True):
-            thread.submit(writer.write, reduce(np.add, (block[i] for i in stem.sources)))
+            stem_block = reduce(np.add, (block[i] for i in stem.sources))
+            thread.submit(self._write, writer, stem_block)
 
     def wait(self) -> None:
         """Wait until all blocks are encoded."""
@@ -70,6 +74,14 @@ class StemsWriter:
         """Upload the rest of all stems, and return their entries in the manifest."""
         with ThreadPoolExecutor(len(self._writers)) as pool:
             return list(pool.map(StemWriter.finish, self._writers))
+
+    def finish_peaks(self) -> PeaksEntry:
+        """Write the peaks of all stems, and return their entry in the manifest."""
+        return self._peaks.finish()
+
+    def _write(self, writer: StemWriter, block: Floats) -> None:
+        writer.write(block)
+        self._peaks.grown()
 
 
 @contextmanager
@@ -99,4 +111,6 @@ def open_stems(
             for stem in stems
         ]
         threads = [stack.enter_context(SerialExecutor()) for _ in stems]
-        yield StemsWriter(stems, writers, threads)
+        names, meters = [stem.name for stem in stems], [writer.peaks for writer in writers]
+        peaks = PeaksWriter(destination, names, meters, length)
+        yield StemsWriter(stems, writers, threads, peaks)

@@ -152,15 +152,16 @@ def test_stems_have_a_preview_while_the_song_is_separated(
     seen: list[set[str]] = []
     at_phase(monkeypatch, "uploading", lambda progress: seen.append(set(objects(job))))
     run_job(job, context)
-    assert seen == [{".live/drums.mp3/000001", ".live/bass.mp3/000001"}]
+    peaks = ".live/peaks/00000000"
+    assert seen == [{".live/drums.mp3/000001", ".live/bass.mp3/000001", peaks}]
 
 
-def test_a_finished_job_leaves_stems_and_a_manifest_only(
+def test_a_finished_job_leaves_stems_peaks_and_a_manifest_only(
     put: PutSong, context: Context, objects: ReadObjects
 ) -> None:
     job = put(sounds.file(sounds.music(20, seed=6)), stems="drums,bass")
     run_job(job, context)
-    assert set(objects(job)) == {"drums.mp3", "bass.mp3", "manifest.json"}
+    assert set(objects(job)) == {"drums.mp3", "bass.mp3", "peaks.bin", "manifest.json"}
 
 
 def test_previews_that_a_killed_process_left_are_removed(
@@ -355,7 +356,7 @@ def test_stems_of_an_interrupted_job_are_removed(
     job = put(song, stems="bass")
     context.stems.write(f"{job.song.key}/vocals.flac", b"of another job", "audio/flac")
     run_job(job, context)
-    assert set(objects(job)) == {"bass.mp3", "manifest.json"}
+    assert set(objects(job)) == {"bass.mp3", "peaks.bin", "manifest.json"}
 
 
 def test_the_results_of_an_earlier_job_are_removed(
@@ -364,10 +365,10 @@ def test_the_results_of_an_earlier_job_are_removed(
     run_job(put(unique_song(request)), context)
     flac = put(unique_song(request), stems="bass", format="flac")
     run_job(flac, context)
-    assert set(objects(flac)) == {"bass.flac", "manifest.json"}
+    assert set(objects(flac)) == {"bass.flac", "peaks.bin", "manifest.json"}
     text = put(b"a text")
     run_job(text, context)
     assert set(objects(text)) == {"failure.json"}
     again = put(unique_song(request), stems="bass", format="flac")
     run_job(again, context)
-    assert set(objects(again)) == {"bass.flac", "manifest.json"}
+    assert set(objects(again)) == {"bass.flac", "peaks.bin", "manifest.json"}

@@ -32,6 +32,7 @@ def test_a_job_has_its_stems_and_links(client: WebClient, job_writer: JobWriter)
     assert job["links"] == {
         "self": f"/apiv1/jobs/{record.id}",
         "events": f"/apiv1/jobs/{record.id}/events",
+        "peaks": f"/apiv1/jobs/{record.id}/peaks",
     }
     [stem] = job["stems"]
     assert (stem["name"], stem["file"]) == ("drums", "drums.flac")

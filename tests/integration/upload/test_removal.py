@@ -10,7 +10,8 @@ from functions.upload.context import Context
 from functions.upload.removal import notice_removal, remove_results, remove_song
 from microdemucs.bus import JOBS
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import JobRecord, JobState, preview_key
+from microdemucs.jobs import JobRecord, JobState, peaks_preview_key, preview_key
+from microdemucs.peaks import PEAKS_TYPE, peaks_key
 from microdemucs.problems import now
 from testing.job_writer import JobWriter, new_job
 from testing.objects import put_song
@@ -68,6 +69,8 @@ def test_deleting_a_done_job_removes_its_stems_and_keeps_its_record(
     stack: Stack,
 ) -> None:
     job_writer.stems.write(preview_key(done.key, "drums.mp3", 1), b"d", "audio/mpeg")
+    job_writer.stems.write(peaks_preview_key(done.key, 0), b"p", PEAKS_TYPE)
+    job_writer.stems.write(peaks_key(done.key), b"p", PEAKS_TYPE)
     job_writer.stems.write(f"{done.key}/notes.txt", b"mine", "text/plain")
     response = client.delete(f"/apiv1/jobs/{done.id}")
     assert (response.status_code, response.json["reason"]) == (200, "removed")

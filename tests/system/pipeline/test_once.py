@@ -106,7 +106,7 @@ def test_other_options_replace_all_stems(stack: Stack) -> None:
         lambda: (stack.manifest("options.mp3") or {}).get("options"), what="the new manifest"
     )
     names = {o.object_name for o in stack.store.list_objects("stems", "options.mp3/")}
-    expected = {"drums.flac", "bass.flac", "manifest.json"}
+    expected = {"drums.flac", "bass.flac", "peaks.bin", "manifest.json"}
     assert names == {f"options.mp3/{name}" for name in expected}
 
 

@@ -25,6 +25,7 @@ from microdemucs.audio_facts import AudioFacts
 from microdemucs.events import COMPLETED, FAILED, STARTED, created_objects, object_from_record
 from microdemucs.jobs import PHASES, JobState
 from microdemucs.manifest import (
+    CoverEntry,
     Failure,
     Manifest,
     ModelInfo,
@@ -103,6 +104,7 @@ DESCRIBED = {
     "requeue": members(Requeue),
     "delivery": members(Delivery),
     "manifest.json": members(Manifest),
+    "Cover": members(CoverEntry),
     "Stem": members(StemEntry),
     "Peaks": members(PeaksEntry),
     "Peaks header": members(PeaksHeader),

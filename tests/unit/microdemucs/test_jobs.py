@@ -3,7 +3,15 @@ from dataclasses import replace
 import pytest
 
 from microdemucs.events import ObjectCreated
-from microdemucs.jobs import JobRecord, JobState, job_id
+from microdemucs.jobs import (
+    JobRecord,
+    JobState,
+    job_id,
+    peaks_preview_key,
+    peaks_preview_prefix,
+)
+from microdemucs.keys import LONGEST_SONG_KEY, fits
+from microdemucs.peaks import peaks_key
 
 SONG = ObjectCreated("songs", "a.mp3", 10, "e1", time="2026-11-23T00:00:00Z")
 
@@ -69,3 +77,14 @@ def test_a_done_job_whose_stems_were_removed_is_started_again_by_a_later_event()
     assert (record.stems, record.removed) == ([], "2026-11-23T00:00:00Z")
     assert record.is_restarted_by("2026-11-23T00:00:01Z")
     assert not record.is_restarted_by("2026-11-22T23:59:59Z")
+
+
+def test_the_names_of_peaks_fit_behind_the_longest_key_of_a_song() -> None:
+    assert fits(peaks_preview_key("k" * LONGEST_SONG_KEY, 99_999_999))
+    assert fits(peaks_key("k" * LONGEST_SONG_KEY))
+
+
+def test_keys_of_previews_are_in_the_order_of_their_columns() -> None:
+    keys = [peaks_preview_key("a.mp3", start) for start in (0, 500, 1000, 90_000, 2_160_000)]
+    assert sorted(keys) == keys
+    assert all(key.startswith(peaks_preview_prefix("a.mp3")) for key in keys)

@@ -5,9 +5,11 @@ from msgspec import structs
 
 from microdemucs.manifest import (
     BadDocument,
+    CoverEntry,
     Failure,
     Manifest,
     ModelInfo,
+    PeaksEntry,
     SeparatedSong,
     StemEntry,
     StoredSong,
@@ -42,6 +44,25 @@ def test_members_without_a_value_are_left_out() -> None:
     assert "reused_from" not in written
     assert "note" not in written["model"]
     assert written["song"]["version"] == ""
+
+
+def test_a_job_record_has_the_facts_of_the_song_that_are_known() -> None:
+    assert MANIFEST.song.facts == {"sha256": "f" * 64, "seconds": 3.0}
+    cover = CoverEntry("a ü.mp3/cover.png", 5, "image/png")
+    song = structs.replace(MANIFEST.song, tags={"title": "A"}, loudness=-9.1, cover=cover)
+    facts = {"tags": {"title": "A"}, "loudness": -9.1, "cover": "cover.png"}
+    assert song.facts == MANIFEST.song.facts | facts
+
+
+def test_a_manifest_lists_its_objects() -> None:
+    cover = CoverEntry("a ü.mp3/cover.png", 5, "image/png")
+    peaks = PeaksEntry("a ü.mp3/peaks.bin", 7, "application/octet-stream", 25, 75)
+    song = structs.replace(MANIFEST.song, cover=cover)
+    assert structs.replace(MANIFEST, song=song, peaks=peaks).objects == {
+        "a ü.mp3/drums.flac": 10,
+        "a ü.mp3/peaks.bin": 7,
+        "a ü.mp3/cover.png": 5,
+    }
 
 
 def test_a_manifest_is_readable_by_people() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from microdemucs.manifest import BadDocument
-from microdemucs.peaks import Peaks, PeaksHeader, peaks_preview_key, peaks_preview_prefix
+from microdemucs.peaks import Peaks, PeaksHeader
 
 TWO_STEMS = PeaksHeader(stems=["drums", "bass"], total=10, start=4)
 PEAKS = Peaks(TWO_STEMS, bytes(range(18)))  # columns 4, 5 and 6
@@ -66,9 +66,3 @@ def test_peaks_without_stems_have_no_columns() -> None:
 def test_anything_else_is_no_document_of_peaks(document: bytes) -> None:
     with pytest.raises(BadDocument):
         Peaks.read(document)
-
-
-def test_keys_of_previews_are_in_the_order_of_their_columns() -> None:
-    keys = [peaks_preview_key("a.mp3", start) for start in (0, 500, 1000, 90_000, 2_160_000)]
-    assert sorted(keys) == keys
-    assert all(key.startswith(peaks_preview_prefix("a.mp3")) for key in keys)

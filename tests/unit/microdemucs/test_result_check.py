@@ -18,6 +18,7 @@ PEAKS = {
     "rate": 25,
     "columns": 1075,
 }
+COVER = {"key": f"{KEY}/cover.jpg", "size": 7, "content_type": "image/jpeg"}
 HASH = "5" * 64
 JOB = "0123456789abcdef" * 2
 HASH_SONG = MANIFEST["song"] | {"key": f"{HASH}.mp3"}
@@ -46,6 +47,13 @@ def test_a_manifest_with_peaks_is_believed() -> None:
     found = read_result(f"{KEY}/manifest.json", manifest(peaks=PEAKS))
     assert isinstance(found, Manifest)
     assert found.objects == {STEM["key"]: STEM["size"], PEAKS["key"]: PEAKS["size"]}
+
+
+def test_a_manifest_with_a_cover_is_believed() -> None:
+    text = manifest(song=MANIFEST["song"] | {"cover": COVER})
+    found = read_result(f"{KEY}/manifest.json", text)
+    assert isinstance(found, Manifest)
+    assert found.objects == {STEM["key"]: STEM["size"], COVER["key"]: 7}
 
 
 def test_a_failure_of_a_job_is_believed() -> None:
@@ -85,6 +93,12 @@ def test_a_job_that_has_not_started_has_no_time_of_that() -> None:
         ({"peaks": PEAKS | {"size": 1 << 40}}, r"\$\.peaks"),
         ({"peaks": PEAKS | {"columns": -1}}, r"\$\.peaks"),
         ({"peaks": PEAKS | {"rate": 0}}, r"\$\.peaks"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"key": "a/cover.jpg"}}}, r"song\.cover"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"key": f"{KEY}/a.svg"}}}, r"song\.cover"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"content_type": "text/html"}}}, "cover"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"content_type": "image/png"}}}, "cover"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"size": 300_001}}}, r"song\.cover"),
+        ({"song": MANIFEST["song"] | {"cover": COVER | {"size": -1}}}, r"song\.cover"),
         ({"finished": ""}, r"\$\.finished"),
         ({"finished": "yesterday"}, r"\$\.finished"),
         ({"created": "2026-11-22 17:25:45Z"}, r"\$\.created"),

@@ -14,7 +14,16 @@ from functions.separate.output.stem_store import StemStore
 from microdemucs.bucket import Bucket
 from microdemucs.bus import Bus
 from microdemucs.events import ObjectCreated
-from microdemucs.manifest import Failure, Manifest, ModelInfo, SeparatedSong, StemEntry
+from microdemucs.manifest import (
+    CoverEntry,
+    Failure,
+    Manifest,
+    ModelInfo,
+    PeaksEntry,
+    SeparatedSong,
+    StemEntry,
+)
+from microdemucs.peaks import PEAKS_TYPE
 from microdemucs.problems import Cancelled
 from microdemucs.store import ObjectChanged
 from tests.integration.separate.output.conftest import ReadBytes
@@ -47,6 +56,12 @@ def manifest_of(job: Job, *stems: StemEntry, job_id: str = "") -> Manifest:
         model=ModelInfo("tiny"),
         finished=FINISHED,
     )
+
+
+def with_peaks(manifest: Manifest, stem_store: StemStore) -> Manifest:
+    """Return the manifest with the entry of peaks, which are in the bucket."""
+    key = stem_store.write_peaks(b"peaks")
+    return msgspec.structs.replace(manifest, peaks=PeaksEntry(key, 5, PEAKS_TYPE, 25, 1))
 
 
 def failure_of(job: Job) -> Failure:
@@ -107,6 +122,36 @@ def test_finishing_removes_what_an_earlier_job_left(
     root.put_object("stems", bass.key, io.BytesIO(b"bass!"), 5)
     stem_store.finish(manifest_of(job, bass))
     assert set(stored()) == {"bass.mp3", "manifest.json"}
+
+
+def test_a_manifest_whose_peaks_are_missing_does_not_count(
+    stem_store: StemStore, job: Job, drums: StemEntry, root: Minio
+) -> None:
+    stem_store.finish(with_peaks(manifest_of(job, drums), stem_store))
+    assert stem_store.read_own_manifest()
+    root.remove_object("stems", f"{job.song.key}/peaks.bin")
+    assert stem_store.read_own_manifest() is None
+
+
+def test_finishing_keeps_the_jobs_own_peaks_and_removes_those_of_an_earlier_job(
+    stem_store: StemStore, job: Job, drums: StemEntry, stored: ReadBytes
+) -> None:
+    stem_store.finish(with_peaks(manifest_of(job, drums), stem_store))
+    assert set(stored()) == {"drums.mp3", "peaks.bin", "manifest.json"}
+    stem_store.finish(manifest_of(job, drums))
+    assert set(stored()) == {"drums.mp3", "manifest.json"}
+
+
+def test_a_failure_removes_peaks(
+    stem_store: StemStore, job: Job, drums: StemEntry, stored: ReadBytes
+) -> None:
+    stem_store.finish(with_peaks(manifest_of(job, drums), stem_store))
+    stem_store.fail(failure_of(job))
+    assert set(stored()) == {"failure.json"}
+
+
+def test_peaks_have_their_content_type(stem_store: StemStore, job: Job, stems: Bucket) -> None:
+    assert stems.stat(stem_store.write_peaks(b"peaks")).content_type == "application/octet-stream"
 
 
 def replace_name(stem: StemEntry, name: str) -> StemEntry:
@@ -197,6 +242,45 @@ def test_stems_of_another_song_are_copied_with_new_keys(
     [copy] = StemStore(stems, other).copy([drums])
     assert copy == StemEntry("drums", f"{job.song.key}-other/drums.mp3", 5, "audio/mpeg")
     assert stems.read(copy.key) == b"drums"
+
+
+def test_peaks_of_another_song_are_copied_with_the_stems(
+    stem_store: StemStore, stems: Bucket, job: Job, drums: StemEntry
+) -> None:
+    other = replace(job, song=replace(job.song, key=f"{job.song.key}-other"))
+    manifest = with_peaks(manifest_of(job, drums), stem_store)
+    peaks = StemStore(stems, other).copy_unchanged(manifest.peaks)
+    assert peaks == PeaksEntry(f"{other.song.key}/peaks.bin", 5, PEAKS_TYPE, 25, 1)
+    assert stems.read(f"{other.song.key}/peaks.bin") == b"peaks"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "content_type"),
+    [(b"\xff\xd8\xffa", "cover.jpg", "image/jpeg"), (b"\x89PNGa", "cover.png", "image/png")],
+)
+def test_a_cover_shares_the_fate_of_the_stems(
+    stem_store: StemStore,
+    stems: Bucket,
+    job: Job,
+    drums: StemEntry,
+    stored: ReadBytes,
+    data: bytes,
+    name: str,
+    content_type: str,
+) -> None:
+    cover = stem_store.write_cover(data)
+    assert cover == CoverEntry(f"{job.song.key}/{name}", len(data), content_type)
+    assert stems.stat(cover.key).content_type == content_type
+    manifest = manifest_of(job, drums)
+    song = msgspec.structs.replace(manifest.song, cover=cover)
+    manifest = msgspec.structs.replace(manifest, song=song)
+    stem_store.finish(manifest)
+    assert stored()[name] == data
+    other = replace(job, song=replace(job.song, key=f"{job.song.key}-other"))
+    copy = StemStore(stems, other).copy_unchanged(cover)
+    assert copy == CoverEntry(f"{other.song.key}/{name}", len(data), content_type)
+    stem_store.fail(failure_of(job))
+    assert set(stored()) == {"failure.json"}
 
 
 def test_a_stem_that_is_gone_cannot_be_copied(stems: Bucket, job: Job, drums: StemEntry) -> None:

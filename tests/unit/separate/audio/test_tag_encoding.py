@@ -111,3 +111,9 @@ def test_any_bytes_become_a_text(data: bytes, text: str | None) -> None:
     assert found.isprintable()
     found.encode()
     assert text is None or found == text
+
+
+def test_tempo_and_key_are_plain_and_tell_nothing_about_the_encoding() -> None:
+    title = {"title": "Катюша".encode("cp1251").decode("latin-1")}
+    plain = {"bpm": "128", "key": "F#m"}
+    assert decode_tags(title | plain) == {"title": "Катюша"} | plain

@@ -1,3 +1,5 @@
+import pytest
+
 from functions.separate.audio.tags import read_tags
 
 
@@ -12,3 +14,37 @@ def test_a_long_tag_is_cut() -> None:
 def test_the_first_that_has_a_tag_counts() -> None:
     found = read_tags({"title": "", "genre": "pop"}, {"title": "a", "Artist": "b"}, {"title": "c"})
     assert found == {"title": "a", "artist": "b"}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"TBPM": "128", "TKEY": "F#m"},  # ID3v2
+        {"BPM": "128", "INITIALKEY": "F#m"},  # Vorbis comments
+        {"tmpo": "128", "initialkey": "F#m"},  # MP4
+        {"WM/BeatsPerMinute": "128", "WM/InitialKey": "F#m"},  # WMA
+        {"bpm": "128", "key": "F#m", "title": ""},
+    ],
+)
+def test_tempo_and_key_have_many_names(metadata: dict[str, str]) -> None:
+    assert read_tags(metadata) == {"bpm": "128", "key": "F#m"}
+
+
+@pytest.mark.parametrize("bpm", ["0", "", "fast", "1280", "12,5", "-90", "1e2", "١٢٨"])
+def test_a_tempo_that_is_no_number_is_left_out(bpm: str) -> None:
+    assert read_tags({"TBPM": bpm}) == {}
+
+
+@pytest.mark.parametrize("bpm", ["92", "92.5", "174.125"])
+def test_a_tempo_may_have_decimals(bpm: str) -> None:
+    assert read_tags({"TBPM": bpm}) == {"bpm": bpm}
+
+
+@pytest.mark.parametrize("key", ["Am", "F#m", "8A", "C major", "Bbm"])
+def test_a_key_may_be_in_any_notation(key: str) -> None:
+    assert read_tags({"TKEY": key}) == {"key": key}
+
+
+@pytest.mark.parametrize("key", ["x" * 13, "\xc4m", ""])
+def test_a_key_that_is_none_is_left_out(key: str) -> None:
+    assert read_tags({"TKEY": key}) == {}
