@@ -26,7 +26,7 @@ _BUS_PASSWORDS = tuple(
     for user in ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
 )
 _STORE_SECRETS = tuple(
-    f"STORE_{user}_SECRET" for user in ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY")
+    f"STORE_{user}_SECRET" for user in ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "MODELS")
 )
 SECRETS = (
     *(*_BUS_PASSWORDS, *_STORE_SECRETS, "MINIO_ROOT_PASSWORD"),
@@ -72,6 +72,7 @@ _ACCESS = {
     # Commands that people run.
     "events": _Access("events", "events"),
     "logs": _Access("logs"),
+    "models": _Access(store="models"),
 }
 
 

@@ -206,14 +206,17 @@ class _Handler(BaseHTTPRequestHandler):
 def hub_server() -> Iterator[Hub]:
     """Run a hub and its CDN on free ports."""
     hub = Hub("")
-    with _server(hub, "cdn", "") as cdn, _server(hub, "hub", cdn) as url:
+    with serve(hub, "cdn", "") as cdn, serve(hub, "hub", cdn) as url:
         hub.url = url
         yield hub
 
 
 @contextmanager
-def _server(hub: Hub, host: str, cdn: str) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, hub, host, cdn))
+def serve(
+    hub: Hub, host: str, cdn: str, address: str = "127.0.0.1", port: int = 0
+) -> Iterator[str]:
+    """Serve one of the two hosts, hub or cdn, and yield its URL; `cdn` is the URL of the other."""
+    server = ThreadingHTTPServer((address, port), partial(_Handler, hub, host, cdn))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -73,3 +73,11 @@ class Settings:
         _optional_quality,
         "LAME's quality, 0 best to 9 fastest; if empty 7, and below 256 kbit/s 5",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FetchModelsSettings:
+    """The settings of the program that fetches models (functions.separate.fetch_models)."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)

@@ -13,6 +13,7 @@ from microdemucs.settings import (
     required,
     setting,
     shared_secret,
+    text,
     url_with_host,
     whole,
 )
@@ -145,6 +146,13 @@ class ProvisionSettings:
     )
     notify_secret: str = setting(
         "STORE_NOTIFY_SECRET", "", required, "secret of the store's user notify", secret=True
+    )
+    models_secret: str = setting(
+        "STORE_MODELS_SECRET",
+        "",
+        text,
+        "secret of the store's user models, which fetches models; if empty there is none",
+        secret=True,
     )
 
     def __post_init__(self) -> None:

@@ -35,8 +35,11 @@ from minio_events.settings import ProvisionSettings
 
 log = logging.getLogger(__name__)
 
-COMPONENTS = ("events", "separate", "upload", "notify")
-"""Each has a user of its name in the store; policies/<name>.json lists its permissions."""
+COMPONENTS = ("events", "separate", "upload", "notify", "models")
+"""Each has a user of its name in the store; policies/<name>.json lists its permissions.
+
+Without a secret, the user models, which fetches models, does not exist.
+"""
 
 RETENTION_RULE = "micro-demucs-retention"
 """The id of our lifecycle rule in a bucket; rules with other ids are not ours."""
@@ -219,6 +222,11 @@ def _set_users(admin: MinioAdmin, settings: ProvisionSettings) -> list[str]:
     existing = json.loads(admin.user_list())
     for component in COMPONENTS:
         name, secret = f"micro-demucs-{component}", settings.store_secret(component)
+        if not secret:
+            if component in existing:
+                admin.user_remove(component)
+                changes.append(f"user {component}")
+            continue
         admin.policy_add(name, policy=read_policy(component, settings.store))
         is_current = existing.get(component, {}).get("policyName") == name
         if component in existing and _has_other_keys(admin, settings.store, component, secret):

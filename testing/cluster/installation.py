@@ -100,6 +100,7 @@ def install(overlay: str, folder: Path) -> None:
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     kubectl("apply", "-k", str(folder))
+    kubectl("apply", "-f", str(ROOT / "knative/components/fetch-models/network.yaml"))
     kubectl("wait", "job/provision", "--for=condition=Complete", "--timeout=180s")
     kubectl("wait", "ksvc", "--all", "--for=condition=Ready", "--timeout=120s")
     kubectl("rollout", "status", "deployment", "--timeout=120s")

@@ -34,6 +34,7 @@ STAND_INS = {
     "provision": {"app": "provision", "bus": "yes"},
     "minio": {"app": "minio"},
     "nats": {"app": "nats"},
+    "models": {"app": "models"},  # the Job of the component fetch-models
 }
 
 # Components reach a function's pod only through Knative.
@@ -47,6 +48,7 @@ REACHABLE: dict[str, set[str]] = {
     "provision": {"store", "bus"},
     "minio": {"bus"},
     "nats": set(),
+    "models": {"store", "web"},
     "stranger": set(ADDRESSES) - {"bus"},  # pods of other namespaces are not restricted by us
 }
 

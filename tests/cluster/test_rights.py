@@ -8,11 +8,13 @@ import pytest
 from testing.cluster.kubectl import kubectl, run_in_pod, try_kubectl
 from testing.cluster.service import Service
 from testing.songs import mp3
+from testing.waiting import wait_until
 
 _STORE = """
 import io, json, os
 from microdemucs import store
 from microdemucs.settings import StoreSettings
+from minio.commonconfig import CopySource
 from minio.error import S3Error
 client = store.connect(StoreSettings())
 def tried(action):
@@ -27,6 +29,11 @@ print(json.dumps({
     "remove song": tried(lambda: client.remove_object("songs", "form/tried.txt")),
     "read manifest": tried(lambda: client.get_object("stems", "mine.mp3/manifest.json").close()),
     "write stem": tried(lambda: client.put_object("stems", "tried.txt", io.BytesIO(b"1"), 1)),
+    "read model": tried(lambda: client.get_object("models", "usable-models.json").close()),
+    "publish models": tried(
+        lambda: client.copy_object("models", "usable-models.json",
+                                   CopySource("models", "usable-models.json"),
+                                   metadata_directive="REPLACE")),
     "write model": tried(lambda: client.put_object("models", "tried.txt", io.BytesIO(b"1"), 1)),
     "new bucket": tried(lambda: client.make_bucket("tried")),
 }))
@@ -57,8 +64,8 @@ asyncio.run(main())
 _SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.due.r.x"]
 
 MAY = {
-    "separate": {"read song", "read manifest", "write stem"},
-    "upload": {"write song", "remove song", "read manifest"},
+    "separate": {"read song", "read manifest", "write stem", "read model", "publish models"},
+    "upload": {"write song", "remove song", "read manifest", "read model"},
     "notify": {"read manifest"},
 }
 MAY_PUBLISH: dict[str, set[str]] = {
@@ -70,9 +77,10 @@ MAY_PUBLISH: dict[str, set[str]] = {
 
 @pytest.fixture(scope="module")
 def separated_song(service: Service) -> None:
-    """Put a song and wait for its stems."""
+    """Put a song, and wait for its stems and for the models that its pod publishes."""
     service.put_song(mp3(4.0), "mine.mp3")
     service.wait_for_manifest("mine.mp3")
+    wait_until(lambda: service.api("GET", "/apiv1/models")["complete"], 60, "models are published")
 
 
 @pytest.mark.parametrize("component", MAY)

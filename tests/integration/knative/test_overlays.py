@@ -29,6 +29,8 @@ SCHEMAS = Path(__file__).with_name("schemas") / "{{.ResourceKind}}{{.KindSuffix}
 OVERLAYS = (
     *("local", "production", "eventing", "gpu"),
     *("local with models", "production with models", "gpu with models"),
+    *("local with fetch-models", "production with fetch-models"),
+    *("local with fetch-models-to-volume", "gpu with fetch-models-to-volume"),
 )
 POD = "spec template spec"
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -63,6 +65,8 @@ def test_every_document_matches_the_schema_of_its_kind(overlay: str) -> None:
         ("local", "Service upload", "metadata", {"namespaced": "x"}),
         ("local", "Service notify", POD, {"containerConcurrency": "24"}),
         ("local with models", "PersistentVolumeClaim models", "spec", {"accessMode": []}),
+        ("local with fetch-models", "Job models", f"{POD} containers 0", {"arg": []}),
+        ("local with fetch-models-to-volume", "Job models", f"{POD} volumes 1", {"claim": "x"}),
         ("production", "Service separate", f"{POD} topologySpreadConstraints 0", {"skew": 1}),
         ("production", "PodDisruptionBudget upload", "spec", {"maxUnvailable": 1}),
         ("gpu", "Service separate", f"{POD} tolerations 0", {"efect": "x"}),
@@ -154,7 +158,8 @@ def test_every_reference_exists_in_the_overlay_or_in_the_readmes_secrets(overlay
 
 def test_only_the_local_overlays_contain_secrets() -> None:
     assert {o for o in OVERLAYS if documents(o, "Secret")} == {
-        *("local", "eventing", "local with models")
+        *("local", "eventing", "local with models"),
+        *("local with fetch-models", "local with fetch-models-to-volume"),
     }
 
 
@@ -207,20 +212,49 @@ def test_connections_are_denied_by_default(overlay: str) -> None:
 
 
 @each_overlay
-def test_only_notify_may_connect_to_the_internet(overlay: str) -> None:
-    policies = [
-        policy
-        for policy in documents(overlay, "NetworkPolicy")
-        for rule in policy["spec"].get("egress", [])
-        for to in rule["to"]
-        if to.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"
-    ]
-    assert [full_name(policy) for policy in policies] == ["NetworkPolicy notify-to-webhooks"]
-    selector = policies[0]["spec"]["podSelector"]
-    selected = [
-        name for name, template in templates(overlay).items() if selects(selector, labels(template))
-    ]
-    assert selected == ["Service notify"]
+def test_only_notify_and_the_job_of_models_may_connect_to_the_internet(overlay: str) -> None:
+    found = {}
+    for policy in documents(overlay, "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", []):
+            if any(to.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" for to in rule["to"]):
+                selector = policy["spec"]["podSelector"]
+                found[full_name(policy)] = [
+                    name
+                    for name, template in templates(overlay).items()
+                    if selects(selector, labels(template))
+                ]
+    expected = {"NetworkPolicy notify-to-webhooks": ["Service notify"]}
+    if "fetch-models" in overlay:
+        expected["NetworkPolicy models-to-hub"] = ["Job models"]
+    assert found == expected
+
+
+@pytest.mark.parametrize("component", ["fetch-models", "fetch-models-to-volume"])
+def test_the_hub_has_a_public_address_as_webhooks_have(component: str) -> None:
+    policies = {
+        policy["metadata"]["name"]: policy
+        for policy in documents(f"production with {component}", "NetworkPolicy")
+    }
+    [webhooks] = policies["notify-to-webhooks"]["spec"]["egress"]
+    [hub] = policies["models-to-hub"]["spec"]["egress"]
+    assert hub["to"] == webhooks["to"]
+    assert [port["port"] for port in hub["ports"]] == [443]
+
+
+def test_models_go_into_the_bucket_or_into_a_volume_that_pods_read() -> None:
+    [bucket] = templates("production with fetch-models")["Job models"]["spec"]["containers"]
+    assert bucket["command"][-2:] == ["--into", "bucket"]
+    volume = templates("gpu with fetch-models-to-volume")
+    job, separate = volume["Job models"]["spec"], volume["Service separate"]["spec"]
+    assert job["containers"][0]["command"][-2:] == ["--into", "folder"]
+    assert claims(job) == {"models": False}
+    assert claims(separate) == {"models": True}
+
+
+def claims(pod: Document) -> dict[str, bool]:
+    """Return the claims of a pod's volumes, and whether it only reads them."""
+    volumes = [volume.get("persistentVolumeClaim") for volume in pod["volumes"]]
+    return {one["claimName"]: one.get("readOnly", False) for one in volumes if one}
 
 
 @each_overlay

@@ -89,7 +89,7 @@ def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started) ->
     changes = started.first_changes.result()
     assert [change for change in changes if change.startswith(("stream", "user"))] == [
         *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS", "DELIVERIES", "DEAD")),
-        *(f"user {name}" for name in ("events", "separate", "upload", "notify")),
+        *(f"user {name}" for name in ("events", "separate", "upload", "notify", "models")),
     ]
 
 
@@ -126,6 +126,16 @@ def test_a_new_secret_of_a_component_is_set(two: Stack) -> None:
     assert provision(two, STORE_SEPARATE_SECRET="another-secret") == ["user separate"]
     assert answer_to("separate", "another-secret", two.environment.store_url) == ""
     assert provision(two) == ["user separate"]
+
+
+def test_without_a_secret_there_is_no_user_who_fetches_models(two: Stack) -> None:
+    settings = two.store_settings("models")
+    keys = settings.access_key, settings.secret_key, settings.url
+    assert answer_to(*keys) == "AccessDenied"  # it may not list stems
+    assert provision(two, STORE_MODELS_SECRET="") == ["user models"]
+    assert answer_to(*keys) == "InvalidAccessKeyId"
+    assert provision(two, STORE_MODELS_SECRET="") == []
+    assert provision(two) == ["user models"]
 
 
 def test_temporary_credentials_of_a_component_end_with_the_next_provisioning(two: Stack) -> None:

@@ -9,6 +9,7 @@ import yaml
 from microdemucs.paths import ROOT
 from tests.unit.component_settings import SETTINGS, secrets_of
 
+COMPONENTS = ("models", "fetch-models", "fetch-models-to-volume")
 SERVERS = {
     "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
     "nats": {
@@ -19,6 +20,11 @@ SERVERS = {
 """The secrets of the store and of the bus, which are no programs of ours."""
 
 
+FOLDERS = ("base", "overlays/local", *(f"components/{name}" for name in COMPONENTS))
+JOBS = {"models": {"STORE_ACCESS_KEY", "STORE_SECRET_KEY"}}
+"""The secrets of Jobs that an overlay may add."""
+
+
 def documents(*folders: str) -> list[dict[str, Any]]:
     files = [file for folder in folders for file in (ROOT / "knative" / folder).glob("*.yaml")]
     parsed = [one for file in files for one in yaml.safe_load_all(file.read_text())]
@@ -26,9 +32,9 @@ def documents(*folders: str) -> list[dict[str, Any]]:
 
 
 def containers() -> dict[str, dict[str, Any]]:
-    """Return each container of the base and of the local overlay by its name."""
+    """Return each container of the base, the local overlay and the Jobs by its name."""
     found = {}
-    for document in documents("base", "overlays/local"):
+    for document in documents("base", "overlays/local", "components/fetch-models"):
         pod = document.get("spec", {}).get("template", {}).get("spec", {})
         for container in (*pod.get("initContainers", []), *pod.get("containers", [])):
             assert container["name"] not in found
@@ -65,7 +71,7 @@ def mounted(container: dict[str, Any]) -> set[str]:
 
 
 def test_every_container_is_a_component_or_a_server() -> None:
-    assert CONTAINERS.keys() == SETTINGS.keys() | SERVERS.keys()
+    assert CONTAINERS.keys() == SETTINGS.keys() | SERVERS.keys() | JOBS.keys()
 
 
 @pytest.mark.parametrize("component", SETTINGS)
@@ -78,9 +84,14 @@ def test_a_server_gets_its_own_secrets(server: str) -> None:
     assert mounted(CONTAINERS[server]) == SERVERS[server]
 
 
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_gets_its_own_secrets(job: str) -> None:
+    assert mounted(CONTAINERS[job]) == JOBS[job]
+
+
 def test_no_secret_is_mounted_as_a_file() -> None:
     """Then it would be in no list of variables, and these tests would not see it."""
-    for document in documents("base", "overlays/local", "components/models"):
+    for document in documents(*FOLDERS):
         volumes = document.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
         assert not [volume for volume in volumes if {"secret", "projected"} & volume.keys()]
 
