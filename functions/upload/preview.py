@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import flask
+from msgspec import UNSET
 
 from functions.upload import connection
 from functions.upload.context import Context, context
 from functions.upload.jobs import find_job
-from functions.upload.preview_range import can_continue, is_one_range, send_range
+from functions.upload.preview_range import is_one_range, send_range
 from functions.upload.tracks import match_file, not_separated
 from microdemucs import shutdown
 from microdemucs.jobs import FINISHED, JobRecord, JobState, preview_key, preview_prefix
+from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES
 from microdemucs.result_store import read_manifest
 from microdemucs.store import ObjectChanged
@@ -39,6 +41,17 @@ def stream_preview(id_: str, name: str) -> flask.Response:
         return send_range(ctx, job, file, content_type, request.range)
     audio = _growing_stem(ctx, request, job, file)
     return ctx.streams.response(audio, content_type, "wait for the finished track instead")
+
+
+def can_continue(stem: StemEntry, sent: int) -> bool:
+    """Return whether byte `sent` of the finished stem continues its preview.
+
+    A stem that clip mode `rescale` encoded again has the same moments at the same bytes in WAV and
+    MP3. FLAC frames vary in length, so a FLAC stem continues only if nothing has been sent.
+    """
+    if stem.size <= sent:
+        return False
+    return stem.scale is UNSET or not stem.file.endswith(".flac") or sent == 0
 
 
 def _files(ctx: Context, job: JobRecord) -> list[str]:

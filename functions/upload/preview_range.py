@@ -13,7 +13,6 @@ from werkzeug.datastructures import Range
 from functions.upload.context import Context
 from functions.upload.tracks import range_not_satisfiable, resolve_range
 from microdemucs.jobs import JobRecord, JobState, preview_key
-from microdemucs.manifest import StemEntry
 from microdemucs.result_store import read_manifest
 
 
@@ -22,17 +21,6 @@ class Piece(NamedTuple):
 
     key: str
     size: int
-
-
-def can_continue(stem: StemEntry, sent: int) -> bool:
-    """Return whether byte `sent` of the finished stem continues its preview.
-
-    A stem that clip mode `rescale` encoded again has the same moments at the same bytes in WAV and
-    MP3. FLAC frames vary in length, so a FLAC stem continues only if nothing has been sent.
-    """
-    if stem.size <= sent:
-        return False
-    return stem.scale is UNSET or not stem.file.endswith(".flac") or sent == 0
 
 
 def is_one_range(requested: Range | None) -> bool:
@@ -45,9 +33,13 @@ def send_range(
 ) -> flask.Response:
     """Return 206 with the range, or 416 if it begins after what is encoded by now.
 
-    The length in Content-Range is that of now. Raises RetryLater.
+    The length in Content-Range is that of now. A finished stem that was encoded again does not
+    continue its preview: frames of both would be mixed. Raises RetryLater.
     """
-    pieces = _pieces(ctx, job, file, requested.ranges[0][0] or 0)
+    start = requested.ranges[0][0] or 0
+    pieces = _pieces(ctx, job, file, start)
+    if not pieces:
+        return range_not_satisfiable(start)
     size = sum(piece.size for piece in pieces)
     byte_range = resolve_range(requested, size)
     if byte_range is None:
@@ -69,7 +61,7 @@ def _pieces(ctx: Context, job: JobRecord, file: str, start: int) -> list[Piece]:
         return [
             Piece(stem.key, stem.size)
             for stem in stems
-            if stem.file == file and can_continue(stem, start)
+            if stem.file == file and (stem.scale is UNSET or start == 0)
         ]
     prefix = preview_key(job.key, file, 0).removesuffix("000000")
     chunks = sorted(ctx.stems.list(prefix), key=lambda chunk: str(chunk.object_name))

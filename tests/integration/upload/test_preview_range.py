@@ -74,14 +74,19 @@ def test_the_ranges_of_a_finished_job_are_those_of_the_stem(
     assert response.headers["Content-Range"] == f"bytes 1500-1999/{len(STEM)}"
 
 
-def test_a_flac_stem_that_was_encoded_again_has_no_range_that_continues_its_preview(
-    get_range: Callable[..., Any], client: WebClient, job_writer: JobWriter, job: JobRecord
+@pytest.mark.parametrize("file", ["drums.mp3", "drums.flac"])
+def test_a_stem_that_was_encoded_again_has_no_range_that_continues_its_preview(
+    get_range: Callable[..., Any],
+    client: WebClient,
+    job_writer: JobWriter,
+    job: JobRecord,
+    file: str,
 ) -> None:
-    job_writer.write_stems(job.key, {"drums.flac": STEM}, scale=0.9, job=job.id)
-    job_writer.write_record(job, state=JobState.DONE, stems=["drums.flac"])
+    job_writer.write_stems(job.key, {file: STEM}, scale=0.9, job=job.id)
+    job_writer.write_record(job, state=JobState.DONE, stems=[file])
     wait_until(lambda: client.get(f"/apiv1/jobs/{job.id}").json["state"] == JobState.DONE)
-    assert get_range("1500-", "drums.flac").status_code == 416
-    assert get_range("0-9", "drums.flac").data == STEM[:10]
+    assert get_range("1500-", file).status_code == 416
+    assert get_range("0-9", file).data == STEM[:10]
 
 
 def test_several_ranges_are_answered_with_the_stream(

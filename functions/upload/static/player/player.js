@@ -9,7 +9,7 @@ import { Timeline } from "./timeline.js";
 
 const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
 const AHEAD_S = 20; // of sound that is scheduled
-const READY_S = 2; // of sound that is decoded while the player is paused
+const READY_S = 2; // of sound that is decoded before it is played
 const SCHEDULE_MS = 100;
 const IDLE_MS = 20000; // after which a paused player gives the sound card back
 
@@ -242,7 +242,8 @@ export class Player extends EventTarget {
   _update() {
     const song = this._song;
     if (!song) return;
-    const pieces = this._plan(this.isPlaying ? AHEAD_S : READY_S);
+    // First a little of all stems, so that the first sound comes soon.
+    const pieces = this._plan(this._timeline ? AHEAD_S : READY_S);
     song.blocks.require(pieces.map((piece) => piece.index));
     if (!this.isPlaying || !song.rate) return;
     this._openContext();

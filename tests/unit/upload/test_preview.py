@@ -1,7 +1,7 @@
 import pytest
 from msgspec import UNSET, UnsetType
 
-from functions.upload.preview_range import can_continue
+from functions.upload.preview import can_continue
 from microdemucs.manifest import StemEntry
 
 
