@@ -166,7 +166,7 @@ def _is_followed_by_chunks(file: BinaryIO, at: int, size: int) -> bool:
 
 def _read_format(file: BinaryIO, at: int, length: int) -> _Format | None:
     file.seek(at)
-    data = file.read(min(length, 40))
+    data = file.read(max(0, min(length, 40)))
     if len(data) < 16:
         return None
     tag, channels, rate, bytes_per_second, block_align, bits = struct.unpack("<HHIIHH", data[:16])

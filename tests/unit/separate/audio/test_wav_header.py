@@ -1,5 +1,6 @@
 import io
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,17 @@ def test_empty_chunks_end(magic: bytes, zeros: int) -> None:
 def test_other_files_are_no_wav() -> None:
     assert read_wav_header(io.BytesIO(b"")) is None
     assert read_wav_header(io.BytesIO(b"RIFF\0\0\0\0AVI ")) is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 23])
+def test_a_chunk_of_w64_that_is_shorter_than_its_own_header_is_no_error(
+    length: int, tmp_path: Path
+) -> None:
+    w64 = bytearray(file(MUSIC, kind="W64", subtype="PCM_16"))
+    at = w64.index(b"fmt ", 40) + 16
+    w64[at : at + 8] = struct.pack("<Q", length)
+    (tmp_path / "song.w64").write_bytes(w64)
+    with (tmp_path / "song.w64").open("rb") as song:  # BytesIO accepts negative sizes
+        found = read_wav_header(song)
+    assert found
+    assert found.declared_seconds is None
