@@ -55,4 +55,5 @@ class LoudnessMeter:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            self._loudness = float(frame.metadata["lavfi.r128.I"])
+            # the last frame has no value if it is shorter than the 0.1 s that are measured at once
+            self._loudness = float(frame.metadata.get("lavfi.r128.I", self._loudness))

@@ -59,3 +59,8 @@ def test_the_loudness_does_not_depend_on_the_blocks(block: int) -> None:
 @pytest.mark.parametrize("samples", [b"", sine(0.3, -23), bytes(8 * RATE), sine(5, -90)], ids=len)
 def test_what_is_silent_or_too_short_has_no_loudness(samples: bytes) -> None:
     assert measure(samples) is None
+
+
+@pytest.mark.parametrize("seconds", [0.41, 3.41, 3.4567])
+def test_a_song_may_have_any_length(seconds: float) -> None:
+    assert measure(sine(seconds, -23)) == pytest.approx(-23.0, abs=0.2)
