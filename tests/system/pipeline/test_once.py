@@ -72,11 +72,11 @@ def test_the_same_notification_after_the_job_is_done_changes_nothing(stack: Stac
 
 
 def test_the_same_audio_at_another_key_reuses_the_stems(stack: Stack) -> None:
-    stack.put_song("first copy.mp3", mp3(3.4))
-    first = stack.wait_for_manifest("first copy.mp3")
-    stack.put_song("second copy.mp3", mp3(3.4))
-    second = stack.wait_for_manifest("second copy.mp3")
-    assert second["reused_from"] == "first copy.mp3"
+    stack.put_song("first/copy.mp3", mp3(3.4))
+    first = stack.wait_for_manifest("first/copy.mp3")
+    stack.put_song("second/copy.mp3", mp3(3.4))
+    second = stack.wait_for_manifest("second/copy.mp3")
+    assert second["reused_from"] == "first/copy.mp3"
     assert second["job"] != first["job"]
     assert "separating" not in second["timings"]
     for original, copy in zip(first["stems"], second["stems"], strict=True):
