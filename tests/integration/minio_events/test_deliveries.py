@@ -228,7 +228,7 @@ def ended_at_last(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def test_of_two_bridges_one_delivers_and_the_other_takes_over(bus_stack: Stack) -> None:
     with FunctionServer() as notify, running_bridge(bus_stack, notify, notify):
-        wait_until(lambda: bus_stack.logged("lease acquired"))
+        wait_until(lambda: bus_stack.logged("lease acquired", lease="deliveries"))
         bus_stack.stop("intake")  # the next block starts another one
         first = bus_stack.processes.pop("bridge")
         with ended_at_last(first), running_bridge(bus_stack, notify, notify):
@@ -240,4 +240,4 @@ def test_of_two_bridges_one_delivers_and_the_other_takes_over(bus_stack: Stack) 
             put_deliveries(bus_stack, to("a", "t", "last"))
             wait_until(partial(bus_stack.has_delivered), 30)
             assert len(notify.requests) == 31
-            assert len(bus_stack.logged("lease acquired")) == 2
+            assert len(bus_stack.logged("lease acquired", lease="deliveries")) == 2
