@@ -65,6 +65,9 @@ _TAKE = """async () => {
     return reader.result.split(",")[1] ?? "";
 }"""
 
+_HAS_SENT_ALL = """() => tested.isPlaying || !blocks.length
+    || blocks.at(-1).every((samples) => samples.every((sample) => sample === 0))"""
+
 
 def counting(stem: int, length: int) -> NDArray[np.int16]:
     """Return [2, length] samples that tell their number, and whose stem they are."""
@@ -202,7 +205,12 @@ class Listener:
         return details
 
     def recorded(self) -> Samples:
-        """Return what each stem sounded like since the last call, silence included."""
+        """Return what each stem sounded like since the last call, silence included.
+
+        The recorder sends whole blocks, so a paused player is waited for until one is silent:
+        otherwise its last sound would belong to the next call.
+        """
+        self._page.wait_for_function(_HAS_SENT_ALL)
         data = base64.b64decode(self._page.evaluate(_TAKE))
         blocks = np.frombuffer(data, np.float32).reshape(-1, len(STEMS), 2, _BLOCK)
         return blocks.transpose(1, 2, 0, 3).reshape(len(STEMS), 2, -1)

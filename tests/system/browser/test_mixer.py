@@ -56,7 +56,6 @@ def test_arrows_move_and_brackets_make_a_loop(mixer: Page) -> None:
     wait_until(lambda: seconds(mixer) == 0)
 
 
-@pytest.mark.xfail(reason="known fault since the player decodes less ahead: issue 16 is open")
 def test_dragging_on_the_ruler_makes_a_loop_which_is_repeated(mixer: Page) -> None:
     box = mixer.locator("#ruler").bounding_box()
     assert box

@@ -248,7 +248,6 @@ def test_links_that_have_expired_are_renewed_while_the_song_plays(
     assert page.evaluate("renewals") >= 1
 
 
-@pytest.mark.xfail(reason="known fault since the player decodes less ahead: issue 16 is open")
 def test_volume_pan_mute_and_solo_are_those_of_the_stem(song: Song, listener: Listener) -> None:
     listener.load(song.finish(counting_stems()))
     listener.do("setVolume('drums', 0.5)")

@@ -260,9 +260,11 @@ export class Player extends EventTarget {
   // samples of the song that are played of it.
   _plan(seconds) {
     const { rate, total, blocks } = this._song;
-    let from = this._timeline ? this._timeline.endSample : this._position;
     const most = Math.min(seconds * (rate || ASSUMED_RATE), blocks.limit * 0.6 * BLOCK_SAMPLES);
     const turn = this._loop ? Math.min(this._loop.to, total ?? Infinity) : -1;
+    const after = (sample) => (sample === turn ? this._loop.from : sample);
+    // What is scheduled may end where the loop does; a position there is behind the loop.
+    let from = this._timeline ? after(this._timeline.endSample) : this._position;
     let ahead = this._timeline ? this._timeline.ahead : 0;
     const pieces = [];
     while (ahead < most && from < (total ?? Infinity)) {
@@ -271,7 +273,7 @@ export class Player extends EventTarget {
       if (from < turn) to = Math.min(to, turn);
       pieces.push({ index, from, to });
       ahead += to - from;
-      from = to === turn ? this._loop.from : to;
+      from = after(to);
     }
     return pieces;
   }
