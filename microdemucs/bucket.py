@@ -31,6 +31,11 @@ def user_metadata(stat: Object) -> dict[str, str]:
     }
 
 
+def etag_of(found: Object) -> str:
+    """Return the eTag of an object that was listed or looked up, without quotes."""
+    return (found.etag or "").strip('"')
+
+
 class Download:
     """An object's bytes as they come. Methods raise RetryLater."""
 

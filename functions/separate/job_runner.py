@@ -43,7 +43,7 @@ from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.song_loudness import MeasuredSamples
 from functions.separate.stems import choose_stems, make_plan, separate_song
-from microdemucs.bucket import user_metadata
+from microdemucs.bucket import etag_of, user_metadata
 from microdemucs.bus import CANCELS, STARTED_SUBJECT
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id
 from microdemucs.keys import fits, hash_in_key
@@ -194,7 +194,7 @@ class JobRunner:
         """Return when the same song was put again after `time`, or "". Raises RetryLater."""
         song = self.job.song
         for listed in self.songs.list(song.key, recursive=False):
-            is_same = listed.object_name == song.key and (listed.etag or "").strip('"') == song.etag
+            is_same = listed.object_name == song.key and etag_of(listed) == song.etag
             put = listed.last_modified.isoformat() if listed.last_modified else ""
             if is_same and is_after(put, time):
                 return put

@@ -8,6 +8,7 @@ from collections.abc import Set
 
 from functions.upload.context import Context
 from functions.upload.jobs_view import change_record
+from microdemucs.bucket import etag_of
 from microdemucs.covers import cover_keys
 from microdemucs.jobs import JobRecord, JobState, preview_prefix
 from microdemucs.keys import fits
@@ -41,7 +42,7 @@ def remove_song(ctx: Context, job: JobRecord) -> bool:
 def has_song(ctx: Context, job: JobRecord) -> bool:
     """Return whether the song is still the one that the job is about. Raises RetryLater."""
     return any(
-        song.object_name == job.key and (song.etag or "").strip('"') == job.etag.strip('"')
+        song.object_name == job.key and etag_of(song) == job.etag.strip('"')
         for song in ctx.songs.list(job.key, recursive=False)
     )
 

@@ -17,6 +17,7 @@ from functions.upload.context import Context, context
 from functions.upload.jobs import content_disposition, find_job
 from functions.upload.json_documents import describe
 from microdemucs import service
+from microdemucs.bucket import etag_of
 from microdemucs.covers import cover_keys
 from microdemucs.jobs import JobState
 from microdemucs.manifest import StemEntry
@@ -44,7 +45,7 @@ def get_track(hash_: str, name: str) -> flask.Response:
     ctx = context()
     track = _find_track(ctx, hash_, name)
     stat = _stat(ctx, track)
-    etag, modified, size = (stat.etag or "").strip('"'), stat.last_modified, stat.size or 0
+    etag, modified, size = etag_of(stat), stat.last_modified, stat.size or 0
     request = flask.request
     headers = {
         "ETag": f'"{etag}"',

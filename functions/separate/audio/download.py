@@ -7,7 +7,7 @@ import hashlib
 from typing import BinaryIO
 
 from functions.separate.on_progress import OnProgress
-from microdemucs.bucket import Bucket
+from microdemucs.bucket import Bucket, etag_of
 from microdemucs.events import ObjectCreated
 from microdemucs.problems import Rejected
 from microdemucs.store import ObjectChanged
@@ -21,7 +21,7 @@ def ensure_unchanged(songs: Bucket, song: ObjectCreated) -> None:
     if song.version:
         is_same = found.version_id == song.version
     else:
-        is_same = (found.etag or "").strip('"') == song.etag.strip('"')
+        is_same = etag_of(found) == song.etag.strip('"')
     if not is_same:
         raise ObjectChanged(song.key)
 

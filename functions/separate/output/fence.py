@@ -8,10 +8,8 @@ that this process knows (If-Match and If-None-Match, RFC 9110, section 13.1).
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from minio.datatypes import Object
-
 from functions.separate.lease import Lease, song_busy
-from microdemucs.bucket import Bucket
+from microdemucs.bucket import Bucket, etag_of
 from microdemucs.store import ObjectChanged
 
 _ATTEMPTS = 3
@@ -135,11 +133,6 @@ class SongFence(LeaseFence):
             self._etags[key] = etag_of(self._stems.stat(key))
         except ObjectChanged:
             self._etags.pop(key, None)
-
-
-def etag_of(found: Object) -> str:
-    """Return the eTag of an object that was listed or looked up."""
-    return (found.etag or "").strip('"')
 
 
 def _condition(etag: str | None) -> dict[str, str]:

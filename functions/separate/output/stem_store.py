@@ -13,11 +13,11 @@ from msgspec import UNSET, UnsetType
 
 from functions.separate.audio.retitle import HEAD_BYTES, retitle
 from functions.separate.job import Job
-from functions.separate.output.fence import NO_FENCE, Fence, IsDone, etag_of, never
+from functions.separate.output.fence import NO_FENCE, Fence, IsDone, never
 from functions.separate.output.multipart import Upload
 from functions.separate.output.preview import Preview
 from microdemucs import result_store
-from microdemucs.bucket import Bucket
+from microdemucs.bucket import Bucket, etag_of
 from microdemucs.covers import cover_keys, cover_name, cover_type
 from microdemucs.jobs import peaks_preview_key, preview_prefix
 from microdemucs.manifest import (
