@@ -61,7 +61,7 @@ def prepare(name: str, folder: Path, settings: ModelSettings) -> None:
                 set_up("torch")
             bag = convert(bag, model.weights if model.weights.is_dir() else model.weights.parent)
             model = find_in_folder(folder, name) or model
-        target = own / prepared_model.COMPILED / prepared_model.folder_name(model.digest(), "auto")
+        target = prepared_model.folder_in(own, model.digest(), "auto")
         prepare_bag(bag, name, target, "auto")
     except UnusableWeights as error:
         sys.exit(f"{model.weights} cannot be loaded: {error}")

@@ -83,8 +83,7 @@ def _prepare(model: LocatedModel, weights: Path, precision: str) -> None:
     from functions.separate.engine.openvino_backend import prepared_model
     from functions.separate.engine.openvino_backend.prepare import prepare
 
-    name = prepared_model.folder_name(model.digest(), precision)
-    target = model.folder / prepared_model.COMPILED / name
+    target = prepared_model.folder_in(model.folder, model.digest(), precision)
     try:
         prepare(read_bag(weights, model.name), model.name, target, precision)
     except CannotBuild as error:

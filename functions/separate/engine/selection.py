@@ -75,9 +75,9 @@ class ModelLoader:
         digest = model.digest(self._cache)
         if digest in self._not_built:
             return self._fall_back(model, weights, self._not_built[digest])
-        name = prepared_model.folder_name(digest, self._precision)
         own, cached = (
-            folder / prepared_model.COMPILED / name for folder in (model.folder, self._cache)
+            prepared_model.folder_in(folder, digest, self._precision)
+            for folder in (model.folder, self._cache)
         )
         loaded = _read_prepared(own, model) or _read_prepared(cached, model)
         if not loaded:

@@ -184,7 +184,7 @@ def main() -> None:
     model = find_at_path(folder)
     if not model.digest():
         sys.exit(f"{folder} has no weights; `make models MODEL={folder.name}` gets them")
-    target = folder / prepared_model.COMPILED / prepared_model.folder_name(model.digest(), "auto")
+    target = prepared_model.folder_in(folder, model.digest(), "auto")
     try:
         prepare(read_bag(folder, model.name), model.name, target, "auto")
     except (UnusableWeights, CannotBuild, OSError, RuntimeError) as error:

@@ -55,13 +55,13 @@ class PreparedModel:
         (folder / NAME).write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
-def folder_name(weights_digest: str, precision: str) -> str:
-    """Return the name of the folder for these weights, this processor and this version of OpenVINO.
+def folder_in(parent: Path, weights_digest: str, precision: str) -> Path:
+    """Return the folder for these weights, this processor and this version of OpenVINO.
 
-    `precision` is the setting PRECISION.
+    `parent` is the model's own folder, or MODELS_CACHE; `precision` is the setting PRECISION.
     """
     key = f"{weights_digest} {precision} {FORMAT} {openvino.__version__} {processor_digest()}"
-    return sha256(key.encode()).hexdigest()[:32]
+    return parent / COMPILED / sha256(key.encode()).hexdigest()[:32]
 
 
 def is_prepared(folder: Path) -> bool:
