@@ -13,8 +13,6 @@ from pathlib import Path
 from functions.separate.engine import hub
 from local.progress_bar import ProgressBar
 
-is_name = re.compile(r"\w[\w.-]*").fullmatch
-
 
 def fetch(name: str, folder: Path, namespace: str) -> None:
     """Download the model `name` into `folder`, or exit with one line that says what to do."""
@@ -59,7 +57,7 @@ def split_name(name: str, namespace: str) -> tuple[str, str]:
     """
     name = name.removeprefix("hf://")
     own, _, short = name.rpartition("/")
-    if own and is_name(own) and is_name(short):
+    if own and hub.is_name(own) and hub.is_name(short):
         return own, short
     if name in hub.names():
         return namespace, name

@@ -11,9 +11,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from fetch import copy, fetch, is_name, split_name
+from fetch import copy, fetch, split_name
 
-from functions.separate.engine import CannotBuild, UnusableWeights
+from functions.separate.engine import CannotBuild, UnusableWeights, hub
 from functions.separate.engine.bag import read_bag
 from functions.separate.engine.convert import convert
 from functions.separate.engine.locate import (
@@ -49,7 +49,7 @@ def main() -> None:
 
 def prepare(name: str, folder: Path, settings: ModelSettings) -> None:
     """Prepare the model in the folder of models; get it if it is not there."""
-    existing = find_in_folder(folder, name) if is_name(name) else None
+    existing = find_in_folder(folder, name) if hub.is_name(name) else None
     model = existing or _get(name, folder, settings)
     name = model.name
     assert model.weights

@@ -7,15 +7,19 @@ client of the hub (huggingface_hub) is imported by a download only: the import t
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from functions.separate.engine import released_models
+from microdemucs.models import UnusableWeights
+from microdemucs.models.ensemble import parse_description
 
 NAMESPACE = "adefossez"
 """The account on the hub from which demucs downloads."""
 
-_is_network = re.compile(r"\w[\w.-]*").fullmatch
+is_name = re.compile(r"\w[\w.-]*").fullmatch
+"""Whether a text can be the name of a model or of a file of weights: it leaves no folder."""
 
 
 def _ignore(progress: float) -> None:
@@ -130,15 +134,10 @@ def fetch_pickles(name: str, folder: Path, report: Callable[[float], None] = _ig
 
 
 def _networks(content: bytes, file: str) -> list[str]:
-    # imported here: a process that has its model does not need it
-    import yaml
-
-    try:
-        networks = [str(network) for network in yaml.safe_load(content)["models"]]
-        if networks and all(map(_is_network, networks)):
+    with suppress(UnusableWeights, UnicodeDecodeError):
+        networks = parse_description(file, content.decode()).signatures
+        if all(map(is_name, networks)):
             return networks
-    except (yaml.YAMLError, KeyError, TypeError):
-        pass
     raise CannotFetch(f"{endpoint()} sent a {file} that is no list of networks")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from functions.separate.engine.hub import CannotFetch, HubUnreachable
 from functions.separate.engine.remote_file import RemoteFile
+from microdemucs.models.ensemble import WEIGHT_SUFFIXES
 
 _STAGING = ".fetching"
 _ATTEMPTS = 5
@@ -40,7 +41,7 @@ class Staging:
     @property
     def is_done(self) -> bool:
         """Whether the model's folder has its weights."""
-        return any(file.suffix in (".safetensors", ".th") for file in self._model.glob("*"))
+        return any(file.suffix in WEIGHT_SUFFIXES for file in self._model.glob("*"))
 
     def read(self, file: RemoteFile) -> bytes:
         """Download a small file and return its content."""
