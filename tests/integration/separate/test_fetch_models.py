@@ -39,10 +39,16 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def stored(root: Minio) -> Iterator[Minio]:
-    """The store; what the test puts into the bucket of models goes when it ends."""
+    """The store, with an empty bucket of models before and after the test."""
+    empty(root)
     yield root
-    for found in root.list_objects("models", recursive=True):
-        root.remove_object("models", str(found.object_name))
+    empty(root)
+
+
+def empty(store: Minio) -> None:
+    """Remove all objects from the bucket of models: other tests use the same store."""
+    for key in names(store):
+        store.remove_object("models", key)
 
 
 def run(
