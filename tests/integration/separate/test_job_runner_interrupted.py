@@ -81,9 +81,10 @@ def test_a_cancel_that_comes_too_late_does_not_stop_the_next_run(
     job = put(song)
     finish = StemStore.finish
 
-    def finish_and_cancel(stem_store: StemStore, manifest: Manifest) -> None:
-        finish(stem_store, manifest)
+    def finish_and_cancel(stem_store: StemStore, manifest: Manifest) -> Manifest:
+        written = finish(stem_store, manifest)
         bus.put(CANCELS, job.id, now().encode())
+        return written
 
     monkeypatch.setattr(StemStore, "finish", finish_and_cancel)
     run_job(job, context)

@@ -46,9 +46,9 @@ def test_axe_finds_nothing_in_any_state(
     found = {"empty": violations(page)}
     page.get_by_text("Advanced").click()
     found["options"] = violations(page)
-    page.locator("#files").set_input_files([*files(["failed.mp3", "waiting.mp3"])])
-    failed = wait_for_upload(job_writer, "failed.mp3")
-    wait_for_upload(job_writer, "waiting.mp3")
+    names = [f"failed {width}.mp3", f"waiting {width}.mp3"]
+    page.locator("#files").set_input_files([*files(names)])
+    failed, _ = [wait_for_upload(job_writer, name) for name in names]
     expect(page.locator('.song[data-state="waiting"]')).to_have_count(2)
     found["waiting"] = violations(page)
     job_writer.write_record(failed, state=JobState.FAILED, problem={"title": "No", "status": 422})

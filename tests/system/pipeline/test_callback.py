@@ -63,7 +63,7 @@ def test_requests_with_the_same_song_are_each_answered_once_with_their_own_data(
     stack: Stack, ending: str
 ) -> None:
     before = f"before the callbacks, {ending}.mp3"
-    stack.put_song(before, mp3(12.0 + len(ending)))
+    stack.put_song(before, mp3(12.0 + len(ending)), shifts="3")
     stack.wait_for_job(before, "running")
     song = b"no song" if ending == "failed" else mp3(3.42 + len(ending) / 100)
     with HttpReceiver() as receiver:

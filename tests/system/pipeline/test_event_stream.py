@@ -9,7 +9,7 @@ from testing.stack import Stack
 
 
 def test_a_cancelled_song_leaves_the_queue_at_once_and_the_next_moves_up(stack: Stack) -> None:
-    stack.put_song("in front.mp3", mp3(45.0, 5.0))
+    in_front = job_id(stack.put_song("in front.mp3", mp3(45.0, 5.0), shifts="10"))
     stack.wait_for_job("in front.mp3", "running")
     first, second = (job_id(stack.put_song(f"{n}.mp3", mp3(3.0, n))) for n in (7.1, 7.2))
     stack.wait_for_job("7.1.mp3", "waiting")
@@ -26,7 +26,7 @@ def test_a_cancelled_song_leaves_the_queue_at_once_and_the_next_moves_up(stack: 
     assert (cancelled.data["state"], cancelled.data["position"]) == ("cancelled", None)
     moved = next(events)
     assert (moved.name, moved.data["id"], moved.data["position"]) == ("progress", second, 1)
-    assert stack.api("GET", "/apiv1/jobs?key=in%20front.mp3")["jobs"][0]["state"] == "running"
+    assert stack.api("DELETE", f"/apiv1/jobs/{in_front}")["state"] == "running"
 
     states = [(event.data["id"], event.data["state"]) for event in events]
     response.close()

@@ -124,7 +124,7 @@ def test_tagging_a_song_does_nothing(stack: Stack) -> None:
 
 
 def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
-    stack.put_song("long.mp3", mp3(50.0))
+    long = job_id(stack.put_song("long.mp3", mp3(50.0), shifts="10"))
     stack.wait_for_job("long.mp3", "running")
     song = mp3(3.9)
     job = job_id(stack.put_song("behind.mp3", song))
@@ -134,7 +134,7 @@ def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
     assert job not in stack.api("GET", "/apiv1/queue")["queue"]
     stack.put_song("behind.mp3", song)
     stack.wait_for_job("behind.mp3", "waiting")
-    assert stack.api("GET", "/apiv1/jobs?key=long.mp3")["jobs"][0]["state"] == "running"
+    assert stack.api("DELETE", f"/apiv1/jobs/{long}")["state"] == "running"
     assert stack.wait_for_manifest("behind.mp3")["job"] == job
     stack.wait_for_job("behind.mp3", "done")
     assert not stack.failure("behind.mp3")
@@ -142,10 +142,10 @@ def test_a_waiting_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
 
 def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Stack) -> None:
     song = mp3(40.0, 3.0)
-    job = job_id(stack.put_song("running.mp3", song))
+    job = job_id(stack.put_song("running.mp3", song, shifts="3"))
     stack.wait_for_job("running.mp3", "running")
     stack.api("DELETE", f"/apiv1/jobs/{job}")
-    stack.put_song("running.mp3", song)
+    stack.put_song("running.mp3", song, shifts="3")
     assert stack.wait_for_manifest("running.mp3")["job"] == job
     stack.wait_for_job("running.mp3", "done")
     assert not stack.failure("running.mp3")
@@ -153,7 +153,7 @@ def test_a_running_song_that_is_cancelled_and_sent_again_is_separated(stack: Sta
 
 
 def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
-    stack.put_song("long too.mp3", mp3(38.0, 4.0))
+    long = job_id(stack.put_song("long too.mp3", mp3(38.0, 4.0), shifts="10"))
     stack.wait_for_job("long too.mp3", "running")
     job = job_id(stack.put_song("unwanted.mp3", mp3(3.95)))
     stack.wait_for_job("unwanted.mp3", "waiting")
@@ -162,10 +162,11 @@ def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
     record = stack.api("GET", f"/apiv1/jobs/{job}")
     assert failure["cancelled_at"] == record["cancel_requested"]
     assert runs(stack, job) == 0
+    stack.api("DELETE", f"/apiv1/jobs/{long}")
 
 
 def test_a_song_that_is_removed_while_it_is_separated_is_given_up(stack: Stack) -> None:
-    stack.put_song("removed.mp3", mp3(40.1, 2.5))
+    stack.put_song("removed.mp3", mp3(40.1, 2.5), shifts="10")
     stack.wait_for_job("removed.mp3", "running")
     stack.store.remove_object("songs", "removed.mp3")
     stack.wait_for_job("removed.mp3", "superseded", seconds=4)
@@ -173,7 +174,7 @@ def test_a_song_that_is_removed_while_it_is_separated_is_given_up(stack: Stack) 
 
 
 def test_a_cancelled_job_ends_with_a_failure(stack: Stack) -> None:
-    stack.put_song("cancelled.mp3", mp3(30.0, 2.0))
+    stack.put_song("cancelled.mp3", mp3(30.0, 2.0), shifts="10")
     job = stack.wait_for_job("cancelled.mp3", "running")
     stack.api("DELETE", f"/apiv1/jobs/{job['id']}")
     failure = stack.wait_for_failure("cancelled.mp3")

@@ -6,7 +6,7 @@ from testing.stack import Stack
 
 
 def test_a_song_that_is_cancelled_and_retried_while_it_waits_is_separated(stack: Stack) -> None:
-    stack.put_song("before it.mp3", mp3(40.0, 6.0))
+    stack.put_song("before it.mp3", mp3(40.0, 6.0), shifts="3")
     stack.wait_for_job("before it.mp3", "running")
     job = job_id(stack.put_song("retried.mp3", mp3(3.0, 8.1)))
     stack.wait_for_job("retried.mp3", "waiting")
