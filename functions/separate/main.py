@@ -18,6 +18,7 @@ from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
 from functions.separate.settings import Settings
 from microdemucs import logs, service, shutdown
+from microdemucs.disconnect import is_disconnected
 from microdemucs.event_guard import Access, guard_events
 from microdemucs.lazy import Lazy
 from microdemucs.problems import RetryLater
@@ -31,12 +32,23 @@ _in_work = threading.Lock()
 def separate(event: CloudEvent) -> None:
     """Separate the song that the event names, or one range of a long song."""
     service.answer_without_content()
+    ensure_expected(flask.request)
     job = Job.of(event)
     with one_song_at_a_time(), logs.context(job=job.id, trace=job.trace):
         if job.range_request:
             run_range(job, job.range_request, context())
         else:
             run_job(job, context())
+
+
+def ensure_expected(request: flask.Request) -> None:
+    """Raise RetryLater (429) if nobody waits for the answer any more.
+
+    The bridge lets go of requests to a process that stands still, and sends their songs again. When
+    the process goes on, it finds the old requests before the new ones.
+    """
+    if is_disconnected(request):
+        raise RetryLater("client-left", "The client of this request has left", after=1, busy=True)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The function as a process of its own, called over HTTP."""
 
+import http.client
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import urllib3
 from cloudevents.http import CloudEvent
@@ -156,6 +158,29 @@ def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(
     assert result_store.read_manifest(stems, event["subject"]) is None
     lines = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
     assert {line["trace"] for line in lines if line["event"] == "job started"} == {"a" * 32}
+
+
+def test_a_process_that_stood_still_begins_no_request_that_was_let_go(
+    settings: dict[str, str], put_event: MakeEvent, stems: Bucket, bus: Bus, tmp_path: Path
+) -> None:
+    event = put_event(sounds.file(sounds.music(1)))
+    headers, body = signed_request(event, EVENTS_SECRET)
+    with function_process(SERVICE, settings | {"THREADS": "1"}, tmp_path / "output") as function:
+        parent = psutil.Process(function.process.pid)
+        processes = [parent, *parent.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        address = urlsplit(function.url)
+        for _ in range(3):
+            client = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
+            client.request("POST", "/", body, headers)
+            client.close()
+        for process in processes:
+            process.resume()
+        # Connections are accepted in their order, and there is one thread.
+        assert wait_until(lambda: send(function.url, NO_SONG).status == 400)
+    assert bus.get(JOBS, job_id(object_from_record(event.get_data()))) is None
+    assert result_store.read_manifest(stems, event["subject"]) is None
 
 
 @pytest.mark.parametrize(
