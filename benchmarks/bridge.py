@@ -83,14 +83,17 @@ def main() -> None:
     arguments = parser.parse_args()
     port, receiver_port = free_port(), free_port()
     os.environ["BENCH_NATS"] = f"127.0.0.1:{port}"
-    users = ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
+    users = (
+        *("PROVISION", "MINIO", "BRIDGE", "INTAKE", "SWEEP", "EVENTS"),
+        *("SEPARATE", "UPLOAD", "NOTIFY", "LOGS"),
+    )
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {
             "NATS_HOST": "127.0.0.1",
             "NATS_PORT": str(port),
             "NATS_STORE": folder,
             "NATS_URL": f"nats://127.0.0.1:{port}",
-            "NATS_USER": "events",
+            "NATS_USER": "bridge",
             "NATS_PASSWORD": "p",
             "SEPARATE_URL": f"http://127.0.0.1:{receiver_port}",
             "SEPARATE_CONCURRENCY": str(arguments.concurrency),

@@ -33,7 +33,7 @@ from nats.aio.client import Client
 from local.ports import free_port
 from microdemucs import store
 from microdemucs.bucket import Bucket
-from microdemucs.bus import WAITING_SUBJECT, WEBHOOKS, Bus
+from microdemucs.bus import DUE_SUBJECT, NEW_SUBJECT, WAITING_SUBJECT, WEBHOOKS, Bus
 from microdemucs.events import COMPLETED, FAILED
 from microdemucs.manifest import Manifest, ModelInfo, SeparatedSong, StemEntry
 from microdemucs.messages import Delivery
@@ -152,7 +152,8 @@ def _fill(stack: Stack, targets: dict[str, str], ports: dict[str, int], number: 
             else:
                 headers = {
                     "Nats-Schedule": later,
-                    "Nats-Schedule-Target": delivery.subject,
+                    "Nats-Schedule-Target": DUE_SUBJECT
+                    + delivery.subject.removeprefix(NEW_SUBJECT),
                 }
                 subject = f"{WAITING_SUBJECT}.bench-{position}"
                 await js.publish(subject, delivery.write(), headers=headers, timeout=60)
@@ -162,7 +163,7 @@ def _fill(stack: Stack, targets: dict[str, str], ports: dict[str, int], number: 
             batch = range(start, min(start + _AT_ONCE, number))
             await asyncio.gather(*(put(p, names[p // 2 % len(names)]) for p in batch))
 
-    stack.on_bus("events", publish)
+    stack.on_bus("tests", publish)
 
 
 def _measure(stack: Stack, arrivals: Arrivals, results: int, waiting: int) -> None:

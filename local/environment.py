@@ -23,7 +23,10 @@ PORTS = {
 }
 _BUS_PASSWORDS = tuple(
     f"NATS_{user}_PASSWORD"
-    for user in ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
+    for user in (
+        *("PROVISION", "MINIO", "BRIDGE", "INTAKE", "SWEEP", "EVENTS"),
+        *("SEPARATE", "UPLOAD", "NOTIFY", "LOGS"),
+    )
 )
 _STORE_SECRETS = tuple(
     f"STORE_{user}_SECRET" for user in ("EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "MODELS")
@@ -63,14 +66,14 @@ _ACCESS = {
     "nats": _Access(secrets=_BUS_PASSWORDS),
     "minio": _Access(secrets=("MINIO_ROOT_PASSWORD",)),
     "provision": _Access("provision", "root", ("NATS_MINIO_PASSWORD", *_STORE_SECRETS)),
-    "bridge": _Access("events", secrets=("EVENTS_SECRET",)),
-    "intake": _Access("events"),
-    "sweep": _Access("events", "events"),
+    "bridge": _Access("bridge", secrets=("EVENTS_SECRET",)),
+    "intake": _Access("intake"),
+    "sweep": _Access("sweep", "events"),
     "separate": _Access("separate", "separate", ("EVENTS_SECRET",)),
     "upload": _Access("upload", "upload"),
     "notify": _Access("notify", "notify", ("CALLBACK_SECRET", "EVENTS_SECRET")),
     # Commands that people run.
-    "events": _Access("events", "events"),
+    "events": _Access("events"),
     "logs": _Access("logs"),
     "models": _Access(store="models"),
 }

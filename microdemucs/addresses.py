@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from socket import inet_aton, inet_ntoa
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
@@ -72,6 +73,14 @@ class WebhookUrl:
         """Scheme, host and port. Only these are logged: path and query can hold secrets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + (f":{self.port}" if self._unusual_port else "")
+
+    @property
+    def site(self) -> str:
+        """The host in one spelling: a name without a final dot, an IPv4 address with four parts."""
+        try:
+            return inet_ntoa(inet_aton(self.host))
+        except (OSError, UnicodeError):
+            return self.host.lower().rstrip(".")
 
     @property
     def authority(self) -> str:

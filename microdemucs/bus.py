@@ -28,6 +28,7 @@ from microdemucs.settings import BusSettings
 
 # Streams and their subjects; minio-events/ provisions and reads them.
 SONGS, STEMS, DELIVERIES, DEAD = "SONGS", "STEMS", "DELIVERIES", "DEAD"
+OUTBOX = "OUTBOX"
 # The songs and ranges that wait for the separate function, with one subject for each submitter.
 QUEUE, QUEUE_SUBJECT_PREFIX = "QUEUE", "queue"
 SONGS_SUBJECT, STEMS_SUBJECT = "minio.songs", "minio.stems"
@@ -36,9 +37,12 @@ STARTED_SUBJECT, FINISHED_SUBJECT = "separation.started", "separation.finished"
 # a job again once its ranges are done.
 RANGE_SUBJECT, REQUEUE_SUBJECT = "separation.range", "separation.requeue"
 OLD_REQUEUE_SUBJECT = "separation.again"  # also routed, for one release
-# Subjects of the stream DELIVERIES: <DUE_SUBJECT>.<receiver>.<target> is the queue of one target;
-# <WAITING_SUBJECT>.<number> holds a delivery until its next attempt is due. What the stream stores
-# is announced on <READY_SUBJECT>.<subject without "deliveries.">, without the data.
+# Subjects of the stream OUTBOX: <NEW_SUBJECT>.<receiver>.<target> is the queue of the new
+# deliveries for one target. Subjects of the stream DELIVERIES: <DUE_SUBJECT>.<receiver>.<target> is
+# the queue of those that are repeated; <WAITING_SUBJECT>.<stream>-<number> holds one until its next
+# attempt is due. What both store is announced on <READY_SUBJECT>.<subject without "deliveries.">,
+# without the data.
+NEW_SUBJECT = "deliveries.new"
 DUE_SUBJECT, WAITING_SUBJECT, READY_SUBJECT = "deliveries.due", "deliveries.wait", "ready"
 OLD_DUE_SUBJECT = "deliveries.*"  # deliveries of the previous release, for one release
 # Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
@@ -51,7 +55,9 @@ _TIMEOUT_S = 5.0
 _POLL_S = 5.0  # a watch looks for changes of which it was not told, too
 _LAG_S = 0.05  # until a copy of the stream on another server has caught up
 _PUBLISHED_AT_ONCE = 256
-_WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF
+_WRONG_LAST_SEQUENCE = (10071, 10164)  # JSStreamWrongLastSequenceErrF and …ConstantErr
+_LAST = "Nats-Expected-Last-Subject-Sequence"
+_DELETED = {"KV-Operation": "DEL"}
 # Stricter than nats-py's check, which accepts empty tokens and a line end.
 _is_key = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*").fullmatch
 _T = TypeVar("_T")
@@ -132,16 +138,19 @@ class Bus:
         """
         return self._request(self._put(bucket, key, value, ttl))
 
-    def create(self, bucket: str, key: str, value: bytes) -> int:
-        """Write a new key and return its revision. Raises RevisionConflict, RetryLater."""
-        return self._request(self._create(bucket, key, value))
-
-    def update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
-        """Write if `revision` is the latest; return the new one.
+    def create(self, bucket: str, key: str, value: bytes, ttl: int = 0) -> int:
+        """Write a new key and return its revision; `ttl` is as in `put`.
 
         Raises RevisionConflict, RetryLater.
         """
-        return self._request(self._update(bucket, key, value, revision))
+        return self._request(self._create(bucket, key, value, ttl))
+
+    def update(self, bucket: str, key: str, value: bytes, revision: int, ttl: int = 0) -> int:
+        """Write if `revision` is the latest; return the new one. `ttl` is as in `put`.
+
+        Raises RevisionConflict, RetryLater.
+        """
+        return self._request(self._update(bucket, key, value, revision, ttl))
 
     def delete(self, bucket: str, key: str, revision: int = 0) -> None:
         """Delete the key, if it exists, and if `revision` is the latest (0: whatever it is).
@@ -150,12 +159,13 @@ class Bus:
         """
         self._request(self._delete(bucket, key, revision))
 
-    def purge(self, bucket: str, key: str) -> None:
-        """Delete the key and leave nothing behind, not even a marker of the deletion.
+    def remove(self, bucket: str, key: str) -> None:
+        """Delete the key; the marker of the deletion vanishes after a second.
 
-        A watch does not report it. Raises RetryLater.
+        The bucket must allow time limits. Unlike a purge of the key, this needs no right to purge
+        the stream. Raises RetryLater.
         """
-        self._request(self._purge(bucket, key))
+        self._request(self._remove(bucket, key))
 
     def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Publish to the stream of `subject`, which deduplicates by `message_id`.
@@ -180,8 +190,8 @@ class Bus:
     def changes(self, bucket: str, keys: str, after: int) -> list[Entry]:
         """Return the newest entries of `keys` (a subject pattern) after the revision `after`.
 
-        They are in the order of their revisions. Deletions by `purge` are no entries. One request
-        reads hundreds of entries. Raises RetryLater.
+        They are in the order of their revisions. A deletion by `remove` is an entry for a second
+        only. One request reads hundreds of entries. Raises RetryLater.
         """
         found: list[Entry] = []
         pending = 1
@@ -311,27 +321,34 @@ class Bus:
     async def _put(self, bucket: str, key: str, value: bytes, ttl: int) -> int:
         if not ttl:
             return await (await self._bucket(bucket)).put(_checked(key), value)
-        # nats-py has no such argument for `put`.
-        headers = {"Nats-TTL": str(ttl)}
-        return (await self._js.publish(f"$KV.{bucket}.{_checked(key)}", value, headers=headers)).seq
+        return await self._publish_entry(bucket, key, value, {"Nats-TTL": str(ttl)})
 
-    async def _create(self, bucket: str, key: str, value: bytes) -> int:
-        return await (await self._bucket(bucket)).create(_checked(key), value)
+    async def _create(self, bucket: str, key: str, value: bytes, ttl: int) -> int:
+        entries = await self._bucket(bucket)
+        return await entries.create(_checked(key), value, msg_ttl=ttl or None)
 
-    async def _update(self, bucket: str, key: str, value: bytes, revision: int) -> int:
-        return await (await self._bucket(bucket)).update(_checked(key), value, last=revision)
+    async def _update(self, bucket: str, key: str, value: bytes, revision: int, ttl: int) -> int:
+        headers = {_LAST: str(revision)} | ({"Nats-TTL": str(ttl)} if ttl else {})
+        return await self._publish_entry(bucket, key, value, headers)
 
     async def _delete(self, bucket: str, key: str, revision: int) -> None:
-        entries = await self._bucket(bucket)
+        headers = _DELETED | ({_LAST: str(revision)} if revision else {})
+        await self._publish_entry(bucket, key, b"", headers)
+
+    async def _remove(self, bucket: str, key: str) -> None:
+        await self._publish_entry(bucket, key, b"", _DELETED | {"Nats-TTL": "1"})
+
+    async def _publish_entry(
+        self, bucket: str, key: str, value: bytes, headers: dict[str, str]
+    ) -> int:
+        """Write an entry with headers for which nats-py has no arguments."""
+        subject = f"$KV.{bucket}.{_checked(key)}"
         try:
-            await entries.delete(_checked(key), last=revision or None)
-        except nats.js.errors.APIError as error:  # nats-py maps it for update, but not for delete
-            if error.err_code == _WRONG_LAST_SEQUENCE:
+            return (await self._js.publish(subject, value, headers=headers)).seq
+        except nats.js.errors.APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
                 raise nats.js.errors.KeyWrongLastSequenceError from error
             raise
-
-    async def _purge(self, bucket: str, key: str) -> None:
-        await self._js.purge_stream(f"KV_{bucket}", subject=f"$KV.{bucket}.{_checked(key)}")
 
     async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})

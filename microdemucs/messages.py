@@ -9,8 +9,9 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
+from microdemucs.addresses import ForbiddenUrl, parse_webhook_url
 from microdemucs.audio_facts import AudioFacts
-from microdemucs.bus import DUE_SUBJECT
+from microdemucs.bus import NEW_SUBJECT
 from microdemucs.events import ObjectCreated, object_from_record, record_of
 from microdemucs.manifest import StoredSong, convert, decode
 
@@ -53,12 +54,13 @@ class Started(Message, frozen=True, kw_only=True):
 class Finished(Message, frozen=True, kw_only=True):
     """separation.finished: a job ended, for the callback of one request.
 
-    `callback` is its id. `document` is the text of the manifest or failure, `key` the object's key:
-    the object itself may be that of a later job by now.
+    `callback` is its id; "" if it is for all webhooks, as no document in the bucket tells them: the
+    job's message became a dead letter. `document` is the text of the manifest or failure, `key` the
+    object's key: the object itself may be that of a later job by now.
     """
 
     job: str
-    callback: str
+    callback: str = ""
     key: str
     document: str
 
@@ -107,7 +109,7 @@ class Requeue(Message, frozen=True, kw_only=True):
 
 
 class Delivery(Message, frozen=True, kw_only=True):
-    """deliveries.due.<receiver>.<target>: one event for one target.
+    """deliveries.new.<receiver>.<target>: one event for one target.
 
     `delivery` is its id, `body` the exact text that is posted. `target` is a webhook's id, or
     `callback.<callback id>`: a key in the bucket `webhooks`. `receiver` is the scheme, host and
@@ -127,7 +129,19 @@ class Delivery(Message, frozen=True, kw_only=True):
     def subject(self) -> str:
         """The subject of the queue of deliveries to this target.
 
-        All targets at one receiver have the same third token.
+        All targets at one receiver have the same third token, <host>_<receiver>, and all targets at
+        one host the same first half of it.
         """
-        receiver = hashlib.sha256(self.receiver.encode()).hexdigest()[:16]
-        return f"{DUE_SUBJECT}.{receiver}.{self.target}"
+        receiver = f"{_digest(_host(self.receiver))}_{_digest(self.receiver)}"
+        return f"{NEW_SUBJECT}.{receiver}.{self.target}"
+
+
+def _host(receiver: str) -> str:
+    try:
+        return parse_webhook_url(receiver).site
+    except ForbiddenUrl:
+        return receiver
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

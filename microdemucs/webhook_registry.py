@@ -38,7 +38,7 @@ class WebhookRegistry:
                 self._records[entry.key] = _read(entry)
                 self._revision = entry.revision
             # Every key that exists is in `_records` now. So there are more of them there only if
-            # some have been purged, which no change reports.
+            # some were removed and their markers have vanished, which no change reports.
             surplus = len(self._records) - self._bus.count(WEBHOOKS, WEBHOOK_KEYS)
             if surplus == 0:
                 return

@@ -31,6 +31,7 @@ from microdemucs.manifest import failure_key, manifest_key
 from microdemucs.paths import ROOT
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings, StoreSettings
+from testing.bus_config import TESTS, write_bus_config
 from testing.events_secret import EVENTS_SECRET
 from testing.function_process import function_process
 from testing.objects import put_song, read_json
@@ -56,7 +57,9 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.log: list[dict[str, Any]] = []
         self.store: Minio = store.connect(self.store_settings("provision"))
-        self._commands = commands()
+        config = folder / "nats.conf"
+        write_bus_config(config)
+        self._commands = commands() | {"nats": f"exec nats-server -c '{config}'"}
 
     def __enter__(self) -> Self:
         return self
@@ -160,8 +163,10 @@ class Stack:
         )
 
     def bus_settings(self, user: str) -> BusSettings:
-        """Return the address of the bus with the password of `user`."""
+        """Return the address of the bus with the password of `user`; `tests` may do everything."""
         variables = self.environment.variables
+        if user == TESTS:
+            return BusSettings(variables["NATS_URL"], TESTS, TESTS)
         return BusSettings(variables["NATS_URL"], user, variables[f"NATS_{user.upper()}_PASSWORD"])
 
     def on_bus(self, user: str, use: Callable[[Any], Any]) -> Any:
@@ -198,15 +203,17 @@ class Stack:
                 is_idle = is_idle and not (await js.stream_info("QUEUE")).state.messages
             return is_idle
 
-        return bool(self.on_bus("events", read))
+        return bool(self.on_bus(TESTS, read))
 
     def has_delivered(self) -> bool:
         """Return whether no delivery is left: neither due, nor waiting for another attempt."""
 
         async def read(client: Any) -> bool:
-            return not (await client.jetstream().stream_info("DELIVERIES")).state.messages
+            js = client.jetstream()
+            states = [(await js.stream_info(name)).state for name in ("OUTBOX", "DELIVERIES")]
+            return not any(state.messages for state in states)
 
-        return bool(self.on_bus("events", read))
+        return bool(self.on_bus(TESTS, read))
 
     def put_song(
         self, key: str, body: bytes, content_type: str = "audio/mpeg", **metadata: str

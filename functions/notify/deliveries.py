@@ -149,8 +149,9 @@ def next_delay(
 def _delivery(
     event: JobEvent, target: str, url: str, source: str, created: str, data: Mapping[str, Any]
 ) -> Delivery:
-    # Each request has a callback of its own, and is answered once, however often its job ended.
-    when = [] if is_callback(target) else [event.type, event.time]
+    # Each request has a callback of its own, and is told each outcome once, however often its job
+    # ended. A second outcome comes only from a dead letter that is replayed.
+    when = [event.type] if is_callback(target) else [event.type, event.time]
     identity = json.dumps([event.job, *when, target])
     id_ = "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:32]
     body = {

@@ -54,9 +54,7 @@ class Egress:
 
     allow_private: bool = False
     ca_file: str = ""
-    _resolver: Lazy[Resolver] = field(
-        default_factory=_lazy_resolver, init=False, repr=False, compare=False
-    )
+    resolver: Lazy[Resolver] = field(default_factory=_lazy_resolver, repr=False, compare=False)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """POST `body` to `url` within about TOTAL_S.
@@ -88,7 +86,7 @@ class Egress:
 
     def _resolve(self, destination: WebhookUrl) -> list[str]:
         try:
-            return self._resolver().resolve(destination.host, RESOLVE_S)
+            return self.resolver().resolve(destination.host, RESOLVE_S)
         except NotResolved as error:
             raise Unreachable(str(error)) from None
 

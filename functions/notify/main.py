@@ -65,7 +65,7 @@ def notify(event: CloudEvent) -> None:
         if event["type"] == events.DELIVERY:
             _attempt(ctx, event)
         elif event["type"] == events.FINISHED:
-            _publish_for_callback(ctx, Finished.from_data(event.data))
+            _publish_finished(ctx, Finished.from_data(event.data))
         elif job_event := _read_job_event(ctx, event):
             _publish_deliveries(ctx, job_event, ctx.webhooks.webhooks())
     # BadDocument, MalformedMessage, or what cannot be encoded
@@ -110,10 +110,10 @@ def _link(ctx: Context, key: str) -> str:
     return ctx.public_stems.presigned_url(key, timedelta(hours=ctx.settings.link_hours), {})
 
 
-def _publish_for_callback(ctx: Context, finished: Finished) -> None:
+def _publish_finished(ctx: Context, finished: Finished) -> None:
     result = read_result(finished.key, finished.document.encode())
     event = replace(_result_event(ctx, result), callback=finished.callback)
-    _publish_deliveries(ctx, event, ())
+    _publish_deliveries(ctx, event, () if finished.callback else ctx.webhooks.webhooks())
 
 
 def _publish_deliveries(ctx: Context, event: JobEvent, webhooks: Iterable[WebhookRecord]) -> None:

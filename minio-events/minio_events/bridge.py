@@ -159,7 +159,7 @@ async def bridge(settings: BridgeSettings) -> None:
             queue = SongQueue(client)
             limits = Limits(
                 attempts=settings.delivery_concurrency,
-                per_receiver=settings.receiver_concurrency,
+                per_host=settings.receiver_concurrency,
                 per_target=settings.target_concurrency,
             )
 
@@ -168,7 +168,7 @@ async def bridge(settings: BridgeSettings) -> None:
                     client,
                     session,
                     queue,
-                    FailedJobs(jobs),
+                    FailedJobs(client, jobs),
                     leases,
                     leadership,
                     url=settings.separate_url,

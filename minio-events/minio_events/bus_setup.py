@@ -34,6 +34,7 @@ _CLEANED = {"micro-demucs-callbacks": "expire"}
 
 def _streams(replicas: int) -> list[StreamConfig]:
     storage = StorageType.FILE
+    announced = RePublish("deliveries.>", f"{bus.READY_SUBJECT}.>", headers_only=True)
     return [
         # Older notifications are not needed: the sweep finds the same songs in the buckets.
         StreamConfig(
@@ -65,6 +66,18 @@ def _streams(replicas: int) -> list[StreamConfig]:
         ),
         # The duplicate window covers the time in which a result may be notified a second time.
         # The bridge reads and deletes the messages without a consumer (minio_events/deliveries.py).
+        # notify writes to OUTBOX only: the server requires roll-ups for scheduled messages, and in
+        # a stream that allows them, one message can remove all others.
+        StreamConfig(
+            name=bus.OUTBOX,
+            subjects=[f"{bus.NEW_SUBJECT}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            duplicate_window=2 * _HOUR,
+            allow_direct=True,
+            republish=announced,
+            storage=storage,
+            num_replicas=replicas,
+        ),
         StreamConfig(
             name=bus.DELIVERIES,
             subjects=[f"{bus.DUE_SUBJECT}.>", f"{bus.WAITING_SUBJECT}.*", bus.OLD_DUE_SUBJECT],
@@ -72,7 +85,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
             duplicate_window=2 * _HOUR,
             allow_direct=True,
             allow_msg_schedules=True,
-            republish=RePublish("deliveries.>", f"{bus.READY_SUBJECT}.>", headers_only=True),
+            republish=announced,
             storage=storage,
             num_replicas=replicas,
         ),
@@ -204,8 +217,8 @@ async def _set_bucket(js: JetStreamContext, config: KeyValueConfig) -> bool:
         is_new = True
     if not is_new and (
         *(existing.max_age or 0, existing.num_replicas),
-        *(existing.allow_rollup_hdrs, existing.republish),
-    ) == (ttl, config.replicas, False, config.republish):
+        *(existing.allow_rollup_hdrs, existing.republish, existing.allow_msg_ttl or False),
+    ) == (ttl, config.replicas, False, config.republish, True):
         return False
     window = min(existing.duplicate_window, ttl or existing.duplicate_window)
     await js.update_stream(
@@ -217,6 +230,9 @@ async def _set_bucket(js: JetStreamContext, config: KeyValueConfig) -> bool:
             # the header `Nats-Rollup: all` would remove all entries of the bucket.
             allow_rollup_hdrs=False,
             republish=config.republish,
+            # Callbacks, markers of deletions and claims have a time limit each. nats-py allows that
+            # in every bucket that it creates, and the server does not take it back.
+            allow_msg_ttl=True,
         )
     )
     return True

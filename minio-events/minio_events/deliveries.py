@@ -1,10 +1,11 @@
 """Attempt the deliveries that are due: send each to the function notify, and act on its answer.
 
-The messages are read from the stream and deleted when they are done, without a consumer: a consumer
-has one queue, and a limit of unacknowledged messages that one dead receiver can fill. What waits
-for its next attempt is a scheduled message (NATS ADR-51): the server stores it at its target's
-subject again when it is due. One bridge at a time delivers; if it is killed, messages that it had
-in work are attempted again.
+notify writes new deliveries to the stream OUTBOX; those that are repeated are in DELIVERIES, to
+which only the bridge writes. The messages are read and deleted when they are done, without a
+consumer: a consumer has one queue, and a limit of unacknowledged messages that one dead receiver
+can fill. What waits for its next attempt is a scheduled message (NATS ADR-51): the server stores it
+at its target's subject again when it is due. One bridge at a time delivers; if it is killed,
+messages that it had in work are attempted again.
 """
 
 import asyncio
@@ -25,7 +26,15 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from microdemucs import logs
-from microdemucs.bus import DELIVERIES, DUE_SUBJECT, OLD_DUE_SUBJECT, READY_SUBJECT, WAITING_SUBJECT
+from microdemucs.bus import (
+    DELIVERIES,
+    DUE_SUBJECT,
+    NEW_SUBJECT,
+    OLD_DUE_SUBJECT,
+    OUTBOX,
+    READY_SUBJECT,
+    WAITING_SUBJECT,
+)
 from microdemucs.events import MalformedMessage
 from microdemucs.messages import Delivery
 from minio_events.backoff import delay_after
@@ -51,7 +60,6 @@ ROUTE = "deliveries"
 ATTEMPT_S = 60.0
 """The longest time that one request to notify may take; an attempt takes 15 s."""
 
-_DELETE = f"$JS.API.STREAM.MSG.DELETE.{DELIVERIES}"
 _GONE = ("no message found", "deleted message", "stream store EOF")
 """The server's errors about a message that has already been deleted."""
 
@@ -62,11 +70,22 @@ _T = TypeVar("_T")
 
 
 class _Due(NamedTuple):
-    """A message that is due, and its sequence number."""
+    """A message that is due, and its sequence number in its stream."""
 
     subject: str
     number: int
     data: bytes
+
+    @property
+    def stream(self) -> str:
+        return _stream_of(self.subject)
+
+    @property
+    def due_subject(self) -> str:
+        """Where it is stored for another attempt."""
+        if self.stream == OUTBOX:
+            return DUE_SUBJECT + self.subject.removeprefix(NEW_SUBJECT)
+        return self.subject
 
 
 class Deliveries:
@@ -140,8 +159,9 @@ class Deliveries:
 
     async def _scan(self) -> None:
         """Find every target with messages that are due."""
-        for subjects in (f"{DUE_SUBJECT}.>", OLD_DUE_SUBJECT):
-            list_subjects = partial(self._js.stream_info, DELIVERIES, subjects_filter=subjects)
+        for subjects in (f"{NEW_SUBJECT}.>", f"{DUE_SUBJECT}.>", OLD_DUE_SUBJECT):
+            stream = _stream_of(subjects)
+            list_subjects = partial(self._js.stream_info, stream, subjects_filter=subjects)
             info = await self._persist(list_subjects)
             for subject in info.state.subjects or ():
                 self._queues.add(subject)
@@ -172,7 +192,10 @@ class Deliveries:
         """Return the next message of the queue, if there is one."""
         try:
             stored = await self._js.get_msg(
-                DELIVERIES, max(1, queue.cursor), queue.subject, direct=True, next=True
+                _stream_of(queue.subject),
+                *(max(1, queue.cursor), queue.subject),
+                direct=True,
+                next=True,
             )
         except nats.js.errors.NotFoundError:
             self._queues.take_nothing(queue)
@@ -243,10 +266,10 @@ class Deliveries:
         moment = datetime.now(UTC) + timedelta(seconds=delay)
         headers = {
             "Nats-Schedule": f"@at {moment.isoformat(timespec='milliseconds')}",
-            "Nats-Schedule-Target": due.subject,
-            "Nats-Msg-Id": f"{due.number}.{again.attempt}",
+            "Nats-Schedule-Target": due.due_subject,
+            "Nats-Msg-Id": f"{due.stream}-{due.number}.{again.attempt}",
         }
-        subject = f"{WAITING_SUBJECT}.{due.number}"
+        subject = f"{WAITING_SUBJECT}.{due.stream}-{due.number}"
         await self._persist(lambda: self._js.publish(subject, again.write(), headers=headers))
         await self._delete(due)
 
@@ -261,7 +284,8 @@ class Deliveries:
         await self._persist(
             lambda: write_dead_letter(
                 self._client,
-                *(ROUTE, about, due.subject, data, f"{DELIVERIES}.{due.number}", reason, tries),
+                *(ROUTE, about, due.due_subject, data),
+                *(f"{due.stream}.{due.number}", reason, tries),
             )
         )
         log.error("message dead-lettered", extra={"route": ROUTE, "about": about, "reason": reason})
@@ -271,7 +295,8 @@ class Deliveries:
         async def delete() -> None:
             # nats-py's delete_msg would also overwrite the message on the disk.
             request = json.dumps({"seq": due.number, "no_erase": True}).encode()
-            response = json.loads((await self._client.request(_DELETE, request, 5)).data)
+            subject = f"$JS.API.STREAM.MSG.DELETE.{due.stream}"
+            response = json.loads((await self._client.request(subject, request, 5)).data)
             error = response.get("error", {})
             if error and error.get("description") not in _GONE:
                 raise nats.js.errors.APIError.from_error(error)
@@ -293,6 +318,10 @@ class Deliveries:
     def _raise_if_closed(self) -> None:
         if self._client.is_closed:
             raise nats.errors.ConnectionClosedError
+
+
+def _stream_of(subject: str) -> str:
+    return OUTBOX if subject.startswith(f"{NEW_SUBJECT}.") else DELIVERIES
 
 
 def _announced(message: Msg) -> tuple[str, int]:

@@ -1,6 +1,7 @@
-"""Which delivery is attempted next: a queue for each target, and limits for each receiver.
+"""Which delivery is attempted next: a queue for each target, and limits for each host.
 
-Nothing here does any I/O. A receiver is the host and port of targets. How long a target's last
+Nothing here does any I/O. A receiver is the host and port of targets; all receivers at one host
+share its limits, as a host may have thousands of ports. How long a target's last
 attempt took decides which of the attempts at once are open to it. Of a target without attempts so
 far, its receiver's last attempt counts.
 
@@ -8,8 +9,8 @@ far, its receiver's last attempt counts.
 |---|---|---|
 | fast | less than 1 s | half, whatever all others do |
 | unknown | there was none | a quarter |
-| slow | less than 10 s | an eighth, one attempt per receiver |
-| hanging | longer | an eighth, one attempt per receiver |
+| slow | less than 10 s | an eighth, one attempt per host |
+| hanging | longer | an eighth, one attempt per host |
 
 An attempt that lasts longer than that moves to the next share while it runs, and so makes room in
 its own. So receivers that hang delay each other, and no others. In each share the receivers take
@@ -39,10 +40,10 @@ _DIVISORS = {Speed.FAST: 2, Speed.UNKNOWN: 4, Speed.SLOW: 8, Speed.HANGING: 8}
 
 
 class Limits(NamedTuple):
-    """How many attempts may run at once: in all, at one receiver, for one target."""
+    """How many attempts may run at once: in all, at one host, for one target."""
 
     attempts: int
-    per_receiver: int
+    per_host: int
     per_target: int
 
 
@@ -55,18 +56,36 @@ def _ready() -> dict[Speed, deque["Queue"]]:
 
 
 @dataclass(slots=True, eq=False)
-class _Receiver:
-    """`ready` are its queues that may have another attempt, `running` its attempts by share."""
+class _Host:
+    """The receivers at one host, and how many attempts run there, by share."""
 
     name: str
-    ready: dict[Speed, deque["Queue"]] = field(default_factory=_ready)
+    receivers: list["_Receiver"] = field(default_factory=list)
     running: dict[Speed, int] = field(default_factory=_counts)
+
+
+@dataclass(slots=True, eq=False)
+class _Receiver:
+    """A host and port; `ready` are its queues that may have another attempt."""
+
+    name: str
+    host: _Host
+    ready: dict[Speed, deque["Queue"]] = field(default_factory=_ready)
     queues: int = 0
 
 
 @dataclass(slots=True, eq=False)
+class _Target:
+    """The queues of one target: of its new deliveries, and of those that are repeated."""
+
+    name: str
+    queues: list["Queue"] = field(default_factory=list)
+    running: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Queue:
-    """The deliveries at one subject: those of one target.
+    """The deliveries at one subject, all for one target.
 
     `cursor` is the sequence number from which the next message is looked for, `last` that of the
     newest known one; None: not known, so look until there is none. One attempt at a time takes a
@@ -74,6 +93,7 @@ class Queue:
     """
 
     subject: str
+    target: _Target
     receiver: _Receiver
     cursor: int
     last: int | None
@@ -98,6 +118,8 @@ class DeliveryQueues:
         self._limits = limits
         self._queues: dict[str, Queue] = {}
         self._receivers: dict[str, _Receiver] = {}
+        self._hosts: dict[str, _Host] = {}
+        self._targets: dict[str, _Target] = {}
         self._turns: dict[Speed, OrderedDict[_Receiver, None]] = {
             speed: OrderedDict() for speed in Speed
         }
@@ -105,7 +127,7 @@ class DeliveryQueues:
         self._speeds: OrderedDict[str, Speed] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many targets have deliveries that are due, or attempts that run."""
+        """How many queues have deliveries that are due, or attempts that run."""
         return len(self._queues)
 
     @property
@@ -140,11 +162,14 @@ class DeliveryQueues:
             if self._speed(queue) is not share:  # it has changed since
                 self._set_ready(queue)
                 continue
+            if queue.target.running >= self._limits.per_target:
+                continue  # by its other queue; it is ready again once an attempt of either ends
             queue.was_announced = False
             queue.running += 1
-            receiver.running[share] += 1
+            queue.target.running += 1
+            receiver.host.running[share] += 1
             self._running[share] += 1
-            self._set_turns(receiver)
+            self._set_turns_at(receiver.host)
             queue.taker = Attempt(queue, share)
             return queue.taker
         return None
@@ -165,52 +190,74 @@ class DeliveryQueues:
     def move(self, attempt: Attempt, speed: Speed) -> None:
         """Count an attempt that still runs in the share of this speed, if that is a slower one."""
         if speed > attempt.share:
-            receiver = attempt.queue.receiver
-            for running in (self._running, receiver.running):
+            host = attempt.queue.receiver.host
+            for running in (self._running, host.running):
                 running[attempt.share] -= 1
                 running[speed] += 1
             attempt.share = speed
             self._remember(attempt.queue, speed)
-            self._set_turns(receiver)
+            self._set_turns_at(host)
 
     def end(self, attempt: Attempt, seconds: float | None) -> None:
         """Make room again; the attempt took `seconds`, None if the receiver was not asked."""
         queue, receiver = attempt.queue, attempt.queue.receiver
         self._running[attempt.share] -= 1
-        receiver.running[attempt.share] -= 1
+        receiver.host.running[attempt.share] -= 1
         queue.running -= 1
+        queue.target.running -= 1
         if seconds is not None:
             self._remember(queue, _speed(seconds))
         if queue.taker is attempt:  # it has failed to take one: the next scan finds the queue again
             queue.taker, queue.last = None, queue.cursor - 1
-        self._set_ready(queue)
-        self._set_turns(receiver)
-        if not queue.running and not queue.is_ready:
+        for each in queue.target.queues:
+            self._set_ready(each)
+        self._set_turns_at(receiver.host)
+        if not queue.running and not queue.is_ready and not _has_more(queue):
             del self._queues[queue.subject]
+            queue.target.queues.remove(queue)
+            if not queue.target.queues:
+                del self._targets[queue.target.name]
             receiver.queues -= 1
             if not receiver.queues:
                 del self._receivers[receiver.name]
+                receiver.host.receivers.remove(receiver)
+                if not receiver.host.receivers:
+                    del self._hosts[receiver.host.name]
 
     def _add(self, subject: str, cursor: int, last: int | None) -> None:
-        name = _receiver_of(subject)
-        receiver = self._receivers.setdefault(name, _Receiver(name))
+        receiver = self._receiver(_receiver_of(subject))
         receiver.queues += 1
-        self._queues[subject] = queue = Queue(subject, receiver, cursor, last)
+        name = _target_of(subject)
+        target = self._targets.setdefault(name, _Target(name))
+        self._queues[subject] = queue = Queue(subject, target, receiver, cursor, last)
+        target.queues.append(queue)
         self._set_ready(queue)
 
+    def _receiver(self, name: str) -> _Receiver:
+        """Return the receiver, known or new."""
+        if name not in self._receivers:
+            host = self._hosts.setdefault(_host_of(name), _Host(_host_of(name)))
+            self._receivers[name] = _Receiver(name, host)
+            host.receivers.append(self._receivers[name])
+        return self._receivers[name]
+
     def _set_ready(self, queue: Queue) -> None:
-        has_more = queue.last is None or queue.cursor <= queue.last
         is_free = not queue.is_ready and queue.taker is None
-        if has_more and is_free and queue.running < self._limits.per_target:
+        if _has_more(queue) and is_free and queue.target.running < self._limits.per_target:
             queue.is_ready = True
             queue.receiver.ready[self._speed(queue)].append(queue)
             self._set_turns(queue.receiver)
 
+    def _set_turns_at(self, host: _Host) -> None:
+        for receiver in host.receivers:
+            self._set_turns(receiver)
+
     def _set_turns(self, receiver: _Receiver) -> None:
         """Line the receiver up in each share in which it may have an attempt; keep its place."""
-        is_full = sum(receiver.running.values()) >= self._limits.per_receiver
+        running = receiver.host.running
+        is_full = sum(running.values()) >= self._limits.per_host
         for share, turns in self._turns.items():
-            is_waiting = share >= Speed.SLOW and receiver.running[share] > 0
+            is_waiting = share >= Speed.SLOW and running[share] > 0
             if receiver.ready[share] and not is_full and not is_waiting:
                 turns.setdefault(receiver)
             else:
@@ -229,26 +276,40 @@ class DeliveryQueues:
         return self._running[share] < limit and self.running < total
 
     def _speed(self, queue: Queue) -> Speed:
-        known = self._speeds.get(queue.subject)
+        known = self._speeds.get(queue.target.name)
         if known is None:
             known = self._speeds.get(queue.receiver.name)
         return Speed.UNKNOWN if known is None else known
 
     def _remember(self, queue: Queue, speed: Speed) -> None:
-        for name in (queue.subject, queue.receiver.name):
+        for name in (queue.target.name, queue.receiver.name):
             self._speeds[name] = speed
             self._speeds.move_to_end(name)
         while len(self._speeds) > _SPEEDS:
             self._speeds.popitem(last=False)
 
 
+def _has_more(queue: Queue) -> bool:
+    return queue.last is None or queue.cursor <= queue.last
+
+
+def _target_of(subject: str) -> str:
+    """Return what the subjects of one target have in common: <receiver>.<target>."""
+    tokens = subject.split(".", 2)
+    return tokens[-1] if len(tokens) > 2 else subject
+
+
 def _receiver_of(subject: str) -> str:
-    """Return the receiver's token of deliveries.due.<receiver>.<target>.
+    """Return the receiver's token of deliveries.due.<receiver>.<target>: <host>_<receiver>.
 
     Deliveries of the previous release have subjects of their own, and so receivers of their own.
     """
     tokens = subject.split(".")
     return tokens[2] if len(tokens) > 3 else subject
+
+
+def _host_of(receiver: str) -> str:
+    return receiver.partition("_")[0]
 
 
 def _speed(seconds: float) -> Speed:

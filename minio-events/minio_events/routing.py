@@ -207,8 +207,13 @@ def _started_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
 
 def _finished_call(message: bytes, overrides: Mapping[str, str]) -> FunctionCall:
     finished = _read(Finished, message)
+    which = finished.callback
+    if not which:  # for webhooks: the job may fail more than once
+        which = hashlib.sha256(finished.document.encode()).hexdigest()[:32]
+    elif finished.key.endswith(f"/{FAILURE}"):  # a replayed job may still succeed
+        which = f"{which}.failure"
     attributes = {
-        "id": f"{_header_text('job', finished.job)}.{_header_text('callback', finished.callback)}",
+        "id": f"{_header_text('job', finished.job)}.{which}",
         "type": FINISHED,
         "subject": _header_text("key", finished.key),
     }

@@ -73,7 +73,7 @@ class BridgeSettings:
         "DELIVERY_CONCURRENCY", "64", whole(1), "attempts to deliver at once"
     )
     receiver_concurrency: int = setting(
-        "RECEIVER_CONCURRENCY", "8", whole(1), "attempts at once at one host and port"
+        "RECEIVER_CONCURRENCY", "8", whole(1), "attempts at once at one host"
     )
     target_concurrency: int = setting(
         "WEBHOOK_CONCURRENCY", "4", whole(1), "attempts at once for one webhook"

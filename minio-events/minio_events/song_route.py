@@ -298,7 +298,7 @@ class SongRoute:
             turn.tries,
         )
         _log_dead_letter(call.job, reason)
-        await self._failed_jobs.record(call, reason)
+        await self._failed_jobs.end(call, reason)
 
     def _calls_of(self, message: QueuedMessage) -> list[FunctionCall]:
         """Return the calls of a message that was read before it was copied to the queue."""

@@ -19,7 +19,8 @@ from testing.faults.recipes import RECIPES
 from testing.faults.steps import StepWatcher
 from testing.faults.timeline import Timeline
 
-_QUIET_WITHIN_S = 420.0  # more than an idempotency key stays reserved for a request that was killed
+# More than the longest delays one after the other: the bridge retries after up to 5 minutes.
+_QUIET_WITHIN_S = 420.0
 _UPLOADS_EXPIRE_WITHIN_S = 180.0
 _LOOK_S = 0.3
 

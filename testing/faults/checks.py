@@ -217,7 +217,8 @@ async def _busy_streams(client: Any) -> list[str]:
         if name == "DEAD" and stream.state.messages:
             message = await js.get_last_msg(name, "dead.>")
             problems.append(f"{stream.state.messages} dead letters, the last: {message.headers}")
-        if name in ("DELIVERIES", "QUEUE") and stream.state.messages:  # they have no consumer
+        has_no_consumer = name in ("OUTBOX", "DELIVERIES", "QUEUE")
+        if has_no_consumer and stream.state.messages:
             problems.append(f"{stream.state.messages} messages of {name} are not done")
         for consumer in await js.consumers_info(name):
             pending = consumer.num_pending + consumer.num_ack_pending

@@ -61,7 +61,7 @@ async def main():
     print(json.dumps(answers))
 asyncio.run(main())
 """
-_SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.due.r.x"]
+_SUBJECTS = ["minio.songs", "$JS.API.STREAM.DELETE.SONGS", "$KV.webhooks.x", "deliveries.new.r.x"]
 
 MAY = {
     "separate": {"read song", "read manifest", "write stem", "read model", "publish models"},
@@ -71,7 +71,7 @@ MAY = {
 MAY_PUBLISH: dict[str, set[str]] = {
     "separate": set(),
     "upload": {"$KV.webhooks.x"},
-    "notify": {"$KV.webhooks.x", "deliveries.due.r.x"},
+    "notify": {"$KV.webhooks.x", "deliveries.new.r.x"},
 }
 
 

@@ -19,9 +19,9 @@ from testing.waiting import wait_until
 OWN_SECRETS: dict[str, set[str]] = {
     "nats": {name for name in SECRETS if name.startswith("NATS_")},
     "minio": {"MINIO_ROOT_PASSWORD"},
-    "bridge": {"NATS_EVENTS_PASSWORD", "EVENTS_SECRET"},
-    "intake": {"NATS_EVENTS_PASSWORD"},
-    "sweep": {"NATS_EVENTS_PASSWORD", "STORE_EVENTS_SECRET"},
+    "bridge": {"NATS_BRIDGE_PASSWORD", "EVENTS_SECRET"},
+    "intake": {"NATS_INTAKE_PASSWORD"},
+    "sweep": {"NATS_SWEEP_PASSWORD", "STORE_EVENTS_SECRET"},
     "separate": {"NATS_SEPARATE_PASSWORD", "STORE_SEPARATE_SECRET", "EVENTS_SECRET"},
     "upload": {"NATS_UPLOAD_PASSWORD", "STORE_UPLOAD_SECRET"},
     "notify": {

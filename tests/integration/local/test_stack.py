@@ -107,9 +107,9 @@ def test_streams_of_a_version_without_accounts_are_kept(tmp_path: Path) -> None:
 
         url = running.environment.variables["NATS_URL"]
         wait_until(lambda: answers(url), 20, "NATS accepts connections")
-        assert running.on_bus("events", kept) == 1
+        assert running.on_bus("tests", kept) == 1
         stack.move_streams(Path(store))  # a second time changes nothing
-        assert running.on_bus("events", kept) == 1
+        assert running.on_bus("tests", kept) == 1
 
 
 def answers(url: str) -> bool:

@@ -211,19 +211,44 @@ def test_an_entry_that_changed_is_not_deleted(bus: Bus) -> None:
     assert bus.get(JOBS, "a") is None
 
 
-def test_a_purged_key_leaves_no_message(bus: Bus) -> None:
-    bus.put(JOBS, "a", b"1")
-    bus.put(JOBS, "b", b"2")
-    bus.purge(JOBS, "a")
-    assert bus.get(JOBS, "a") is None
-    assert (bus.count(JOBS, "*"), bus.count(JOBS, "a")) == (1, 0)
-    assert bus.create(JOBS, "a", b"3")
+def test_a_removed_key_leaves_no_message(bus: Bus) -> None:
+    bus.put(WEBHOOKS, "a", b"1")
+    bus.put(WEBHOOKS, "b", b"2")
+    bus.remove(WEBHOOKS, "a")
+    assert bus.get(WEBHOOKS, "a") is None
+    wait_until(lambda: (bus.count(WEBHOOKS, "*"), bus.count(WEBHOOKS, "a")) == (1, 0))
+    assert bus.create(WEBHOOKS, "a", b"3")
 
 
-def test_purging_a_key_that_does_not_exist_changes_nothing(bus: Bus) -> None:
-    bus.put(JOBS, "b", b"2")
-    bus.purge(JOBS, "a")
-    assert bus.count(JOBS, "*") == 1
+def test_a_removed_key_can_be_created_again_at_once(bus: Bus) -> None:
+    bus.put(WEBHOOKS, "a", b"1")
+    bus.remove(WEBHOOKS, "a")
+    revision = bus.create(WEBHOOKS, "a", b"2")
+    assert bus.get(WEBHOOKS, "a") == Entry("a", b"2", revision)
+
+
+def test_removing_a_key_that_does_not_exist_leaves_no_message(bus: Bus) -> None:
+    bus.put(WEBHOOKS, "b", b"2")
+    bus.remove(WEBHOOKS, "a")
+    wait_until(lambda: bus.count(WEBHOOKS, "*") == 1)
+
+
+def test_a_key_that_was_created_or_updated_with_a_time_limit_vanishes(bus: Bus) -> None:
+    first = bus.create(WEBHOOKS, "a", b"1", ttl=1)
+    with pytest.raises(RevisionConflict):
+        bus.create(WEBHOOKS, "a", b"2", ttl=1)
+    second = bus.update(WEBHOOKS, "a", b"2", first, ttl=1)
+    assert bus.get(WEBHOOKS, "a") == Entry("a", b"2", second)
+    wait_until(lambda: bus.get(WEBHOOKS, "a") is None)
+    with pytest.raises(RevisionConflict):
+        bus.update(WEBHOOKS, "a", b"3", second)
+
+
+def test_an_update_without_a_time_limit_takes_it_away(bus: Bus) -> None:
+    bus.update(WEBHOOKS, "a", b"2", bus.create(WEBHOOKS, "a", b"1", ttl=1))
+    bus.create(WEBHOOKS, "b", b"1", ttl=2)
+    wait_until(lambda: bus.get(WEBHOOKS, "b") is None)
+    assert bus.get(WEBHOOKS, "a") is not None
 
 
 def test_a_key_with_a_time_limit_vanishes(bus: Bus) -> None:
@@ -256,14 +281,14 @@ def test_changes_of_a_bucket_that_does_not_exist_are_asked_for_later(bus: Bus) -
 
 
 def test_many_messages_are_all_published_once(bus: Bus) -> None:
-    messages = [Message(f"deliveries.due.r.{n}", b"x", f"msg_{n}") for n in range(700)]
+    messages = [Message(f"deliveries.new.r.{n}", b"x", f"msg_{n}") for n in range(700)]
     bus.publish_all(messages)
     bus.publish_all(messages)
 
     async def count() -> int:
         client = await nats.connect(bus._settings.url)
         try:
-            return (await client.jetstream().stream_info("DELIVERIES")).state.messages
+            return (await client.jetstream().stream_info("OUTBOX")).state.messages
         finally:
             await client.close()
 

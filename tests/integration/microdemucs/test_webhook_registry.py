@@ -10,6 +10,7 @@ from microdemucs.bus import WEBHOOKS, Bus
 from microdemucs.webhook_registry import WebhookRegistry
 from microdemucs.webhooks import WebhookRecord, callback_key
 from testing.stack import Stack
+from testing.waiting import wait_until
 
 
 @pytest.fixture
@@ -18,7 +19,8 @@ def upload(stack: Stack) -> Iterator[Bus]:
     bus = Bus(stack.bus_settings("upload"), "test")
     yield bus
     for entry in bus.changes(WEBHOOKS, ">", 0):
-        bus.purge(WEBHOOKS, entry.key)
+        bus.remove(WEBHOOKS, entry.key)
+    wait_until(lambda: bus.count(WEBHOOKS, ">") == 0, what="the bucket is empty")
     bus.close()
 
 
@@ -66,19 +68,20 @@ def test_a_changed_webhook_has_its_new_url(registry: WebhookRegistry, upload: Bu
     assert registry.webhooks() == [changed]
 
 
-def test_a_purged_webhook_is_gone_at_once(registry: WebhookRegistry, upload: Bus) -> None:
+def test_a_removed_webhook_is_gone_at_once(registry: WebhookRegistry, upload: Bus) -> None:
     kept, removed = register(upload), register(upload)
     assert ids(registry) == {kept, removed}
-    upload.purge(WEBHOOKS, removed)
+    upload.remove(WEBHOOKS, removed)
     assert ids(registry) == {kept}
 
 
-def test_a_webhook_that_takes_the_place_of_a_purged_one_counts(
-    registry: WebhookRegistry, upload: Bus
+def test_a_webhook_that_takes_the_place_of_a_removed_one_counts(
+    stack: Stack, registry: WebhookRegistry, upload: Bus
 ) -> None:
     first = register(upload)
     assert ids(registry) == {first}
-    upload.purge(WEBHOOKS, first)
+    upload.remove(WEBHOOKS, first)
+    wait_until(lambda: messages(stack) == 0, what="the marker of the deletion is gone")
     second = register(upload)
     assert ids(registry) == {second}
 
@@ -117,6 +120,7 @@ def test_created_and_deleted_webhooks_leave_nothing_behind(
 ) -> None:
     before = messages(stack)
     for _ in range(300):
-        upload.purge(WEBHOOKS, register(upload))
+        upload.remove(WEBHOOKS, register(upload))
     assert registry.webhooks() == []
-    assert messages(stack) == before == 0
+    wait_until(lambda: messages(stack) == 0, what="no marker of a deletion is left")
+    assert before == 0

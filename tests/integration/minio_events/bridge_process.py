@@ -28,7 +28,7 @@ def publish(stack: Stack, *messages: tuple[str, bytes]) -> None:
         for subject, body in messages:
             await client.jetstream().publish(subject, body)
 
-    stack.on_bus("events", send)
+    stack.on_bus("tests", send)
 
 
 def notify(stack: Stack, *songs: ObjectCreated, request_id: str = "") -> None:
@@ -64,7 +64,7 @@ def running_bridge(
 
 def dead_letters_of(stack: Stack) -> list[DeadLetter]:
     """Return all dead letters."""
-    found: list[DeadLetter] = stack.on_bus("events", list_dead_letters)
+    found: list[DeadLetter] = stack.on_bus("tests", list_dead_letters)
     return found
 
 
@@ -75,5 +75,5 @@ def job_record(stack: Stack, song: ObjectCreated) -> JobRecord:
         jobs = await client.jetstream().key_value("jobs")
         return JobRecord.read((await jobs.get(job_id(song))).value or b"")
 
-    record: JobRecord = stack.on_bus("events", read)
+    record: JobRecord = stack.on_bus("tests", read)
     return record

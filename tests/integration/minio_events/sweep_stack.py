@@ -52,14 +52,14 @@ class SweepStack:
         self.store = stack.store
         self.pool = RecordingPool()
         self._settings = SweepSettings(
-            store=stack.store_settings("events"),
+            store=stack.store_settings("sweep"),
             grace_seconds=grace_seconds,
             notify_hours=notify_hours,
         )
         # One event loop for the sweep's connection, in a thread of its own.
         self._thread = ThreadPoolExecutor(1)
         self._runner = asyncio.Runner()
-        self._client = self._run(connect(stack.bus_settings("events"), "sweep"))
+        self._client = self._run(connect(stack.bus_settings("sweep"), "sweep"))
         self._sweep = self._run(self._make_sweep())
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class SweepStack:
         async def send(client: Client) -> None:
             await client.jetstream().publish(subject, body)
 
-        self.stack.on_bus("events", send)
+        self.stack.on_bus("tests", send)
 
     def messages(self, stream: str) -> list[bytes]:
         """Return all messages of a stream."""
@@ -155,7 +155,7 @@ class SweepStack:
         async def run(client: Client) -> _T:
             return await use(await client.jetstream().key_value(bucket))
 
-        result: _T = self.stack.on_bus("events", run)
+        result: _T = self.stack.on_bus("tests", run)
         return result
 
     async def _make_sweep(self) -> Sweep:

@@ -283,7 +283,7 @@ def test_a_result_that_the_sink_accepted_is_recorded_as_notified(bus_stack: Stac
     with FunctionServer() as sink, running_bridge(bus_stack, sink, K_SINK=sink.url):
         publish(bus_stack, ("minio.stems", notification(manifest, "r1")))
         wait_until(lambda: sink.requests and bus_stack.is_idle("STEMS", "results"))
-        assert bus_stack.on_bus("events", notified) == b"m1"
+        assert bus_stack.on_bus("tests", notified) == b"m1"
 
 
 def test_the_bridge_publishes_its_log_on_the_bus(bus_stack: Stack) -> None:

@@ -27,7 +27,7 @@ def test_each_of_many_requests_has_its_own_reply(bus_stack: Stack) -> None:
         numbers = await publish(BusRequests(client), *map(str, range(500)))
         assert numbers == list(range(1, 501))
 
-    bus_stack.on_bus("events", scenario)
+    bus_stack.on_bus("tests", scenario)
 
 
 def test_headers_arrive(bus_stack: Stack) -> None:
@@ -37,7 +37,7 @@ def test_headers_arrive(bus_stack: Stack) -> None:
             reply = await requests.send("queue.a", b"", {"Nats-Msg-Id": "1"})
         assert json.loads(reply.data)["duplicate"]
 
-    bus_stack.on_bus("events", scenario)
+    bus_stack.on_bus("tests", scenario)
 
 
 def test_a_request_has_all_its_replies_in_order_and_then_a_status(bus_stack: Stack) -> None:
@@ -49,7 +49,7 @@ def test_a_request_has_all_its_replies_in_order_and_then_a_status(bus_stack: Sta
         assert [reply.data for reply in replies] == [b"1", b"2", b"3"]
         assert (status.headers or {})["Status"] == "204"
 
-    bus_stack.on_bus("events", scenario)
+    bus_stack.on_bus("tests", scenario)
 
 
 def test_a_subject_of_which_nobody_takes_messages_is_an_error(bus_stack: Stack) -> None:
@@ -57,12 +57,12 @@ def test_a_subject_of_which_nobody_takes_messages_is_an_error(bus_stack: Stack) 
         with pytest.raises(nats.errors.NoRespondersError):
             await BusRequests(client).send("logs.minio-events.info", b"", {})
 
-    bus_stack.on_bus("events", scenario)
+    bus_stack.on_bus("tests", scenario)
 
 
 def test_a_bus_that_is_away_ends_requests_and_the_next_ones_succeed(bus_stack: Stack) -> None:
     async def main() -> None:
-        async with connected(bus_stack, "events") as client:
+        async with connected(bus_stack, "tests") as client:
             requests = BusRequests(client, timeout_s=0.2)
             assert await publish(requests, "1") == [1]
             bus_stack.kill("nats")

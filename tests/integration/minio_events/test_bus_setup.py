@@ -18,7 +18,8 @@ from testing.stack import Stack
 from tests.integration.minio_events.connections import connected
 
 EVERYTHING = [
-    *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS", "DELIVERIES", "DEAD")),
+    *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS")),
+    *(f"stream {name}" for name in ("OUTBOX", "DELIVERIES", "DEAD")),
     *("consumer SONGS.separate", "consumer SONGS.intake"),
     "consumer STEMS.results",
     *(f"bucket {name}" for name in ("jobs", "cancels", "leases", "results", "webhooks")),
@@ -65,6 +66,21 @@ def test_deleted_and_changed_parts_are_repaired(bus_stack: Stack) -> None:
         assert await provision_bus(client) == []
 
     run(bus_stack, test)
+
+
+def test_entries_of_a_bucket_of_an_earlier_release_may_have_a_time_limit(
+    unprovisioned_stack: Stack,
+) -> None:
+    async def test(client: Client) -> None:
+        js = client.jetstream()
+        subjects = ["$KV.idempotency.>"]
+        await js.add_stream(name="KV_idempotency", subjects=subjects, max_msgs_per_subject=1)
+        assert not (await js.stream_info("KV_idempotency")).config.allow_msg_ttl
+        assert "bucket idempotency" in await provision_bus(client)
+        assert (await js.stream_info("KV_idempotency")).config.allow_msg_ttl
+        assert await provision_bus(client) == []
+
+    run(unprovisioned_stack, test)
 
 
 def test_a_stream_of_the_previous_release_accepts_requeued_songs(bus_stack: Stack) -> None:
@@ -155,7 +171,7 @@ def test_a_stream_of_deliveries_of_the_previous_release_keeps_its_messages(
             name="DELIVERIES", subjects=["deliveries.*"], retention=RetentionPolicy.WORK_QUEUE
         )
         await js.add_consumer("DELIVERIES", ConsumerConfig(durable_name="deliveries"))
-        async with connected(bus_stack, "events") as bridge:
+        async with connected(bus_stack, "tests") as bridge:
             await bridge.jetstream().publish("deliveries.msg_1", b"{}")
         assert await provision_bus(client) == [
             *("stream DELIVERIES", "consumer DELIVERIES.deliveries")

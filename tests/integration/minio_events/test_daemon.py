@@ -34,7 +34,7 @@ def test_sigterm_ends_a_program_although_a_library_swallows_a_cancellation(
     process = subprocess.Popen(
         [sys.executable, "-c", _IGNORES_ONE_CANCELLATION],
         cwd=ROOT,
-        env=os.environ | bus_stack.environment.for_component("events"),
+        env=os.environ | bus_stack.environment.for_component("bridge"),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -56,8 +56,8 @@ def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_lin
     bus_stack.kill("nats")
     variables = bus_stack.environment.variables
     config, text = tmp_path / "nats.conf", (ROOT / "minio-events" / "nats.conf").read_text()
-    password = variables["NATS_EVENTS_PASSWORD"]
-    config.write_text(text.replace("$NATS_EVENTS_PASSWORD", password))
+    password = variables["NATS_BRIDGE_PASSWORD"]
+    config.write_text(text.replace("$NATS_BRIDGE_PASSWORD", password))
     server = subprocess.Popen(
         ["nats-server", "-c", str(config)],
         env=os.environ | variables,
@@ -66,7 +66,7 @@ def test_a_connection_that_the_bus_closes_for_good_ends_the_program_with_one_lin
     try:
         bus_stack.start("bridge")
         wait_until(lambda: bus_stack.logged("bridge started"), 30)
-        config.write_text(text.replace("$NATS_EVENTS_PASSWORD", "other"))
+        config.write_text(text.replace("$NATS_BRIDGE_PASSWORD", "other"))
         server.send_signal(signal.SIGHUP)
         assert bus_stack.processes["bridge"].wait(20) == 1
         errors = (bus_stack.environment.folder / "bridge.log").read_text()
@@ -84,5 +84,5 @@ def test_a_bucket_that_is_provisioned_later_is_waited_for(unprovisioned_stack: S
     async def waiting(client: Client) -> int:
         return (await client.jetstream().consumer_info("SONGS", "intake")).num_waiting or 0
 
-    wait_until(lambda: unprovisioned_stack.on_bus("events", waiting) == 1, 20, "it pulls")
+    wait_until(lambda: unprovisioned_stack.on_bus("tests", waiting) == 1, 20, "it pulls")
     unprovisioned_stack.stop("intake")

@@ -31,7 +31,7 @@ from tests.unit.minio_events.messages import DELIVERY, STARTED
 
 def run(stack: Stack, test: Callable[[Client], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with connected(stack, "events") as client:
+        async with connected(stack, "tests") as client:
             await test(client)
 
     asyncio.run(main())
@@ -109,7 +109,7 @@ def replay_all(stack: Stack) -> None:
         for letter in await list_dead_letters(client):
             await replay(client, letter.number)
 
-    stack.on_bus("events", do)
+    stack.on_bus("tests", do)
 
 
 def test_a_replayed_song_reaches_the_function_again(bus_stack: Stack) -> None:

@@ -34,7 +34,7 @@ def three_letters(bus_stack: Stack) -> Stack:
             dead_subject = f"dead.{kind}.{subject_token(about)}"
             await client.jetstream().publish(dead_subject, body, headers=headers)
 
-    bus_stack.on_bus("events", send)
+    bus_stack.on_bus("tests", send)
     return bus_stack
 
 

@@ -54,7 +54,7 @@ def test_an_existing_record_stays(bus_stack: Stack) -> None:
         record.state = JobState.DONE
         await jobs.put(record.id, record.write())
 
-    bus_stack.on_bus("events", write)
+    bus_stack.on_bus("tests", write)
     notify(bus_stack, song)
     handled(bus_stack)
     assert job_record(bus_stack, song).state == JobState.DONE
@@ -68,7 +68,7 @@ def test_a_record_that_cannot_be_read_is_replaced(bus_stack: Stack, value: bytes
         jobs = await client.jetstream().key_value("jobs")
         await jobs.put(job_id(song), value)
 
-    bus_stack.on_bus("events", write)
+    bus_stack.on_bus("tests", write)
     notify(bus_stack, song)
     handled(bus_stack)
     assert job_record(bus_stack, song).state == JobState.WAITING
@@ -98,7 +98,7 @@ def test_a_song_that_is_sent_again_waits_again(
     async def write(client: Client) -> None:
         await (await client.jetstream().key_value("jobs")).put(earlier.id, earlier.write())
 
-    bus_stack.on_bus("events", write)
+    bus_stack.on_bus("tests", write)
     notify(bus_stack, song)
     handled(bus_stack)
     record = job_record(bus_stack, song)
@@ -119,4 +119,4 @@ def test_messages_that_name_no_new_song_are_acknowledged(bus_stack: Stack) -> No
     async def keys(client: Client) -> list[str]:
         return [entry.key async for entry in read_entries(client, "jobs")]
 
-    assert bus_stack.on_bus("events", keys) == [job_id(new_song("last.mp3"))]
+    assert bus_stack.on_bus("tests", keys) == [job_id(new_song("last.mp3"))]

@@ -61,7 +61,7 @@ def run(stack: Stack, scenario: Scenario) -> None:
     """Call `scenario` with a connection and the bucket of leases."""
 
     async def main() -> None:
-        async with connected(stack, "events") as client:
+        async with connected(stack, "bridge") as client:
             await scenario(client, await client.jetstream().key_value("leases"))
 
     asyncio.run(main())

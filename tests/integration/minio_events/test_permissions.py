@@ -1,7 +1,9 @@
 """Each user of the bus has the permissions that it needs, and no others (nats.conf)."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import nats.errors
 import pytest
@@ -10,90 +12,145 @@ from nats.js.errors import APIError
 
 from testing.stack import Stack
 
-USERS = ("provision", "minio", "events", "separate", "upload", "notify", "logs")
+USERS = (
+    *("provision", "minio", "bridge", "intake", "sweep", "events"),
+    *("separate", "upload", "notify", "logs"),
+)
+PROGRAMS = {"bridge", "intake", "sweep"}
+
+STREAMS = ("SONGS", "QUEUE", "STEMS", "OUTBOX", "DELIVERIES", "DEAD")
+BUCKETS = ("jobs", "cancels", "leases", "results", "webhooks", "idempotency", "notified")
+ALL_STREAMS = (*STREAMS, *(f"KV_{bucket}" for bucket in BUCKETS))
+
+
+def each(users: dict[str, set[str]], subject: str, names: Iterable[str]) -> dict[str, set[str]]:
+    """Return who may publish on `subject` of each stream, bucket or consumer, by `users`."""
+    return {subject.format(name): users.get(name, set()) for name in names}
+
 
 # Subject → the users that may publish there.
 PUBLISH: dict[str, set[str]] = {
-    "minio.songs": {"minio", "events"},
-    "minio.stems": {"minio", "events"},
+    "minio.songs": {"minio", "sweep", "events"},
+    "minio.stems": {"minio", "sweep", "events"},
     "separation.started": {"separate", "events"},
-    "separation.finished": {"separate", "events"},
+    "separation.finished": {"separate", "bridge", "events"},
     "separation.range": {"separate", "events"},
     "separation.requeue": {"separate", "upload", "events"},
     "separation.again": {"separate", "events"},
-    "deliveries.due.r.w": {"notify", "events"},
-    "deliveries.wait.1": {"events"},
+    "deliveries.new.r.w": {"notify"},
+    "deliveries.due.r.w": {"events"},
+    "deliveries.wait.1": {"bridge"},
     "deliveries.msg_1": {"events"},
     "ready.due.r.w": set(),
-    "dead.songs.j": {"events"},
-    "queue.s": {"events"},
-    "logs.minio-events.info": {"events"},
+    "dead.songs.j": {"bridge"},
+    "queue.s": {"bridge"},
+    "logs.minio-events.info": PROGRAMS,
     "logs.separate.info": {"separate"},
     "logs.upload.info": {"upload"},
     "logs.notify.info": {"notify"},
-    "$KV.jobs.j": {"events", "separate", "upload"},
-    "$KV.cancels.j": {"separate", "upload"},
-    "$KV.leases.k": {"separate"},
-    "$KV.leases.deliveries": {"separate", "events"},
-    "$KV.leases.songs": {"separate", "events"},
-    "$KV.results.r": {"events", "separate"},
-    "$KV.webhooks.w": {"upload", "notify"},
+    "$KV.leases.deliveries": {"separate", "bridge"},
+    "$KV.leases.songs": {"separate", "bridge"},
     "$KV.webhooks.callback.c": {"upload", "notify", "provision"},
-    "$KV.notified.k": {"events", "provision"},
-    "$KV.idempotency.k": {"upload"},
+    **each(
+        {
+            "jobs": PROGRAMS | {"separate", "upload"},
+            "cancels": {"separate", "upload"},
+            "leases": {"separate"},
+            "results": {"sweep", "separate"},
+            "webhooks": {"upload", "notify"},
+            "notified": {"bridge", "provision"},
+            "idempotency": {"upload"},
+        },
+        "$KV.{}.k",
+        BUCKETS,
+    ),
     "changes.jobs.j": set(),
-    "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.j": {"events", "separate", "upload"},
-    "$JS.API.DIRECT.GET.KV_jobs": {"events", "upload"},
-    "$JS.API.DIRECT.GET.KV_webhooks": {"upload", "notify"},
-    "$JS.API.DIRECT.GET.KV_leases": set(),
-    "$JS.API.DIRECT.GET.KV_results": set(),
-    "$JS.API.DIRECT.GET.SONGS": set(),
-    "$JS.API.DIRECT.GET.DEAD": {"events"},
-    "$JS.API.DIRECT.GET.KV_leases.$KV.leases.k": {"events", "separate"},
-    "$JS.API.DIRECT.GET.KV_webhooks.$KV.webhooks.w": {"upload", "notify"},
-    "$JS.API.DIRECT.GET.DELIVERIES": {"events"},
-    "$JS.API.DIRECT.GET.KV_idempotency.$KV.idempotency.k": {"upload"},
-    "$JS.API.DIRECT.GET.KV_notified.$KV.notified.k": {"events"},
-    "$JS.API.STREAM.MSG.GET.KV_webhooks": set(),
-    "$JS.API.STREAM.MSG.GET.SONGS": set(),
-    "$JS.API.STREAM.MSG.GET.DEAD": {"events"},
-    "$JS.API.STREAM.MSG.DELETE.DEAD": {"events"},
-    "$JS.API.STREAM.MSG.DELETE.DELIVERIES": {"events"},
-    "$JS.API.DIRECT.GET.QUEUE": {"events"},
-    "$JS.API.STREAM.MSG.DELETE.QUEUE": {"events"},
-    "$JS.API.CONSUMER.CREATE.QUEUE.x": set(),
-    "$JS.API.STREAM.MSG.DELETE.SONGS": set(),
-    "$JS.API.CONSUMER.MSG.NEXT.SONGS.separate": {"events"},
+    # one entry
+    **each(
+        {
+            "KV_jobs": PROGRAMS | {"separate", "upload"},
+            "KV_cancels": {"separate", "upload"},
+            "KV_leases": {"bridge", "separate"},
+            "KV_results": {"sweep", "separate"},
+            "KV_webhooks": {"upload", "notify"},
+            "KV_notified": {"sweep"},
+            "KV_idempotency": {"upload"},
+            "DEAD": {"sweep"},
+        },
+        "$JS.API.DIRECT.GET.{}.x.y",
+        ALL_STREAMS,
+    ),
+    # any message of the stream
+    **each(
+        {
+            "KV_jobs": {"sweep", "upload"},
+            "KV_webhooks": {"upload", "notify"},
+            "QUEUE": {"bridge"},
+            "OUTBOX": {"bridge"},
+            "DELIVERIES": {"bridge"},
+        },
+        "$JS.API.DIRECT.GET.{}",
+        ALL_STREAMS,
+    ),
+    **each({"DEAD": {"events"}}, "$JS.API.STREAM.MSG.GET.{}", ALL_STREAMS),
+    **each(
+        {
+            "DEAD": {"events"},
+            **{name: {"bridge"} for name in ("QUEUE", "OUTBOX", "DELIVERIES")},
+        },
+        "$JS.API.STREAM.MSG.DELETE.{}",
+        ALL_STREAMS,
+    ),
+    **each(
+        {
+            "KV_jobs": PROGRAMS | {"separate", "upload"},
+            "KV_cancels": {"separate", "upload"},
+            "KV_leases": {"bridge", "separate"},
+            "KV_results": {"sweep", "separate"},
+            "KV_webhooks": {"upload", "notify"},
+            "KV_notified": {"bridge", "sweep"},
+            "KV_idempotency": {"upload"},
+            "QUEUE": {"bridge", "sweep"},
+            "OUTBOX": {"bridge"},
+            "DELIVERIES": {"bridge"},
+            "DEAD": {"events"},
+        },
+        "$JS.API.STREAM.INFO.{}",
+        ALL_STREAMS,
+    ),
     **{
         f"$JS.API.CONSUMER.{call}": set()
-        for stream in ("SONGS", "DELIVERIES", "KV_jobs", "KV_webhooks")
+        for stream in ALL_STREAMS
         for call in (
             *(f"CREATE.{stream}", f"CREATE.{stream}.x", f"CREATE.{stream}.x.a.b"),
             *(f"DURABLE.CREATE.{stream}.x", f"DELETE.{stream}.x", f"PAUSE.{stream}.x"),
+            *(f"MSG.NEXT.{stream}.x", f"INFO.{stream}.x", f"NAMES.{stream}", f"LIST.{stream}"),
         )
     },
-    "$JS.API.CONSUMER.INFO.SONGS.separate": {"events"},
-    "$JS.API.CONSUMER.INFO.KV_jobs.x": set(),
-    "$JS.API.CONSUMER.NAMES.SONGS": set(),
+    "$JS.API.CONSUMER.MSG.NEXT.SONGS.separate": {"bridge"},
+    "$JS.API.CONSUMER.MSG.NEXT.SONGS.intake": {"intake"},
+    "$JS.API.CONSUMER.MSG.NEXT.STEMS.results": {"bridge"},
+    "$JS.API.CONSUMER.INFO.SONGS.separate": {"sweep"},
+    "$JS.API.CONSUMER.INFO.SONGS.intake": set(),
+    "$JS.API.CONSUMER.INFO.STEMS.results": {"sweep"},
     "$JS.API.STREAM.NAMES": set(),
+    "$JS.API.STREAM.LIST": set(),
     "$JS.API.INFO": set(),
-    "$JS.API.STREAM.INFO.SONGS": {"events"},
-    "$JS.API.STREAM.INFO.KV_webhooks": {"upload", "notify"},
-    "$JS.API.STREAM.INFO.KV_leases": {"events", "separate"},
     "$JS.FC.KV_jobs.x": set(),
     "$JS.API.STREAM.CREATE.X": set(),
-    "$JS.API.STREAM.UPDATE.SONGS": set(),
-    "$JS.API.STREAM.DELETE.SONGS": set(),
-    "$JS.API.STREAM.PURGE.SONGS": set(),
-    "$JS.API.STREAM.PURGE.KV_webhooks": {"upload"},
-    "$JS.API.STREAM.PURGE.DELIVERIES": set(),
-    "$JS.ACK.SONGS.separate.1.1.1.1.1": {"events"},
+    **each({}, "$JS.API.STREAM.UPDATE.{}", ALL_STREAMS),
+    **each({}, "$JS.API.STREAM.DELETE.{}", ALL_STREAMS),
+    **each({}, "$JS.API.STREAM.PURGE.{}", ALL_STREAMS),
+    "$JS.ACK.SONGS.separate.1.1.1.1.1": {"bridge"},
+    "$JS.ACK.SONGS.intake.1.1.1.1.1": {"intake"},
+    "$JS.ACK.STEMS.results.1.1.1.1.1": {"bridge"},
+    "$JS.ACK.SONGS.x.1.1.1.1.1": set(),
     "_INBOX_events.x": set(),
     "anything": set(),
 }
 SUBSCRIBE: dict[str, set[str]] = {
     "logs.>": {"logs"},
-    "ready.>": {"events"},
+    "ready.>": {"bridge"},
     "_INBOX.x": {"minio"},
     ">": set(),
     "minio.songs": set(),
@@ -174,12 +231,19 @@ def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack) -> None
 # Where an answer of the server would do harm: in every stream, and at its own interface.
 TARGETS = (
     *("minio.songs", "minio.stems", "separation.started", "separation.range"),
-    *("separation.requeue", "deliveries.msg_2", "dead.songs.k", "changes.jobs.j"),
+    *("separation.requeue", "deliveries.msg_2", "dead.songs.j", "queue.s", "changes.jobs.j"),
     *(f"$KV.{bucket}.k" for bucket in ("jobs", "cancels", "leases", "results", "webhooks")),
     *("$KV.idempotency.k", "$KV.notified.k"),
     *("$JS.API.STREAM.PURGE.SONGS", "$JS.API.CONSUMER.DELETE.SONGS.separate"),
 )
-OWN_BUCKET = {"separate": "leases", "upload": "webhooks", "notify": "webhooks"}
+OWN_BUCKET = {
+    "separate": "leases",
+    "upload": "webhooks",
+    "notify": "webhooks",
+    "bridge": "jobs",
+    "intake": "jobs",
+    "sweep": "results",
+}
 
 
 async def states(client: Client) -> dict[str, tuple[int, int]]:
@@ -197,8 +261,7 @@ def test_no_answer_of_the_server_reaches_a_stream(bus_stack: Stack, user: str) -
     subjects = [
         target
         for target in TARGETS
-        if user not in PUBLISH.get(target.replace(".k", ".j"), set())
-        and not target.startswith(f"$KV.{bucket}.")
+        if user not in PUBLISH.get(target, set()) and not target.startswith(f"$KV.{bucket}.")
     ]
 
     async def attack(client: Client) -> None:
@@ -244,7 +307,9 @@ def test_an_answer_is_sent_to_any_subject_of_the_same_account(bus_stack: Stack) 
         ("notify", "webhooks"),
         ("upload", "jobs"),
         ("separate", "leases"),
-        ("events", "notified"),
+        ("bridge", "jobs"),
+        ("intake", "jobs"),
+        ("sweep", "results"),
     ],
 )
 def test_no_message_empties_a_bucket(bus_stack: Stack, user: str, bucket: str) -> None:
@@ -259,3 +324,39 @@ def test_no_message_empties_a_bucket(bus_stack: Stack, user: str, bucket: str) -
         assert (await entries.get("first")).value == b"1"
 
     bus_stack.on_bus(user, attack)
+
+
+@pytest.mark.parametrize("header", ["Nats-Rollup", "Nats-Schedule", "Nats-TTL"])
+def test_no_message_removes_deliveries_of_others(bus_stack: Stack, header: str) -> None:
+    """Scheduled messages require roll-ups, so notify writes to a stream without them."""
+    value = {"Nats-Rollup": "all", "Nats-Schedule": "@every 1s", "Nats-TTL": "1s"}[header]
+
+    async def attack(client: Client) -> None:
+        js = client.jetstream()
+        await js.publish("deliveries.new.r.first", b"1")
+        for subject in ("deliveries.new.r.first", "deliveries.new.r.second"):
+            with pytest.raises(APIError):
+                await js.publish(subject, b"2", headers={header: value})
+
+    async def messages(client: Client) -> int:
+        return (await client.jetstream().stream_info("OUTBOX")).state.messages
+
+    bus_stack.on_bus("notify", attack)
+    assert bus_stack.on_bus("tests", messages) == 1
+
+
+@pytest.mark.parametrize("scheduling", [{}, {"allow_rollup_hdrs": False}, {"deny_purge": True}])
+def test_the_server_has_no_scheduled_messages_without_roll_ups(
+    bus_stack: Stack, scheduling: dict[str, bool]
+) -> None:
+    """If this fails, the stream OUTBOX is no longer needed."""
+    config = {"name": "X", "subjects": ["x"], "storage": "file", "allow_msg_schedules": True}
+
+    async def create(client: Client) -> dict[str, Any]:
+        body = json.dumps(config | scheduling | {"pedantic": True}).encode()
+        created: dict[str, Any] = json.loads(
+            (await client.request("$JS.API.STREAM.CREATE.X", body)).data
+        )
+        return created
+
+    assert "roll-ups" in bus_stack.on_bus("tests", create)["error"]["description"]

@@ -15,6 +15,7 @@ from minio.error import MinioAdminException, S3Error
 from minio.versioningconfig import VersioningConfig
 
 from microdemucs import store
+from microdemucs.settings import StoreSettings
 from minio_events.store_setup import COMPONENTS
 from testing.stack import Stack
 
@@ -51,6 +52,11 @@ LISTERS = {
     "stems": {"events", "separate", "upload"},
     "models": {"separate", "upload", "models"},
 }
+
+
+def settings_of(stack: Stack, user: str) -> StoreSettings:
+    """Return the address of the store with the keys of `user`; the sweep's user is events."""
+    return stack.store_settings("sweep" if user == "events" else user)
 
 
 def abort_upload(client: Minio, bucket: str, key: str) -> None:
@@ -110,7 +116,7 @@ BUCKET_CALLS: dict[str, tuple[Callable[[Minio, str], object], dict[str, set[str]
 
 @pytest.mark.parametrize("user", COMPONENTS)
 def test_a_user_does_with_objects_what_its_component_does(stack: Stack, user: str) -> None:
-    client = store.connect(stack.store_settings(user))
+    client = store.connect(settings_of(stack, user))
     done = set()
     for bucket, keys in OBJECTS.items():
         for key in keys:
@@ -128,7 +134,7 @@ def test_a_user_does_with_objects_what_its_component_does(stack: Stack, user: st
 
 @pytest.mark.parametrize("user", COMPONENTS)
 def test_a_user_does_with_buckets_what_its_component_does(stack: Stack, user: str) -> None:
-    client = store.connect(stack.store_settings(user))
+    client = store.connect(settings_of(stack, user))
     done = {
         (name, bucket)
         for name, (call, _) in BUCKET_CALLS.items()
@@ -150,7 +156,7 @@ def test_an_object_that_does_not_exist_is_missing_and_not_forbidden(
     bucket = "models" if user == "models" else "stems"
     key = "never.mp3/manifest.json"
     with pytest.raises(S3Error) as error:
-        store.connect(stack.store_settings(user)).get_object(bucket, key)
+        store.connect(settings_of(stack, user)).get_object(bucket, key)
     assert error.value.code == "NoSuchKey"
 
 
@@ -197,7 +203,7 @@ ADMIN_CALLS: dict[str, Callable[[MinioAdmin, str], object]] = {
 @pytest.mark.parametrize("call", ADMIN_CALLS)
 @pytest.mark.parametrize("user", COMPONENTS)
 def test_a_user_cannot_administrate_not_even_itself(stack: Stack, user: str, call: str) -> None:
-    settings = stack.store_settings(user)
+    settings = settings_of(stack, user)
     admin = MinioAdmin(
         endpoint=settings.url.removeprefix("http://"),
         credentials=StaticProvider(settings.access_key, settings.secret_key),

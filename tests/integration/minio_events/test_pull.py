@@ -89,7 +89,7 @@ async def recreate_consumers(stack: Stack, ack_wait: float, *names: str) -> None
 
 def run(stack: Stack, test: Callable[[Client, RecordingHandler], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with connected(stack, "events") as client:
+        async with connected(stack, "tests") as client:
             await test(client, RecordingHandler())
 
     asyncio.run(main())
@@ -251,7 +251,7 @@ def test_messages_in_flight_are_nacked_at_once_when_pulling_ends(bus_stack: Stac
         async with pulling(client, handler, 5):  # the request is still open: they must not return
             await handler.wait_for(2)
         assert handler.now == 0
-        async with connected(bus_stack, "events") as other:
+        async with connected(bus_stack, "tests") as other:
             second = RecordingHandler()
             async with pulling(other, second, 5):
                 await wait_for(

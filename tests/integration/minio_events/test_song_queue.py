@@ -19,7 +19,7 @@ def run(stack: Stack, use: Use) -> None:
     """Call `use` with the queue, and with a function that publishes a song and returns it."""
 
     async def main() -> None:
-        async with connected(stack, "events") as client:
+        async with connected(stack, "tests") as client:
 
             async def publish(body: bytes) -> Msg:
                 return await publish_song(client, body)

@@ -5,20 +5,23 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from nats.aio.client import Client
 
 from microdemucs.bus import QUEUE, RANGE_SUBJECT
 from microdemucs.events import ObjectCreated, notification
-from microdemucs.jobs import job_id
+from microdemucs.jobs import JobState, job_id
+from microdemucs.manifest import Failure
 from minio_events.song_queue import queue_name
-from testing.http_receiver import Request, Response
+from testing.http_receiver import Request, Response, in_turn
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
     TIME,
     dead_letters_of,
+    job_record,
     new_song,
     notify,
     publish,
@@ -34,12 +37,34 @@ def queue_length(stack: Stack) -> int:
     async def read(client: Client) -> int:
         return (await client.jetstream().stream_info(QUEUE)).state.messages
 
-    length: int = stack.on_bus("events", read)
+    length: int = stack.on_bus("tests", read)
     return length
 
 
 def songs_of(folder: str, count: int) -> list[ObjectCreated]:
     return [new_song(f"{folder}/{number}.mp3") for number in range(count)]
+
+
+def test_a_job_that_fails_for_good_is_told_to_webhooks_and_to_each_callback(
+    bus_stack: Stack,
+) -> None:
+    callbacks = ["c" * 32, "d" * 32]
+    songs = [replace(new_song("a.mp3"), metadata={"callback": id_}) for id_ in callbacks]
+    with (
+        FunctionServer(in_turn(*[(422, {})] * 2)) as separate,
+        FunctionServer() as notify_function,
+        running_bridge(bus_stack, separate, notify_function),
+    ):
+        for song, request_id in zip(songs, ("r1", "r2"), strict=True):
+            notify(bus_stack, song, request_id=request_id)
+        wait_until(lambda: len(dead_letters_of(bus_stack)) == 2 and bus_stack.is_idle())
+        wait_until(lambda: bus_stack.is_idle("STEMS", "results"), what="all results are accepted")
+        events = [json.loads(request.body) for request in notify_function.requests]
+    assert {event["callback"] for event in events} == {"", *callbacks}
+    for event in events:
+        failure = Failure.read(event["document"].encode())
+        assert failure.problem["type"] == "urn:micro-demucs:problem:given-up"
+    assert job_record(bus_stack, songs[0]).state == JobState.FAILED
 
 
 def test_one_song_gets_the_next_turn_although_another_submitter_sent_fifty(
@@ -211,7 +236,7 @@ def test_a_message_whose_copying_was_not_answered_is_found(bus_stack: Stack) -> 
         subject = f"queue.{queue_name('ann/')}"
         await js.publish(subject, notification(song, "r1"), headers=headers)
 
-    bus_stack.on_bus("events", copy)
+    bus_stack.on_bus("tests", copy)
     with FunctionServer() as separate, running_bridge(bus_stack, separate):
         wait_until(lambda: separate.requests and bus_stack.is_idle())
         assert separate.subjects() == ["ann/a.mp3"]

@@ -1,12 +1,15 @@
 """Wait for a store that is starting."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 import urllib3
 from minio import MinioAdmin
 from minio.commonconfig import ENABLED, Filter
-from minio.credentials.providers import StaticProvider
+from minio.credentials.providers import AssumeRoleProvider, StaticProvider
+from minio.error import MinioAdminException
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
 from local.ports import free_port
@@ -107,3 +110,34 @@ def test_other_lifecycle_rules_stay(stack: Stack, bucket: str) -> None:
     assert lifecycle(stack, bucket) == {"mine": 1, store_setup.RETENTION_RULE: 7}
     store_setup.set_retention(stack.store, bucket, 0)
     assert lifecycle(stack, bucket) == {"mine": 1}
+
+
+@pytest.mark.parametrize("action", ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:*"])
+def test_no_policy_forbids_temporary_credentials(stack: Stack, action: str) -> None:
+    """If this fails, MinIO has learned it: deny the action in the policies."""
+    settings = stack.store_settings("provision")
+    admin = MinioAdmin(
+        endpoint=settings.url.removeprefix("http://"),
+        credentials=StaticProvider(settings.access_key, settings.secret_key),
+        secure=False,
+    )
+    statements: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]},
+        {"Effect": "Deny", "Action": [action]},
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    admin.user_add("tried", "tried-secret")
+    try:
+        try:
+            admin.policy_add("tried", policy=policy)
+        except (MinioAdminException, UnboundLocalError):
+            return  # it knows no such action; minio 7.2.20 may hide its error
+        admin.attach_policy(["tried"], user="tried")
+        credentials = AssumeRoleProvider(
+            sts_endpoint=settings.url, access_key="tried", secret_key="tried-secret"
+        ).retrieve()
+        assert credentials.session_token
+    finally:
+        admin.user_remove("tried")
+        with suppress(MinioAdminException, UnboundLocalError):
+            admin.policy_remove("tried")

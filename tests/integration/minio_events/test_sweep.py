@@ -53,7 +53,7 @@ def dead_letter(swept: SweepStack, kind: str, about: str) -> None:
     async def send(client: Client) -> None:
         await client.jetstream().publish(f"dead.{kind}.{subject_token(about)}", b"{}")
 
-    swept.stack.on_bus("events", send)
+    swept.stack.on_bus("tests", send)
 
 
 def test_empty_buckets_need_no_repair(swept: SweepStack) -> None:
@@ -394,14 +394,14 @@ def test_many_records_and_a_deleted_one_are_all_read(swept: SweepStack) -> None:
         await jobs.put("last", b"{}")
         await jobs.delete("last")
 
-    swept.stack.on_bus("events", fill)
+    swept.stack.on_bus("tests", fill)
     for _ in range(5):
         assert swept.sweep() == NOTHING
 
 
 def test_the_command_sweeps_once_and_logs_the_repairs(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
-    completed = run_program(swept.stack, "events", ["sweep"], SWEEP_GRACE_SECONDS="0")
+    completed = run_program(swept.stack, "sweep", ["sweep"], SWEEP_GRACE_SECONDS="0")
     assert (completed.returncode, completed.stderr) == (0, "")
     lines = [json.loads(line) for line in completed.stdout.splitlines()]
     assert [line["event"] for line in lines] == ["lost song found", "swept"]
@@ -410,13 +410,13 @@ def test_the_command_sweeps_once_and_logs_the_repairs(swept: SweepStack) -> None
 
 def test_a_store_that_is_away_ends_a_single_sweep_with_one_line(stack: Stack) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    completed = run_program(stack, "events", ["sweep"], STORE_URL=url)
+    completed = run_program(stack, "sweep", ["sweep"], STORE_URL=url)
     assert failure_line(completed) == "the sweep failed: The store cannot be reached"
 
 
 def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack) -> None:
     command = ["sweep", "--every", "0.1"]
-    with start_program(stack, "events", command, STORE_URL="http://127.0.0.1:1") as process:
+    with start_program(stack, "sweep", command, STORE_URL="http://127.0.0.1:1") as process:
         assert process.stdout
         output = process.stdout
         for _ in range(2):
@@ -429,7 +429,7 @@ def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack) -> No
 def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
     command = ["sweep", "--every", "0.2"]
-    with start_program(swept.stack, "events", command, SWEEP_GRACE_SECONDS="0") as process:
+    with start_program(swept.stack, "sweep", command, SWEEP_GRACE_SECONDS="0") as process:
         assert process.stdout
         output = process.stdout
         assert "lost song found" in output.readline()

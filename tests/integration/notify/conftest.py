@@ -60,7 +60,7 @@ def registry(session_registry: Bus, pending: Pending) -> Iterator[Bus]:
     """
     yield session_registry
     for entry in session_registry.entries(WEBHOOKS):
-        session_registry.purge(WEBHOOKS, entry.key)
+        session_registry.remove(WEBHOOKS, entry.key)
     pending()
 
 
@@ -73,15 +73,15 @@ def pending(stack: Stack) -> Pending:
         taken: list[dict[str, Any]] = []
         while True:
             try:
-                message = await js.get_msg("DELIVERIES", 1, "deliveries.>", direct=True, next=True)
+                message = await js.get_msg("OUTBOX", 1, "deliveries.>", direct=True, next=True)
             except NotFoundError:
                 return taken
             delivery = json.loads(message.data or b"")
             assert Delivery.from_data(delivery).subject == message.subject
             taken.append(delivery)
-            await js.delete_msg("DELIVERIES", message.seq or 0)
+            await js.delete_msg("OUTBOX", message.seq or 0)
 
-    return lambda: stack.on_bus("events", take)
+    return lambda: stack.on_bus("tests", take)
 
 
 @pytest.fixture

@@ -7,18 +7,34 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from functions.notify import egress
 from functions.notify.egress import Egress, Response, Unreachable
+from functions.notify.resolver import Resolver
 from microdemucs.addresses import ForbiddenUrl
+from microdemucs.lazy import Lazy
+from tests.integration.notify.name_server import NameServer, running_name_server
 from tests.integration.notify.webhook_receiver import StartReceiver, WebhookReceiver
 
 ANYWHERE = Egress(allow_private=True)
+Resolves = Callable[..., tuple[Lazy[Resolver], NameServer]]
+
+
+@pytest.fixture
+def resolves() -> Iterator[Resolves]:
+    """Return a resolver, and its name server, at which every name has these addresses."""
+    with ExitStack() as servers:
+
+        def resolves(*addresses: str) -> tuple[Lazy[Resolver], NameServer]:
+            server = servers.enter_context(running_name_server(*addresses))
+            return Lazy(lambda: Resolver([server.address])), server
+
+        yield resolves
 
 
 @pytest.mark.parametrize(
@@ -37,46 +53,47 @@ def test_no_notation_of_a_private_address_is_reached(host: str, receiver: StartR
 
 
 def test_a_name_with_one_private_address_among_public_ones_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    resolves: Resolves,
 ) -> None:
-    resolves(monkeypatch, "1.1.1.1", "10.0.0.1")
+    resolver, _ = resolves("1.1.1.1", "10.0.0.1")
     with pytest.raises(ForbiddenUrl, match=r"10\.0\.0\.1, which is not public"):
-        Egress().post("http://x.example/", {}, b"{}")
+        Egress(resolver=resolver).post("http://x.example/", {}, b"{}")
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(
-    monkeypatch: pytest.MonkeyPatch, receiver: StartReceiver
+    resolves: Resolves, receiver: StartReceiver
 ) -> None:
     """DNS rebinding: a second lookup of the name could return another address."""
     hook = receiver()
-    lookups = resolves(monkeypatch, "127.0.0.1")
-    assert ANYWHERE.post(f"http://x.example:{hook.port}/", {}, b"{}").status == 200
-    assert lookups == ["x.example"]
+    resolver, server = resolves("127.0.0.1")
+    anywhere = Egress(allow_private=True, resolver=resolver)
+    assert anywhere.post(f"http://x.example:{hook.port}/", {}, b"{}").status == 200
+    assert server.queried == ["x.example"]
     assert hook.requests[0].headers["host"] == f"x.example:{hook.port}"
 
 
 def test_if_the_first_address_does_not_answer_the_next_is_tried(
-    monkeypatch: pytest.MonkeyPatch, receiver: StartReceiver
+    resolves: Resolves, receiver: StartReceiver
 ) -> None:
     hook = receiver()
-    resolves(monkeypatch, "127.0.0.2", "127.0.0.1")
-    assert ANYWHERE.post(f"http://x.example:{hook.port}/", {}, b"{}").status == 200
+    resolver, _ = resolves("127.0.0.2", "127.0.0.1")
+    anywhere = Egress(allow_private=True, resolver=resolver)
+    assert anywhere.post(f"http://x.example:{hook.port}/", {}, b"{}").status == 200
 
 
-def test_a_name_that_does_not_resolve_is_unreachable() -> None:
-    with pytest.raises(Unreachable, match=r"nowhere\.invalid cannot be resolved"):
-        Egress().post("http://nowhere.invalid/", {}, b"{}")
+def test_a_name_that_does_not_resolve_is_unreachable(resolves: Resolves) -> None:
+    resolver, _ = resolves("1.1.1.1")
+    with pytest.raises(Unreachable, match=r"missing\.example cannot be resolved"):
+        Egress(resolver=resolver).post("http://missing.example/", {}, b"{}")
 
 
 def test_a_name_that_takes_too_long_to_resolve_is_unreachable(
-    monkeypatch: pytest.MonkeyPatch,
+    resolves: Resolves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = threading.Event()
     monkeypatch.setattr(egress, "RESOLVE_S", 0.1)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20))
+    resolver, _ = resolves("1.1.1.1")
     with pytest.raises(Unreachable, match="not resolved within"):
-        Egress().post("http://x.example/", {}, b"{}")
-    over.set()
+        Egress(resolver=resolver).post("http://slow.example/", {}, b"{}")
 
 
 def test_headers_and_body_arrive_unchanged(receiver: StartReceiver) -> None:
@@ -256,18 +273,18 @@ def secure(authority: Path, receiver: StartReceiver) -> WebhookReceiver:
 
 
 def test_the_certificate_is_verified_against_the_name_not_the_address(
-    secure: WebhookReceiver, authority: Path, monkeypatch: pytest.MonkeyPatch
+    secure: WebhookReceiver, authority: Path, resolves: Resolves
 ) -> None:
-    resolves(monkeypatch, "127.0.0.1")
-    trusting = Egress(allow_private=True, ca_file=str(authority / "ca.pem"))
+    resolver, _ = resolves("127.0.0.1")
+    trusting = Egress(allow_private=True, ca_file=str(authority / "ca.pem"), resolver=resolver)
     assert trusting.post(f"https://x.example:{secure.port}/", {}, b"{}").status == 200
 
 
 def test_a_certificate_for_another_name_is_not_accepted(
-    secure: WebhookReceiver, authority: Path, monkeypatch: pytest.MonkeyPatch
+    secure: WebhookReceiver, authority: Path, resolves: Resolves
 ) -> None:
-    resolves(monkeypatch, "127.0.0.1")
-    trusting = Egress(allow_private=True, ca_file=str(authority / "ca.pem"))
+    resolver, _ = resolves("127.0.0.1")
+    trusting = Egress(allow_private=True, ca_file=str(authority / "ca.pem"), resolver=resolver)
     for host in ("y.example", "127.0.0.1"):
         with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
             trusting.post(f"https://{host}:{secure.port}/", {}, b"{}")
@@ -275,11 +292,12 @@ def test_a_certificate_for_another_name_is_not_accepted(
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_accepted(
-    secure: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+    secure: WebhookReceiver, resolves: Resolves
 ) -> None:
-    resolves(monkeypatch, "127.0.0.1")
+    resolver, _ = resolves("127.0.0.1")
+    anywhere = Egress(allow_private=True, resolver=resolver)
     with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
-        ANYWHERE.post(f"https://x.example:{secure.port}/", {}, b"{}")
+        anywhere.post(f"https://x.example:{secure.port}/", {}, b"{}")
 
 
 def test_a_tls_handshake_that_never_ends_is_unreachable(
@@ -289,21 +307,3 @@ def test_a_tls_handshake_that_never_ends_is_unreachable(
     url = raw_server(silent).replace("http:", "https:")
     with pytest.raises(Unreachable, match="did not respond in time"):
         ANYWHERE.post(url, {}, b"{}")
-
-
-def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """Make names under .example resolve to `addresses`; return the list of lookups to come.
-
-    The name service is the one component that cannot run on loopback.
-    """
-    lookups: list[str] = []
-    real = socket.getaddrinfo
-
-    def getaddrinfo(host: str, port: int, *hints: Any, **more: Any) -> list[Any]:
-        if host.endswith(".example"):
-            lookups.append(host)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in addresses]
-        return real(host, port, *hints, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return lookups

@@ -72,7 +72,7 @@ def test_a_removed_webhook_gets_no_delivery(
     notify: FlaskClient, registry: Bus, pending: Pending, written: Written
 ) -> None:
     put_webhook(registry, "removed", NOWHERE)
-    registry.purge(WEBHOOKS, "removed")
+    registry.remove(WEBHOOKS, "removed")
     post_event(notify, written())
     assert pending() == []
 
@@ -194,6 +194,30 @@ def test_each_callback_of_one_job_is_called_once_with_its_own_data(
     bodies = [json.loads(delivery["body"]) for delivery in pending()]
     assert [body["type"] for body in bodies] == [FAILED, FAILED]
     assert [body["data"]["callback"]["mine"] for body in bodies] == [CALLBACK, OTHER_CALLBACK]
+
+
+def test_without_a_callback_a_finished_job_is_for_all_webhooks(
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str
+) -> None:
+    put_callback(registry)
+    put_webhook(registry, "w1", NOWHERE)
+    event = finished(job, "", FAILURE, "failure.json")
+    for _ in range(2):
+        assert post_event(notify, event).status_code == 204
+    (delivery,) = pending()
+    assert delivery["target"] == "w1"
+    assert json.loads(delivery["body"])["type"] == FAILED
+
+
+def test_a_callback_whose_failed_job_is_done_after_all_is_told_both(
+    notify: FlaskClient, registry: Bus, pending: Pending, job: str
+) -> None:
+    put_callback(registry)
+    post_event(notify, finished(job, CALLBACK, FAILURE, "failure.json"))
+    post_event(notify, finished(job))
+    deliveries = pending()
+    assert [json.loads(delivery["body"])["type"] for delivery in deliveries] == [FAILED, COMPLETED]
+    assert deliveries[0]["delivery"] != deliveries[1]["delivery"]
 
 
 def test_a_callback_gets_no_events_of_other_jobs(

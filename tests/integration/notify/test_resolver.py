@@ -1,33 +1,27 @@
-"""Lookups of hosts. The name service is the one component that cannot run on loopback."""
+"""Lookups of hosts at a name server of the test's own."""
 
-import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions.notify import resolver
 from functions.notify.resolver import NotResolved, Resolver
+from testing.waiting import wait_until
+from tests.integration.notify.name_server import ADDRESS, NameServer, running_name_server
 
 
 @pytest.fixture
-def lookups(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The lookups so far. Names under slow.example get no answer until the test ends."""
-    done: list[str] = []
-    over = threading.Event()
+def server() -> Iterator[NameServer]:
+    with running_name_server() as server:
+        yield server
 
-    def getaddrinfo(host: str, *_: Any, **__: Any) -> list[Any]:
-        done.append(host)
-        if host.endswith("slow.example"):
-            over.wait(60)
-        if host.endswith("missing.example"):
-            raise socket.gaierror
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 0))]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield done
-    over.set()
+@pytest.fixture
+def resolver(server: NameServer) -> Iterator[Resolver]:
+    resolver = Resolver([server.address])
+    yield resolver
+    resolver.close()
 
 
 @pytest.mark.parametrize(
@@ -37,56 +31,65 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         *(("0177.0.0.1", "127.0.0.1"), ("0", "0.0.0.0"), ("::1", "::1")),
     ],
 )
-def test_an_address_needs_no_lookup(host: str, address: str, lookups: list[str]) -> None:
-    assert Resolver().resolve(host, 1) == [address]
-    assert lookups == []
+def test_an_address_needs_no_lookup(
+    host: str, address: str, resolver: Resolver, server: NameServer
+) -> None:
+    assert resolver.resolve(host, 1) == [address]
+    assert server.queried == []
 
 
-def test_a_name_has_its_addresses(lookups: list[str]) -> None:
-    assert Resolver().resolve("x.example", 5) == ["1.1.1.1"]
-    assert lookups == ["x.example"]
+def test_a_name_has_its_addresses(resolver: Resolver, server: NameServer) -> None:
+    assert resolver.resolve("x.example", 5) == [ADDRESS]
+    assert server.queried == ["x.example"]
 
 
-def test_a_name_without_addresses_is_not_resolved(lookups: list[str]) -> None:
-    with pytest.raises(NotResolved, match=r"missing\.example cannot be resolved"):
-        Resolver().resolve("missing.example", 5)
+@pytest.mark.parametrize("host", ["missing.example", "a" * 64 + ".example", "a..example"])
+def test_a_name_without_addresses_is_not_resolved(host: str, resolver: Resolver) -> None:
+    with pytest.raises(NotResolved, match="cannot be resolved"):
+        resolver.resolve(host, 5)
 
 
-def test_a_slow_name_has_one_lookup_however_often_it_is_asked_for(lookups: list[str]) -> None:
-    each = Resolver()
+def test_the_hosts_file_of_the_system_counts() -> None:
+    resolver = Resolver()
+    assert "127.0.0.1" in resolver.resolve("localhost", 5)
+    resolver.close()
+
+
+def test_a_slow_name_is_given_up_in_time(resolver: Resolver) -> None:
+    with pytest.raises(NotResolved, match=r"slow\.example was not resolved within 0\.01 s"):
+        resolver.resolve("slow.example", 0.01)
+
+
+def test_a_slow_name_has_one_lookup_however_often_it_is_asked_for(
+    resolver: Resolver, server: NameServer
+) -> None:
     for _ in range(5):
         with pytest.raises(NotResolved, match="not resolved within"):
-            each.resolve("slow.example", 0.01)
-    assert lookups == ["slow.example"]
+            resolver.resolve("slow.example", 0.01)
+    assert len(resolver._lookups) == 1
+    wait_until(lambda: not resolver._lookups, 30, "the lookup ends by itself")
+    assert set(server.queried) == {"slow.example"}
+    assert len(server.queried) <= 2  # the name server is asked twice
 
 
-def test_slow_names_in_all_threads_do_not_block_a_name_that_was_resolved_before(
-    lookups: list[str], monkeypatch: pytest.MonkeyPatch
+def test_any_number_of_slow_names_delays_no_other_one_and_takes_no_threads(
+    resolver: Resolver,
 ) -> None:
-    monkeypatch.setattr(resolver, "_THREADS", 4)
-    each = Resolver()
-    each.resolve("x.example", 5)
-    for number in range(20):
+    """As a sender of many webhooks could register them: names that nobody has resolved before."""
+    resolver.resolve("x.example", 5)
+    threads = threading.active_count()
+    for number in range(1000):
         with pytest.raises(NotResolved):
-            each.resolve(f"{number}.slow.example", 0.01)
-    assert each.resolve("x.example", 5) == ["1.1.1.1"]
-    assert each.resolve("192.0.2.1", 5) == ["192.0.2.1"]
+            resolver.resolve(f"{number}.slow.example", 0)
+    assert threading.active_count() == threads
+    assert len(resolver._lookups) > 500
+    assert resolver.resolve("new.example", 5) == [ADDRESS]
+    assert resolver.resolve("x.example", 5) == [ADDRESS]
+    wait_until(lambda: not resolver._lookups, 30, "no lookup outlives its time")
 
 
-def test_a_lookup_that_nobody_waits_for_any_more_never_begins(
-    lookups: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resolver, "_THREADS", 1)
-    each = Resolver()
-    for number in range(20):
-        with pytest.raises(NotResolved):
-            each.resolve(f"{number}.slow.example", 0.01)
-    assert lookups == ["0.slow.example"]
-
-
-def test_slow_names_leave_threads_for_new_names(lookups: list[str]) -> None:
-    each = Resolver()
-    for number in range(40):
-        with pytest.raises(NotResolved):
-            each.resolve(f"{number}.slow.example", 0.01)
-    assert each.resolve("x.example", 5) == ["1.1.1.1"]
+def test_callers_of_one_name_get_the_same_answer(resolver: Resolver) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        names = ["x.example", "y.example"] * 20
+        answers = list(threads.map(lambda name: resolver.resolve(name, 5), names))
+    assert answers == [[ADDRESS]] * 40

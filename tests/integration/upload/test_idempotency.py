@@ -1,9 +1,13 @@
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -14,9 +18,11 @@ import pytest
 from functions.upload import idempotency
 from functions.upload.idempotency import KeyRecord, answer_once, digest
 from microdemucs.bus import IDEMPOTENCY, Bus, connection
+from microdemucs.paths import ROOT
 from microdemucs.problems import Problem, RetryLater, now
 from testing.job_writer import JobWriter
 from testing.stack import Stack
+from testing.waiting import wait_until
 from testing.web_client import WebClient
 
 ANSWER = {"hash": "h", "job": "j"}
@@ -183,12 +189,112 @@ def test_a_request_whose_first_copy_is_in_work_is_told_so(client: WebClient, bus
     assert response.json["type"] == "urn:micro-demucs:problem:idempotency-key-in-work"
 
 
-def test_the_key_of_a_killed_process_is_free_after_a_while(bus: Bus) -> None:
+_STANDS_STILL = """
+import sys, time
+from functions.upload.idempotency import answer_once
+from microdemucs.bus import Bus
+from microdemucs.settings import BusSettings
+
+def work():
+    print("in work", flush=True)
+    time.sleep(600)
+
+answer_once(Bus(BusSettings(), "killed"), sys.argv[1], sys.argv[2], work)
+"""
+
+
+def test_the_key_of_a_killed_process_is_free_after_seconds(stack: Stack, bus: Bus) -> None:
     key, request = unique_key(), digest(1)
-    started = datetime.now(UTC) - idempotency.IN_WORK_FOR - timedelta(seconds=1)
-    bus.put(IDEMPOTENCY, key, KeyRecord(request=request, started=started.isoformat()).write())
-    assert answer_once(bus, key, request, lambda: ANSWER) == ANSWER
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STANDS_STILL, key, request],
+        cwd=ROOT,
+        env=os.environ | stack.environment.for_component("upload"),
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"in work\n"
+        with pytest.raises(Problem, match="again in a few seconds"):
+            answer_once(bus, key, request, never)
+    finally:
+        process.kill()
+        process.communicate()
+
+    def answer() -> object:
+        with suppress(Problem):
+            return answer_once(bus, key, request, lambda: ANSWER)
+        return None
+
+    # its claim lasts 15 s; the old one lasted 5 minutes
+    assert wait_until(answer, 60, "the key is free") == ANSWER
     assert answer_once(bus, key, request, never) == ANSWER
+
+
+def test_a_key_stays_claimed_while_its_first_request_is_in_work(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "CLAIM_S", 2)
+    monkeypatch.setattr(idempotency, "_RENEW_S", 0.2)
+    key, request, revisions = unique_key(), digest(1), set[int]()
+
+    def work() -> dict[str, Any]:
+        outlasts = KeyRecord(request=request, started=now())
+        bus.put(IDEMPOTENCY, f"{key}-2", outlasts.write(), ttl=4)
+
+        def is_over() -> bool:
+            entry = bus.get(IDEMPOTENCY, key)
+            assert entry, "the claim has expired"
+            revisions.add(entry.revision)
+            return bus.get(IDEMPOTENCY, f"{key}-2") is None
+
+        wait_until(is_over, 60, "more time than a claim lasts is over")
+        return ANSWER
+
+    assert answer_once(bus, key, request, work) == ANSWER
+    assert len(revisions) > 2
+    assert answer_once(bus, key, request, never) == ANSWER
+
+
+def test_a_claim_is_kept_if_the_answer_to_a_renewal_was_lost(bus: Bus) -> None:
+    key, request = unique_key(), digest(1)
+
+    def work() -> dict[str, Any]:
+        entry = bus.get(IDEMPOTENCY, key)
+        assert entry
+        assert entry.value
+        bus.update(IDEMPOTENCY, key, entry.value, entry.revision, idempotency.CLAIM_S)
+        return ANSWER
+
+    answer_once(bus, key, request, work)
+    assert answer_once(bus, key, request, never) == ANSWER
+
+
+def test_a_process_that_lost_its_claim_does_not_replace_the_answer(bus: Bus) -> None:
+    key, request = unique_key(), digest(1)
+
+    def stand_still() -> dict[str, Any]:
+        entry = bus.get(IDEMPOTENCY, key)
+        assert entry
+        bus.delete(IDEMPOTENCY, key, entry.revision)  # as if it had expired
+        assert answer_once(bus, key, request, lambda: ANSWER) == ANSWER
+        return {"job": "late"}
+
+    answer_once(bus, key, request, stand_still)
+    assert answer_once(bus, key, request, never) == ANSWER
+
+
+@pytest.mark.parametrize(("age", "is_free"), [(301, True), (200, False)])
+def test_a_claim_of_the_previous_release_lasts_five_minutes(
+    bus: Bus, age: float, is_free: bool
+) -> None:
+    key, request = unique_key(), digest(1)
+    started = datetime.now(UTC) - timedelta(seconds=age)
+    bus.put(IDEMPOTENCY, key, KeyRecord(request=request, started=started.isoformat()).write())
+    if is_free:
+        assert answer_once(bus, key, request, lambda: ANSWER) == ANSWER
+    else:
+        with pytest.raises(Problem, match="again in a few seconds"):
+            answer_once(bus, key, request, never)
 
 
 def test_a_key_is_free_again_if_the_work_raises(bus: Bus) -> None:

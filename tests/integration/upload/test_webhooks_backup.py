@@ -58,7 +58,7 @@ def test_a_record_that_cannot_be_read_is_left_out_and_named(
     bus.put(WEBHOOKS, "broken", b"no json")
     exported = run(stack, "export", str(tmp_path / "hooks.json"))
     for key in (id_, "broken"):
-        bus.purge(WEBHOOKS, key)
+        bus.remove(WEBHOOKS, key)
     bus.close()
     assert exported.returncode == 0
     assert exported.stderr == "broken cannot be read and is left out\n"
@@ -80,7 +80,7 @@ def test_an_imported_callback_expires(stack: Stack, tmp_path: Path) -> None:
         return message.headers or {}
 
     assert stack.on_bus("provision", headers)["Nats-TTL"] == str(30 * 86400)
-    bus.purge(WEBHOOKS, "callback.imported")
+    bus.remove(WEBHOOKS, "callback.imported")
     bus.close()
 
 

@@ -27,7 +27,7 @@ def notify_again(stack: Stack, song: ObjectCreated, request_ids: list[str]) -> N
         messages = [notification(song, request_id) for request_id in request_ids]
         await asyncio.gather(*(js.publish(SONGS_SUBJECT, message) for message in messages))
 
-    stack.on_bus("events", publish)
+    stack.on_bus("tests", publish)
 
 
 def test_the_same_notification_ten_times_is_one_job(stack: Stack) -> None:
@@ -48,10 +48,10 @@ def test_two_notifications_of_the_store_are_one_call(stack: Stack) -> None:
         info = await client.jetstream().stream_info("SONGS", subjects_filter="minio.songs")
         return int(info.state.messages)
 
-    before = stack.on_bus("events", notifications)
+    before = stack.on_bus("tests", notifications)
     delivered = partial(stack.logged, "delivered", route="songs", subject="notified twice.mp3")
     wait_until(delivered)
-    wait_until(lambda: stack.on_bus("events", notifications) > before or is_queue_empty(stack), 10)
+    wait_until(lambda: stack.on_bus("tests", notifications) > before or is_queue_empty(stack), 10)
     wait_until(stack.is_idle, what="no message is pending")
     assert len(delivered()) == 1
 

@@ -18,7 +18,7 @@ LONG_KEY = "/".join(["d" * 200] * 4) + "/" + "k" * 208 + ".mp3"
 
 def sweep(stack: Stack) -> dict[str, int]:
     """Sweep once, wait until its messages are handled, and return the number of repairs."""
-    completed = run_program(stack, "events", ["sweep"], SWEEP_GRACE_SECONDS="0")
+    completed = run_program(stack, "sweep", ["sweep"], SWEEP_GRACE_SECONDS="0")
     assert (completed.returncode, completed.stderr) == (0, "")
     swept = json.loads(completed.stdout.splitlines()[-1])
     wait_until_idle(stack)
@@ -45,7 +45,7 @@ def forget_job(stack: Stack, job: str) -> None:
     async def delete(client: Client) -> None:
         await (await client.jetstream().key_value("jobs")).delete(job)
 
-    stack.on_bus("events", delete)
+    stack.on_bus("tests", delete)
 
 
 def test_every_content_of_the_buckets_is_settled_by_the_second_look(stack: Stack) -> None:

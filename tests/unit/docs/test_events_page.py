@@ -158,7 +158,7 @@ def test_the_table_of_streams() -> None:
     rows = table("NATS")[1:]
     assert [row[0] for row in rows] == [
         *(bus.SONGS, bus.QUEUE, bus.STEMS),
-        *(bus.DELIVERIES, bus.DEAD),
+        *(bus.OUTBOX, bus.DELIVERIES, bus.DEAD),
     ]
     subjects = {row[0]: row[1].split(", ") for row in rows}
     assert subjects[bus.SONGS] == [bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT]

@@ -20,8 +20,14 @@ WORDS = {
 }
 STORE_USERS = sorted(path.stem for path in POLICIES.glob("*.json"))
 BUCKETS = ("songs", "stems", "models")
-ACCOUNTS = ("STORE", "SEPARATE", "UPLOAD", "NOTIFY")
-BUS_USERS = ("provision", "events", "minio", "separate", "upload", "notify", "logs")
+ACCOUNTS = (
+    *("STORE", "BRIDGE", "INTAKE", "SWEEP", "EVENTS"),
+    *("SEPARATE", "UPLOAD", "NOTIFY"),
+)
+BUS_USERS = (
+    *("provision", "minio", "bridge", "intake", "sweep", "events"),
+    *("separate", "upload", "notify", "logs"),
+)
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -162,12 +168,12 @@ def test_only_provision_may_create_a_consumer_or_change_a_stream(user: str) -> N
     harmless = ("STREAM.INFO.", "DIRECT.GET.", "CONSUMER.INFO.", "CONSUMER.MSG.NEXT.")
     others = {one for one in api if not one.removeprefix("$JS.API.").startswith(harmless)}
     expected = {
+        "bridge": {
+            *("$JS.API.STREAM.MSG.DELETE.DELIVERIES", "$JS.API.STREAM.MSG.DELETE.QUEUE"),
+            "$JS.API.STREAM.MSG.DELETE.OUTBOX",
+        },
         "events": {
             *("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD"),
-            "$JS.API.STREAM.MSG.DELETE.DELIVERIES",
-            "$JS.API.STREAM.MSG.DELETE.QUEUE",
         },
-        # It may delete every webhook anyway; a purge leaves no marker of the deletion.
-        "upload": {"$JS.API.STREAM.PURGE.KV_webhooks"},
     }
     assert others == expected.get(user, set())

@@ -14,7 +14,10 @@ SERVERS = {
     "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
     "nats": {
         f"NATS_{user}_PASSWORD"
-        for user in ("PROVISION", "MINIO", "EVENTS", "SEPARATE", "UPLOAD", "NOTIFY", "LOGS")
+        for user in (
+            *("PROVISION", "MINIO", "BRIDGE", "INTAKE", "SWEEP", "EVENTS"),
+            *("SEPARATE", "UPLOAD", "NOTIFY", "LOGS"),
+        )
     },
 }
 """The secrets of the store and of the bus, which are no programs of ours."""

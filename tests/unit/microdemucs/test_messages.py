@@ -74,7 +74,37 @@ def test_the_deliveries_of_one_receiver_share_a_token_of_their_subjects() -> Non
         return delivery.subject
 
     first, second = subject("https://x.example", "w1"), subject("https://x.example", "callback.c")
-    assert first.startswith("deliveries.due.")
+    assert first.startswith("deliveries.new.")
     assert first.split(".")[2] == second.split(".")[2]
     assert (first.split(".")[3:], second.split(".")[3:]) == (["w1"], ["callback", "c"])
     assert subject("https://y.example", "w1") != first
+
+
+def tokens(url: str) -> tuple[str, str]:
+    """Return the host's and the receiver's part of the subject of a delivery to `url`."""
+    delivery = msgspec.structs.replace(DELIVERY, receiver=url)
+    host, _, receiver = delivery.subject.split(".")[2].partition("_")
+    return host, receiver
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://a.example", "https://a.example:8443"),
+        ("https://a.example", "http://a.example"),
+        ("https://a.example", "https://A.EXAMPLE.:1"),
+        ("http://127.0.0.1:1", "http://2130706433:2"),
+        ("http://127.0.0.1:1", "http://0x7f.1"),
+        ("http://[::1]:1", "http://[::1]:2"),
+    ],
+)
+def test_receivers_at_one_host_share_a_token_whatever_port_or_spelling(
+    one: str, other: str
+) -> None:
+    assert tokens(one)[0] == tokens(other)[0]
+    assert tokens(one)[1] != tokens(other)[1]
+
+
+def test_receivers_at_other_hosts_share_none() -> None:
+    urls = ("https://a.example", "https://b.example", "https://a.a.example", "", "no URL")
+    assert len({tokens(url)[0] for url in urls}) == len(urls)

@@ -2,7 +2,7 @@
 
 from minio_events.delivery_queues import Attempt, DeliveryQueues, Limits, Speed
 
-LIMITS = Limits(attempts=16, per_receiver=4, per_target=2)
+LIMITS = Limits(attempts=16, per_host=4, per_target=2)
 
 
 class Bus:
@@ -127,7 +127,7 @@ def test_a_receiver_has_no_more_attempts_at_once_than_its_limit() -> None:
     bus.know("r", "t", 0.1)
     for target in range(100):
         bus.put("r", str(target))
-    assert len(bus.start_all()) == LIMITS.per_receiver
+    assert len(bus.start_all()) == LIMITS.per_host
 
 
 def test_the_targets_of_a_receiver_take_turns() -> None:
@@ -253,3 +253,73 @@ def test_a_delivery_of_the_previous_release_has_a_queue_of_its_own() -> None:
     bus.queues.add("deliveries.msg_1")
     bus.stored["deliveries.msg_1"] = [4]
     assert bus.do_all() == ["deliveries.msg_1"]
+
+
+def test_all_ports_of_a_host_share_its_limit() -> None:
+    bus = Bus(LIMITS._replace(attempts=32))
+    for port in range(20):
+        bus.put(f"host_{port}", f"w{port}")
+    bus.put("other_1", "healthy")
+    started = [attempt.queue.receiver.name for attempt in bus.start_all()]
+    assert len([name for name in started if name.startswith("host_")]) == LIMITS.per_host
+    assert "other_1" in started
+
+
+def test_the_ports_of_a_host_take_turns_once_one_of_their_attempts_ends() -> None:
+    bus = Bus()
+    for port in range(6):
+        bus.put(f"host_{port}", f"w{port}")
+    first, *_ = bus.start_all()
+    bus.queues.end(first, 0.1)
+    [more] = bus.start_all()
+    assert more.queue.receiver.name == "host_4"
+
+
+def test_a_hanging_port_does_not_make_the_other_ports_of_its_host_wait() -> None:
+    bus = Bus()
+    bus.know("host_1", "hangs", 15)
+    bus.know("host_2", "fast", 0.1)
+    bus.put("host_1", "hangs", 3)
+    bus.put("host_2", "fast", 2)
+    started = [attempt.queue.subject for attempt in bus.start_all()]
+    assert sorted(started) == sorted(
+        [*["deliveries.due.host_2.fast"] * 2, "deliveries.due.host_1.hangs"]
+    )
+
+
+def test_a_host_that_hangs_at_many_ports_has_one_attempt_in_the_share_of_those_that_hang() -> None:
+    bus = Bus()
+    for port in range(6):
+        bus.know(f"host_{port}", f"w{port}", 15)
+    bus.know("other_1", "hangs", 15)
+    for port in range(6):
+        bus.put(f"host_{port}", f"w{port}")
+    bus.put("other_1", "hangs")
+    assert len([a for a in bus.start_all() if a.queue.receiver.name.startswith("host_")]) == 1
+
+
+def test_nothing_is_remembered_of_a_host_without_deliveries() -> None:
+    bus = Bus()
+    for port in range(6):
+        bus.put(f"host_{port}", f"w{port}")
+    bus.do_all()
+    assert (len(bus.queues), bus.queues._hosts, bus.queues._receivers) == (0, {}, {})
+
+
+def test_new_and_repeated_deliveries_of_a_target_share_its_limit_and_its_speed() -> None:
+    bus = Bus()
+    bus.know("r", "t", 0.1)
+    for number in range(1, 11):
+        bus.queues.announce("deliveries.due.r.t", number)
+        bus.queues.announce("deliveries.new.r.t", number)
+    started = []
+    while attempt := bus.queues.start():
+        bus.queues.take(attempt.queue, attempt.queue.cursor)
+        started.append(attempt)
+    assert len(started) == LIMITS.per_target
+    assert {attempt.share for attempt in started} == {Speed.FAST}
+    assert {attempt.queue.subject for attempt in started} == {
+        *("deliveries.due.r.t", "deliveries.new.r.t")
+    }
+    bus.queues.end(started[0], 0.1)
+    assert bus.queues.start() is not None

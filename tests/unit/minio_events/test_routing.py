@@ -172,10 +172,22 @@ def test_a_started_job_becomes_an_event_with_its_own_trace() -> None:
 def test_a_finished_job_becomes_an_event_for_its_callback() -> None:
     [call] = result_calls(FINISHED_SUBJECT, encoded(FINISHED), {"source1": "x"})
     assert call.event["type"] == "dev.microdemucs.separation.finished"
-    assert call.event["id"] == f"5d41402abc4b2a76b9719d911017c592.{'c' * 32}"
+    assert call.event["id"] == f"5d41402abc4b2a76b9719d911017c592.{'c' * 32}.failure"
     assert (call.event["subject"], call.event["source1"]) == ("dir/a ü.mp3/failure.json", "x")
     assert call.event.data == FINISHED
     assert trace_of(call.event) == FINISHED["trace"]
+
+
+def test_each_outcome_and_each_failure_for_webhooks_is_an_event_of_its_own() -> None:
+    messages = (
+        FINISHED,
+        FINISHED | {"key": "dir/a ü.mp3/manifest.json"},
+        FINISHED | {"callback": ""},
+        FINISHED | {"callback": "", "document": '{"finished": "later"}'},
+    )
+    events = [result_calls(FINISHED_SUBJECT, encoded(message), {})[0] for message in messages]
+    assert len({call.event["id"] for call in events}) == 4
+    assert len({call.deduplication_key for call in events}) == 4
 
 
 @pytest.mark.parametrize("trace", ["", "zz", "0" * 32])

@@ -145,6 +145,15 @@ def test_a_callback_has_one_delivery_however_often_its_job_ends() -> None:
     assert first == again
 
 
+def test_a_callback_has_a_delivery_for_each_outcome() -> None:
+    callback = CallbackRecord(url="https://x.example")
+    of_done, of_failed = (
+        deliveries(event, callback=callback)[0].delivery
+        for event in (completed(job="j", callback="c" * 32), failed(job="j", callback="c" * 32))
+    )
+    assert of_done != of_failed
+
+
 def test_a_delivery_names_its_job_and_trace() -> None:
     (delivery,) = deliveries(completed(), webhook("w1", COMPLETED))
     assert (delivery.job, delivery.trace, delivery.created) == ("j" * 32, "t" * 32, "2026")
