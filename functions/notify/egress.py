@@ -19,6 +19,7 @@ from http.client import HTTPException
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from functions.notify.final_response import FinalResponse
 from functions.notify.resolver import NotResolved, Resolver
 from microdemucs.addresses import ForbiddenUrl, WebhookUrl, is_public, parse_webhook_url
 from microdemucs.lazy import Lazy
@@ -114,6 +115,7 @@ class Egress:
                 ssl_context=ssl_context,
                 server_hostname=destination.host,
             )
+        connection.response_class = FinalResponse
         try:
             connection.connect()
         except BaseException:

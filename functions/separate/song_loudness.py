@@ -1,7 +1,9 @@
 """Measure a song's loudness beside its separation, as its samples are read."""
 
+import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +12,8 @@ from functions.separate.output.serial_executor import SerialExecutor
 
 if TYPE_CHECKING:
     from functions.separate.audio.loudness_meter import LoudnessMeter
+
+log = logging.getLogger(__name__)
 
 _SAMPLE_BYTES = 2 * 4  # two channels of float32
 _READ_BYTES = 1 << 20
@@ -28,6 +32,7 @@ class MeasuredSamples:
         self._kept: list[bytes] | None = []
         self._thread = SerialExecutor()
         self._meter: LoudnessMeter | None = None
+        self._has_failed = False
         self._closed = threading.Event()
 
     def read(self, size: int = -1, /) -> bytes:
@@ -53,25 +58,38 @@ class MeasuredSamples:
     def finish(self) -> float | None:
         """Return the song's integrated loudness in LUFS, once all samples have been read.
 
-        None if it is silent, shorter than 0.4 s, or not measured to its end.
+        None if it is silent, shorter than 0.4 s, or not measured to its end, also since FFmpeg
+        failed.
         """
         self.start()
         self._thread.wait()
-        if self._missing or not self._meter:
-            return None
-        loudness = self._meter.end()
-        return None if loudness is None else round(loudness, 1)
+        loudness = None
+        if self._meter and not self._missing:
+            with self._without_loudness_on_error():
+                loudness = self._meter.end()
+        return None if loudness is None or self._has_failed else round(loudness, 1)
 
     def _measure(self, blocks: Iterable[bytes]) -> None:
         # importing FFmpeg takes 50 ms, which nobody waits for here
         from functions.separate.audio.loudness_meter import LoudnessMeter
 
-        self._meter = self._meter or LoudnessMeter()
-        for data in blocks:
-            if self._closed.is_set():
-                return
-            self._missing -= len(data)
-            self._meter.add(data)
+        with self._without_loudness_on_error():
+            self._meter = self._meter or LoudnessMeter()
+            for data in blocks:
+                if self._closed.is_set() or self._has_failed:
+                    return
+                self._missing -= len(data)
+                self._meter.add(data)
+
+    @contextmanager
+    def _without_loudness_on_error(self) -> Iterator[None]:
+        from av.error import FFmpegError
+
+        try:
+            yield
+        except FFmpegError as error:
+            self._has_failed = True
+            log.warning("loudness not measured", extra={"reason": str(error)})
 
     def __enter__(self) -> Self:
         return self

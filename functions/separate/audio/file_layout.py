@@ -10,6 +10,7 @@ import av.error
 from av.container import InputContainer
 
 from functions.separate.audio import frame_scan, ogg_links, tags
+from functions.separate.audio.memory_limit import raise_at_limit
 from functions.separate.audio.song_file import SongFile
 from functions.separate.audio.wav_header import read_wav_header
 from microdemucs.formats import CODECS, FFMPEG_CONTAINERS
@@ -52,7 +53,7 @@ class FileLayout:
 
 
 def open_container(file: SongFile) -> InputContainer:
-    """Open an allowed container. Raises FFmpegError, MemoryError."""
+    """Open an allowed container. Raises FFmpegError; MemoryError at this process's limit."""
     try:
         return av.open(
             file,
@@ -62,8 +63,9 @@ def open_container(file: SongFile) -> InputContainer:
             metadata_encoding="latin-1",  # each byte of a tag is kept: see tag_encoding
             metadata_errors="replace",
         )
-    except av.error.MemoryError as error:  # an FFmpegError too, but not the file's fault
-        raise MemoryError(str(error)) from error
+    except av.error.FFmpegError as error:
+        raise_at_limit(error)
+        raise
 
 
 def read_layout(file: BinaryIO) -> FileLayout:

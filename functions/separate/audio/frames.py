@@ -8,6 +8,7 @@ from av.container import InputContainer
 
 from functions.separate.audio.findings import Findings
 from functions.separate.audio.flac_frames import split_frames
+from functions.separate.audio.memory_limit import raise_at_limit
 from functions.separate.audio.ogg_links import MAX_PAGE_BYTES
 from functions.separate.audio.song_file import SongFile
 from functions.separate.engine import SAMPLE_RATE
@@ -44,9 +45,8 @@ def decode_frames(
                     findings.missing_seconds += frame
         if container.format.name in _WITHOUT_INDEX and len(container.streams) == 1:
             _count_unread(part.size, position, findings, is_end=True)
-    except MemoryError:
-        raise
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        raise_at_limit(error)
         _count_unread(part.size, position, findings, is_end=False)
 
 
@@ -60,9 +60,8 @@ def _decode(container: InputContainer, stream: av.AudioStream) -> Iterator[_Deco
     for packet in container.demux(stream):
         try:
             yield packet, list(packet.decode())
-        except MemoryError:  # one of FFmpeg's errors, and no damage
-            raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_at_limit(error)
             yield packet, [_seconds_of(packet, stream)]
 
 
@@ -73,9 +72,8 @@ def _decode_numbered(container: InputContainer, stream: av.AudioStream) -> Itera
     for packet in container.demux(stream):
         try:
             frames = list[av.AudioFrame | float](packet.decode())
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_at_limit(error)
             frames = list(_decode_one_by_one(bytes(packet), stream))
         start = None if packet.pts is None else float(packet.pts * (packet.time_base or 0))
         if start is not None and expected is not None and start - expected > 1 / rate:
@@ -91,9 +89,8 @@ def _decode_one_by_one(data: bytes, stream: av.AudioStream) -> Iterator[av.Audio
     for frame, samples in split_frames(data):
         try:
             yield from stream.codec_context.decode(av.Packet(frame))
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_at_limit(error)
             yield samples / (stream.rate or SAMPLE_RATE)
 
 

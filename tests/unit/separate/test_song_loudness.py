@@ -70,6 +70,25 @@ def test_a_song_that_nobody_reads_has_no_loudness() -> None:
         assert samples.finish() is None
 
 
+def test_a_failure_of_the_filter_leaves_the_song_without_a_loudness() -> None:
+    with MeasuredSamples(io.BytesIO(NOISE + NOISE), LENGTH) as samples:
+        samples.read(len(NOISE))
+        assert samples.finish() is not None  # the filter is at its end, and takes no more
+        samples.read(1 << 20)
+        assert samples.finish() is None
+
+
+def test_an_error_of_the_samples_is_raised() -> None:
+    class Broken:
+        def read(self, size: int = -1, /) -> bytes:
+            raise OSError("gone")
+
+    with MeasuredSamples(Broken(), LENGTH) as samples:
+        samples.read_all()
+        with pytest.raises(OSError, match="gone"):
+            samples.finish()
+
+
 class Endless:
     """A stream that never ends, and tells when it was first read."""
 

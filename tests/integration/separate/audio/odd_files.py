@@ -135,3 +135,10 @@ def free_format_mp3(constant: bytes, size: int) -> bytes:
     for at in range(2, len(free), size):
         free[at] &= 0x0F
     return bytes(free)
+
+
+def with_packet_size(mp4: bytes, number: int, size: int) -> bytes:
+    """Write another size of one packet into an MP4's table of sizes (ISO/IEC 14496-12, 8.7.3)."""
+    table = mp4.rindex(b"stsz") + 16
+    start = table + 4 * number
+    return mp4[:start] + struct.pack(">I", size) + mp4[start + 4 :]

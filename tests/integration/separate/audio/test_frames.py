@@ -307,3 +307,23 @@ def test_an_id3v2_title_in_any_encoding_refuses_no_song(
     tag = odd_files.id3v2_title(encoding, text)
     song, _ = decoded(tag + mp3[odd_files.frame_start(mp3) :])
     assert song.audio.tags.get("title") == title
+
+
+@pytest.mark.parametrize("size", [0x2000_0AA5, 0x7FFF_FFFF, 0xFFFF_FFFF])
+@pytest.mark.parametrize("codec", ["aac", "alac"])
+def test_a_packet_with_an_absurd_size_is_where_the_song_ends(codec: str, size: int) -> None:
+    damaged = odd_files.with_packet_size(encoded(MUSIC, 44_100, "ipod", codec), 40, size)
+    rejected = refusal(damaged)
+    assert rejected.kind == "truncated"
+    assert re.search(r"it ends after [0-3]\.\d s of 6\.0 s", rejected.detail)
+    song, samples = decoded(damaged, allow_truncated=True)
+    assert 0.8 < song.seconds < 4
+    samples = samples[lag(samples, MUSIC) : -2048]  # FFmpeg does not always know the priming
+    assert decibels(samples, MUSIC[: len(samples)]) < -14
+    assert song.warnings
+
+
+def test_an_absurd_size_of_the_first_packet_is_damage() -> None:
+    damaged = odd_files.with_packet_size(encoded(MUSIC, 44_100, "ipod", "aac"), 0, 0xFFFF_FFFF)
+    rejected = refusal(damaged)
+    assert (rejected.kind, rejected.detail) == ("corrupt", "none of it can be decoded")
