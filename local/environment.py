@@ -10,6 +10,7 @@ from typing import NamedTuple
 from local.binaries import MC, MINIO
 from local.ports import free_port, is_free, reserve
 from microdemucs.paths import ROOT
+from microdemucs.plain_numbers import whole_number
 
 FOLDER = Path(os.environ.get("MICRO_DEMUCS_STATE", ROOT / ".run"))
 """Where the stack of this clone keeps its data, secrets and logs."""
@@ -21,6 +22,7 @@ PORTS = {
     "STORE_PORT": 9000,
     "NATS_PORT": 4222,
 }
+_MAX_PORT = 65535
 _BUS_PASSWORDS = tuple(
     f"NATS_{user}_PASSWORD"
     for user in (
@@ -203,7 +205,10 @@ def _variables(folder: Path, ports: dict[str, int]) -> dict[str, str]:
 
 
 def _port(name: str, default: int) -> int:
-    requested = int(os.environ.get(name, default))
+    text = os.environ.get(name) or str(default)
+    requested = whole_number(text)
+    if requested is None or requested > _MAX_PORT:
+        raise SystemExit(f"{name} is {text!r}: must be a whole number from 0 to {_MAX_PORT}")
     if requested and is_free(requested) and reserve(requested):
         return requested
     port = free_port()

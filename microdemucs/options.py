@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from microdemucs.plain_numbers import decimal_number, decimal_text, whole_number
 from microdemucs.problems import Rejected
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
@@ -99,6 +100,8 @@ class Options:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return decimal_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -153,13 +156,11 @@ def _one_of(*accepted: str | int) -> Callable[[str, Any], Any]:
 
 
 def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str, Any], Any]:
+    read_text = whole_number if kind is int else decimal_number
     accepts = f"{'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}"
 
     def read(name: str, value: Any) -> Any:
-        try:
-            number = kind(value) if isinstance(value, str) else value
-        except ValueError:
-            raise BadOption(name, value, accepts) from None
+        number = read_text(value.strip()) if isinstance(value, str) else value
         if isinstance(number, bool) or not isinstance(number, (int, kind)):
             raise BadOption(name, value, accepts)
         if not low <= number <= high:  # false for NaN too

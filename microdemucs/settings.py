@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from microdemucs.plain_numbers import decimal_number, whole_number
+
 _SECRET_CHARACTERS = 16
 
 Parse = Callable[[str], Any]
@@ -96,11 +98,8 @@ def number(low: float = 0, high: float = float("inf")) -> Parse:
     """Return a parser of numbers from `low` to `high`."""
 
     def parse(value: str) -> float:
-        try:
-            parsed = float(value)
-        except ValueError:
-            parsed = float("nan")
-        if not low <= parsed <= high or parsed == float("inf"):
+        parsed = decimal_number(value.strip())
+        if parsed is None or not low <= parsed <= high:
             raise ValueError(f"a number{_bounds(low, high)}")
         return parsed
 
@@ -111,13 +110,10 @@ def whole(low: int = 0, high: float = float("inf")) -> Parse:
     """Return a parser of whole numbers from `low` to `high`."""
 
     def parse(value: str) -> int:
-        try:
-            parsed = float(value)
-        except ValueError:
-            parsed = float("nan")
-        if not low <= parsed <= high or not parsed.is_integer():
+        parsed = whole_number(value.strip())
+        if parsed is None or not low <= parsed <= high:
             raise ValueError(f"a whole number{_bounds(low, high)}")
-        return int(parsed)
+        return parsed
 
     return parse
 

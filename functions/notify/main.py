@@ -30,6 +30,7 @@ from microdemucs.events import object_from_record
 from microdemucs.lazy import Lazy
 from microdemucs.manifest import BadDocument, Failure, Manifest
 from microdemucs.messages import Delivery, Finished, Started
+from microdemucs.plain_numbers import whole_number
 from microdemucs.problems import Problem, RetryLater, now
 from microdemucs.result_check import read_result
 from microdemucs.result_store import is_result_document, read_result_document
@@ -82,9 +83,10 @@ def _attempt(ctx: Context, event: CloudEvent) -> None:
 
 def _attempt_number(event: CloudEvent) -> int:
     value = str(event.get("attempt"))
-    if not value.isdecimal():
+    attempt = whole_number(value)
+    if not attempt:
         raise BadDocument(f"attempt is {value!r}; it must be a whole number from 1")
-    return int(value)
+    return attempt
 
 
 def _read_job_event(ctx: Context, event: CloudEvent) -> JobEvent | None:

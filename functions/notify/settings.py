@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from functions.notify.deliveries import SCHEDULE
+from microdemucs.plain_numbers import decimal_number
 from microdemucs.settings import (
     BusSettings,
     ServerSettings,
@@ -27,13 +28,13 @@ def _webhook_secret(value: str) -> str:
 
 def _schedule(value: str) -> tuple[float, ...]:
     accepted = "seconds from 0 to 604800, separated by commas, such as 5,300"
-    try:
-        delays = tuple(float(delay) for delay in value.split(","))
-    except ValueError:
-        raise ValueError(accepted) from None
-    if not all(0 <= delay <= _WEEK_S for delay in delays):  # false for NaN too
-        raise ValueError(accepted)
-    return delays
+    delays = []
+    for seconds in value.split(","):
+        delay = decimal_number(seconds.strip())
+        if delay is None or delay > _WEEK_S:
+            raise ValueError(accepted)
+        delays.append(delay)
+    return tuple(delays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from functions.upload.jobs import job_document, unknown_job
 from functions.upload.json_documents import bad_value, unknown_parameter
 from microdemucs import shutdown
 from microdemucs.jobs import JobRecord
+from microdemucs.plain_numbers import whole_number
 
 HEARTBEAT_S = 15.0
 MAX_STREAM_S = 240.0
@@ -62,7 +63,7 @@ def parse_names(text: str) -> frozenset[str]:
 
 def parse_last_event_id(text: str) -> int:
     """Return the revision in a Last-Event-ID header, or 0 if it holds none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+    return whole_number(text) or 0
 
 
 def _stream(names: frozenset[str] | None) -> flask.Response:

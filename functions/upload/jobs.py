@@ -18,6 +18,7 @@ from functions.upload.json_documents import bad_value, describe, unknown_paramet
 from functions.upload.queue_order import queue_order
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
+from microdemucs.plain_numbers import whole_number
 from microdemucs.problems import Cancelled, Problem, now
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
@@ -216,9 +217,10 @@ def _parse_states(text: str) -> set[str]:
 
 
 def _parse_limit(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= _MAX_LIMIT:
+    limit = whole_number(text)
+    if limit is None or not 1 <= limit <= _MAX_LIMIT:
         raise bad_value("limit", text, f"a whole number from 1 to {_MAX_LIMIT}")
-    return int(text)
+    return limit
 
 
 def _cursor_after(job: JobRecord) -> str:

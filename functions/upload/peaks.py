@@ -21,10 +21,13 @@ from microdemucs.jobs import (
 )
 from microdemucs.manifest import BadDocument
 from microdemucs.peaks import MAX_PEAKS_BYTES, PEAKS_TYPE, Peaks, PeaksHeader
+from microdemucs.plain_numbers import whole_number
 from microdemucs.problems import Problem
 from microdemucs.result_store import read_manifest
 
 log = logging.getLogger(__name__)
+
+_MAX_START = 999_999_999
 
 routes = flask.Blueprint("peaks", __name__)
 
@@ -52,9 +55,10 @@ def _parse_start() -> int:
         if name != "from":
             raise unknown_parameter(name, ("from",))
     text = query.get("from", "0")
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise bad_value("from", text, "the number of a column, from 0 to 999999999")
-    return int(text)
+    start = whole_number(text)
+    if start is None or start > _MAX_START:
+        raise bad_value("from", text, f"the number of a column, from 0 to {_MAX_START}")
+    return start
 
 
 def _finished(ctx: Context, job: JobRecord) -> Peaks:
@@ -94,7 +98,7 @@ def _keys_from(ctx: Context, job: JobRecord, start: int) -> list[str]:
     """Return the keys of the published objects that have columns from `start` on, in order."""
     prefix = peaks_preview_prefix(job.key)
     names = [str(item.object_name).removeprefix(prefix) for item in ctx.stems.list(prefix)]
-    starts = sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    starts = sorted(number for name in names if (number := whole_number(name)) is not None)
     skipped = sum(next_start <= start for next_start in starts[1:])
     return [peaks_preview_key(job.key, first) for first in starts[skipped:]]
 

@@ -8,6 +8,7 @@ import uvloop
 
 from microdemucs import logs
 from microdemucs.hidden_memory import hide_memory
+from microdemucs.plain_numbers import decimal_number
 from microdemucs.settings import BadSetting, BusSettings
 from minio_events.bridge import bridge
 from minio_events.dead_letters_cli import dead_letters
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweeper.add_argument(
         "--every",
-        type=float,
+        type=_seconds,
         metavar="SECONDS",
         help="repeat after this many seconds; without it, sweep once",
     )
@@ -58,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         "numbers", nargs="*", metavar="NUMBER", help="a number that `list` shows, or all"
     )
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = decimal_number(text)
+    if seconds is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 300")
+    return seconds
 
 
 def _program(arguments: argparse.Namespace) -> Coroutine[Any, Any, None]:

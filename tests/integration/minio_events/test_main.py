@@ -87,3 +87,10 @@ def test_an_unknown_program_is_refused() -> None:
     completed = run(["brigde"], {})
     assert completed.returncode == 2
     assert "invalid choice: 'brigde'" in completed.stderr
+
+
+@pytest.mark.parametrize("seconds", ["5_0", "nan", "-5", "often"])
+def test_an_interval_that_is_no_number_is_refused(seconds: str) -> None:
+    completed = run(["sweep", f"--every={seconds}"], {})
+    assert completed.returncode == 2
+    assert f"{seconds!r} is no number of seconds" in completed.stderr

@@ -108,7 +108,16 @@ def test_jobs_are_filtered_by_state_and_key(
 
 @pytest.mark.parametrize(
     "query",
-    ["state=ready", "limit=0", "limit=501", "limit=x", "limit=-1", "cursor=%C3%A4", "cursor=x"],
+    [
+        "state=ready",
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "limit=-1",
+        "limit=1_0",
+        "cursor=%C3%A4",
+        "cursor=x",
+    ],
 )
 def test_a_bad_parameter_value_is_named(client: WebClient, query: str) -> None:
     response = client.get(f"/apiv1/jobs?{query}")

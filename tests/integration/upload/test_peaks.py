@@ -197,7 +197,9 @@ def test_removed_results_have_no_peaks(client: WebClient, done: JobRecord) -> No
     assert "peaks" not in client.get(f"/apiv1/jobs/{done.id}").json["links"]
 
 
-@pytest.mark.parametrize("query", ["from=-1", "from=x", "from=1e3", "from=²", "from=", "to=3"])
+@pytest.mark.parametrize(
+    "query", ["from=-1", "from=x", "from=1e3", "from=1_0", "from=²", "from=", "to=3"]
+)
 def test_a_bad_parameter_is_named(client: WebClient, job: JobRecord, query: str) -> None:
     response = get(client, job, f"?{query}")
     assert (response.status_code, response.json["member"]) == (422, query.partition("=")[0])

@@ -34,6 +34,15 @@ def test_a_replaced_port_is_printed(
     assert capsys.readouterr().out == line
 
 
+@pytest.mark.parametrize("value", ["8_080", "x", "-1", "65536"])
+def test_a_port_that_is_none_is_named(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPLOAD_PORT", value)
+    with pytest.raises(SystemExit, match=f"UPLOAD_PORT is '{value}': must be a whole number"):
+        Environment.create(tmp_path / "run")
+
+
 def test_secrets_are_drawn_once_per_folder(tmp_path: Path) -> None:
     first, second = (Environment.create(tmp_path, ports=ANY_PORTS) for _ in range(2))
     assert first.variables["NATS_SEPARATE_PASSWORD"] == second.variables["NATS_SEPARATE_PASSWORD"]

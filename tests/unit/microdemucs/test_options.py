@@ -19,6 +19,7 @@ def test_metadata_names_have_hyphens_and_values_are_text() -> None:
         Options(),
         Options(stems=("drums", "vocals"), format="wav", bits=32, clip_mode="clamp"),
         Options(model="htdemucs_ft", shifts=2, overlap=0.1, segment=5.5, bitrate=128),
+        Options(overlap=1e-7),
     ],
 )
 def test_options_survive_as_metadata(options: Options) -> None:
@@ -34,6 +35,13 @@ def test_options_survive_as_metadata(options: Options) -> None:
         ("shifts", "many", "a whole number from 0 to 20"),
         ("shifts", True, "a whole number"),
         ("shifts", 1.5, "a whole number"),
+        ("shifts", "1_0", "a whole number from 0 to 20"),
+        ("shifts", "+1", "a whole number from 0 to 20"),
+        ("shifts", "\u0661", "a whole number from 0 to 20"),
+        ("segment", "5_0", "a number from 1 to 60"),
+        ("segment", "5e0", "a number from 1 to 60"),
+        ("overlap", "0.1_5", "a number from 0 to 0.9"),
+        ("overlap", "-0", "a number from 0 to 0.9"),
         ("overlap", "nan", "a number from 0 to 0.9"),
         ("overlap", 1, "a number from 0 to 0.9"),
         ("segment", -1, "a number from 1 to 60"),
