@@ -88,9 +88,6 @@ def _prepare(model: LocatedModel, weights: Path, precision: str) -> None:
         prepare(read_bag(weights, model.name), model.name, target, precision)
     except CannotBuild as error:
         print(f"{model.name} runs on torch only: {error}", flush=True)
-        return
-    for file in target.iterdir():
-        file.chmod(0o644)  # pods may have another user
 
 
 def _into_bucket(account: str, name: str, models: ModelRegistry, bucket: Bucket) -> None:

@@ -31,6 +31,7 @@ from functions.separate.job_documents import (
     manifest_of,
     publish_for_callback,
 )
+from functions.separate.later_requests import LaterRequests
 from functions.separate.lease import Lease
 from functions.separate.on_progress import OnProgress
 from functions.separate.outcome import Done, JobRejected, Outcome, Superseded, WaitingForRanges
@@ -43,14 +44,13 @@ from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.song_loudness import MeasuredSamples
 from functions.separate.stems import choose_stems, make_plan, separate_song
-from microdemucs.bucket import etag_of, user_metadata
 from microdemucs.bus import CANCELS, STARTED_SUBJECT
-from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id
+from microdemucs.jobs import JobRecord, JobState
 from microdemucs.keys import fits, hash_in_key
 from microdemucs.manifest import Failure, Manifest, failure_key
 from microdemucs.messages import Started
 from microdemucs.options import Options
-from microdemucs.problems import Cancelled, Rejected, RetryLater, is_after, now
+from microdemucs.problems import Cancelled, Rejected, RetryLater, now
 from microdemucs.store import ObjectChanged
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class JobRunner:
         )
         self.writer = RecordWriter(context.bus, lease, job.id, job.song.time)
         self.earlier_record = self.writer.earlier
+        self.later_requests = LaterRequests(job, self.songs, self.stem_store, self.earlier_record)
         self.record = self._new_record()
         self.progress = ProgressReporter(
             context.bus,
@@ -103,9 +104,9 @@ class JobRunner:
                 self._record_done_before(manifest)
             elif failure := self.stem_store.read_own_failure():
                 self._publish_for_callback(failure)
-                if not self._is_sent_again_after(failure.decided):
+                if not self.later_requests.waits_after(failure.decided):
                     self._record_failed_before(failure)
-            elif self._is_overtaken():
+            elif self.later_requests.have_overtaken():
                 self._record_superseded()
             else:
                 self._separate_and_record()
@@ -131,13 +132,13 @@ class JobRunner:
                 case Done(manifest):
                     self._publish_for_callback(manifest)
                     self._record_done(manifest)
-                case JobRejected(Cancelled(time=time) as problem) if self._is_sent_again_after(
-                    time
+                case JobRejected(Cancelled(time=time) as problem) if (
+                    self.later_requests.waits_after(time)
                 ):
                     self._publish_for_callback(failure_of(self.job, self.record, problem))
                     log.info("job left to a later event: its song was sent again")
-                case JobRejected(Cancelled(time=time) as problem) if sent := self._time_put_after(
-                    time
+                case JobRejected(Cancelled(time=time) as problem) if (
+                    sent := self.later_requests.time_put_after(time)
                 ):
                     self._publish_for_callback(failure_of(self.job, self.record, problem))
                     self._wait_for_later_event(sent)
@@ -157,62 +158,16 @@ class JobRunner:
             with self.progress.running():
                 manifest = self._separate()
         except Rejected as problem:
-            return Superseded() if self._song_was_replaced() else JobRejected(problem)
+            return Superseded() if self.later_requests.replaced_song() else JobRejected(problem)
         except ObjectChanged:
             return Superseded()
         return Done(manifest) if manifest else WaitingForRanges()
-
-    def _is_overtaken(self) -> bool:
-        """Whether a later request, with other options for the same song, is done already.
-
-        The later request wins. Raises RetryLater.
-        """
-        song = self.job.song
-        manifest = self.stem_store.read_manifest(song.key)
-        if manifest is None or is_after(manifest.created, song.time):
-            return manifest is not None
-        # The song may have been put again since, with the options of the result that exists.
-        return bool(self._time_put_after(song.time)) and self._stored_job() == manifest.job
-
-    def _stored_job(self) -> str:
-        """Return the id of the job that the song in the bucket asks for, "" if it is gone."""
-        try:
-            stat = self.songs.stat(self.job.song.key)
-        except ObjectChanged:
-            return ""
-        version = self.job.song.version and (stat.version_id or "")
-        metadata = user_metadata(stat)
-        return job_id(replace(self.job.song, version=version, metadata=metadata))
-
-    def _is_sent_again_after(self, time: str) -> bool:
-        """Whether the job's record is that of a later event, which came after `time`."""
-        earlier = self.earlier_record
-        is_unfinished = earlier is not None and earlier.state not in FINISHED
-        return is_unfinished and is_after(self.record.created, time)
-
-    def _time_put_after(self, time: str) -> str:
-        """Return when the same song was put again after `time`, or "". Raises RetryLater."""
-        song = self.job.song
-        for listed in self.songs.list(song.key, recursive=False):
-            is_same = listed.object_name == song.key and etag_of(listed) == song.etag
-            put = listed.last_modified.isoformat() if listed.last_modified else ""
-            if is_same and is_after(put, time):
-                return put
-        return ""
 
     def _wait_for_later_event(self, sent: str) -> None:
         """Record the job as waiting: it was cancelled, but its song was sent again since."""
         log.info("job cancelled and left to a later event: its song was sent again")
         self.progress.record = JobRecord.of(replace(self.job.song, time=sent), trace=self.job.trace)
         self.progress.set_state(JobState.WAITING)
-
-    def _song_was_replaced(self) -> bool:
-        """Whether the song was removed or overwritten since its event. Raises RetryLater."""
-        try:
-            ensure_unchanged(self.songs, self.job.song)
-        except ObjectChanged:
-            return True
-        return False
 
     def _separate(self) -> Manifest | None:
         """Return the manifest, which is in the store then; None if ranges have been requested.

@@ -62,7 +62,7 @@ def describe(model: str, files: ModelFiles, engines: Sequence[str]) -> ModelFact
         ensemble = parse_description(description, text)
         chosen = [network_file(sizes, signature) for signature in ensemble.signatures]
     else:
-        ensemble = EnsembleDescription([], None, None)
+        ensemble = EnsembleDescription()
         chosen = [only_network(sizes)]
     if any(name.endswith(".th") for name in chosen):
         _require_torch(engines, "a pickle (.th) needs torch once, to become safetensors")

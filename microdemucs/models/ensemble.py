@@ -6,7 +6,7 @@ signatures of the networks, `weights` has one row per network and one column per
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from microdemucs.models import SAMPLE_RATE, UnusableWeights
@@ -21,9 +21,9 @@ class EnsembleDescription:
     `weights` is None if all networks count the same, `segment` (in s) None for the networks' own.
     """
 
-    signatures: list[str]
-    weights: list[list[float]] | None
-    segment: Fraction | None
+    signatures: list[str] = field(default_factory=list)
+    weights: list[list[float]] | None = None
+    segment: Fraction | None = None
 
 
 def parse_description(file_name: str, text: str) -> EnsembleDescription:

@@ -1,28 +1,27 @@
-"""An ensemble of networks ("bag"), as demucs describes it in a .yaml file (demucs.repo, demucs.hf).
+"""An ensemble of networks ("bag") on this machine: its files, and how demucs describes it."""
 
-`models` lists the signatures of the networks, `weights` has one row per network and one column per
-source, and `segment` shortens the segment of every network.
-"""
-
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from functions.separate.engine import UnusableWeights
 from functions.separate.engine.locate import find_bag
-from microdemucs.models.ensemble import network_file, only_network, parse_description
+from microdemucs.models.ensemble import (
+    EnsembleDescription,
+    network_file,
+    only_network,
+    parse_description,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """The files of an ensemble's networks in order.
+    """The files of an ensemble's networks in order, and its description.
 
-    `weights` is None if all networks count the same, `segment` (in s) None for the networks' own.
+    The description is that of the .yaml file; without such a file it says nothing.
     """
 
     files: list[Path]
-    weights: list[list[float]] | None = None
-    segment: Fraction | None = None
+    description: EnsembleDescription = field(default_factory=EnsembleDescription)
 
     @property
     def has_pickles(self) -> bool:
@@ -38,17 +37,14 @@ def read_bag(weights: Path, name: str) -> Bag:
     """Return the networks of the model `name`, from its file or folder. Raises UnusableWeights."""
     if not weights.is_dir():
         return Bag([weights])
-    description = find_bag(weights, name)
+    yaml_file = find_bag(weights, name)
     files = {file.name: file for file in weights.iterdir()}
-    if not description:
+    if not yaml_file:
         return Bag([files[only_network(files)]])
     try:
-        text = description.read_text()
+        text = yaml_file.read_text()
     except (OSError, ValueError) as error:
-        raise UnusableWeights(f"{description.name} cannot be read: {error}") from error
-    networks = parse_description(description.name, text)
-    return Bag(
-        [files[network_file(files, signature)] for signature in networks.signatures],
-        networks.weights,
-        networks.segment,
-    )
+        raise UnusableWeights(f"{yaml_file.name} cannot be read: {error}") from error
+    ensemble = parse_description(yaml_file.name, text)
+    networks = [files[network_file(files, signature)] for signature in ensemble.signatures]
+    return Bag(networks, ensemble)

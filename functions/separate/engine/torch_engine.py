@@ -98,8 +98,9 @@ def model_of(name: str, network: Any, note: str = "") -> Model:
 
 def _load_folder(folder: Path, name: str) -> Any:
     bag = read_bag(folder, name)
-    segment = float(bag.segment) if bag.segment else None
-    return BagOfModels([_load_file(file) for file in bag.files], bag.weights, segment)
+    described = bag.description
+    segment = float(described.segment) if described.segment else None
+    return BagOfModels([_load_file(file) for file in bag.files], described.weights, segment)
 
 
 def _load_file(file: Path) -> Any:

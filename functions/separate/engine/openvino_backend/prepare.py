@@ -53,8 +53,8 @@ MAX_DIFFERENCE_DB = -40.0
 def prepare(bag: Bag, name: str, folder: Path, precision: str) -> None:
     """Prepare the model `name` in `folder`, once even if several processes try.
 
-    `precision` is f32, bf16, or auto for the faster one. Raises UnusableWeights, CannotBuild,
-    OSError, RuntimeError.
+    Every user may read it. `precision` is f32, bf16, or auto for the faster one. Raises
+    UnusableWeights, CannotBuild, OSError, RuntimeError.
     """
     with _locked(folder):
         if prepared_model.is_prepared(folder):
@@ -63,6 +63,7 @@ def prepare(bag: Bag, name: str, folder: Path, precision: str) -> None:
         log.info("model is being prepared", extra={"model": name, "folder": str(folder)})
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".preparing-") as temporary:
             _prepare(bag, Path(temporary), precision)
+            _let_others_read(Path(temporary))
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(temporary, folder)
         fields = {"model": name, "seconds": round(monotonic() - start, 1)}
@@ -71,13 +72,14 @@ def prepare(bag: Bag, name: str, folder: Path, precision: str) -> None:
 
 def _prepare(bag: Bag, folder: Path, precision: str) -> None:
     networks, sources = [], [""]
+    segment = bag.description.segment
     for index, file in enumerate(bag.files):
         if file.suffix != ".safetensors":
             raise CannotBuild(f"{file.name} is a pickle, which only torch reads")
         network = read_network_file(file)
         architecture = read_architecture(network)
-        if bag.segment and bag.segment <= architecture.segment:
-            architecture = replace(architecture, segment=bag.segment)
+        if segment and segment <= architecture.segment:
+            architecture = replace(architecture, segment=segment)
         if index and list(architecture.sources) != sources:
             raise UnusableWeights("its networks have different sources")
         sources = list(architecture.sources)
@@ -94,7 +96,7 @@ def _prepare(bag: Bag, folder: Path, precision: str) -> None:
                 chosen.reason,
             )
         )
-    mixing = bag.weights or [[1.0] * len(sources) for _ in networks]
+    mixing = bag.description.weights or [[1.0] * len(sources) for _ in networks]
     if len(mixing) != len(networks) or any(len(row) != len(sources) for row in mixing):
         raise UnusableWeights("its .yaml file has not one weight per network and source")
     PreparedModel(sources, networks, mixing).write(folder)
@@ -167,6 +169,13 @@ def _decibels(estimate: Floats, expected: Floats) -> float:
     )
 
 
+def _let_others_read(folder: Path) -> None:
+    """Let every user read the folder and its files: other pods may have another one."""
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time prepare this folder."""
@@ -190,7 +199,6 @@ def main() -> None:
     except (UnusableWeights, CannotBuild, OSError, RuntimeError) as error:
         sys.exit(f"{folder} cannot be prepared: {error}")
     for file in sorted(target.iterdir()):
-        file.chmod(0o644)
         print(file)
 
 

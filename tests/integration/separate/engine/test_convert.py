@@ -11,6 +11,7 @@ from demucs.htdemucs import HTDemucs
 from functions.separate.engine import UnusableWeights
 from functions.separate.engine.bag import Bag
 from functions.separate.engine.convert import convert, write_network
+from microdemucs.models.ensemble import EnsembleDescription
 from tests.integration.separate.engine.comparison import WEIGHTS, save_hdemucs
 from tests.integration.separate.engine.htdemucs.networks import small_htdemucs
 
@@ -41,9 +42,10 @@ def test_pickles_are_converted_and_other_files_stay(tmp_path: Path) -> None:
     save_hdemucs(tmp_path / "weights" / "older.th")
     shutil.copy(WEIGHTS, tmp_path / "weights")
     files = sorted((tmp_path / "weights").iterdir())
-    bag = convert(Bag(files, [[1.0], [2.0]]), tmp_path / "converted")
+    weights = EnsembleDescription(weights=[[1.0], [2.0]])
+    bag = convert(Bag(files, weights), tmp_path / "converted")
     converted = tmp_path / "converted" / "older.safetensors"
-    assert bag == Bag([files[0], converted], [[1.0], [2.0]])
+    assert bag == Bag([files[0], converted], weights)
     assert type(load_safetensors_model(bag.files[1])).__name__ == "HDemucs"
     changed = bag.files[1].stat().st_mtime_ns
     assert convert(Bag(files), tmp_path / "converted").files[1].stat().st_mtime_ns == changed

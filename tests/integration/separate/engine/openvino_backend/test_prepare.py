@@ -19,6 +19,7 @@ from functions.separate.engine.openvino_backend import prepare as module
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.prepare import prepare
 from functions.separate.engine.openvino_backend.processor import has_bf16
+from microdemucs.models.ensemble import EnsembleDescription
 from microdemucs.paths import ROOT
 from tests.integration.separate.engine.comparison import SOURCES, WEIGHTS, save_hdemucs
 from tests.integration.separate.engine.htdemucs.networks import small_htdemucs
@@ -52,7 +53,7 @@ def test_two_that_prepare_at_once_prepare_once(
 def test_an_ensemble_is_prepared_whole(small: Path, tmp_path: Path) -> None:
     write_network(small_htdemucs(channels=12, segment=1.5), tmp_path / "other.safetensors")
     weights = [[1.0, 0.0, 0.5, 1.0], [0.0, 1.0, 0.5, 1.0]]
-    bag = Bag([small, tmp_path / "other.safetensors"], weights)
+    bag = Bag([small, tmp_path / "other.safetensors"], EnsembleDescription(weights=weights))
     model = prepared(bag, tmp_path / "model")
     assert (model.sources, model.mixing) == (SOURCES, weights)
     assert [network.segment for network in model.networks] == ["2", "3/2"]
@@ -65,7 +66,7 @@ def test_an_ensemble_is_prepared_whole(small: Path, tmp_path: Path) -> None:
 def test_the_ensembles_segment_replaces_the_networks(small: Path, tmp_path: Path) -> None:
     from fractions import Fraction
 
-    bag = Bag([small], segment=Fraction(5, 4))
+    bag = Bag([small], EnsembleDescription(segment=Fraction(5, 4)))
     assert prepared(bag, tmp_path / "model").networks[0].segment == "5/4"
 
 
@@ -77,8 +78,9 @@ def test_weights_count_the_same_if_none_are_given(small: Path, tmp_path: Path) -
 def test_wrong_weights_of_an_ensemble_are_an_error(
     small: Path, tmp_path: Path, weights: list[list[float]]
 ) -> None:
+    bag = Bag([small], EnsembleDescription(weights=weights))
     with pytest.raises(UnusableWeights, match="not one weight per network and source"):
-        prepare(Bag([small], weights), "tested", tmp_path / "model", "f32")
+        prepare(bag, "tested", tmp_path / "model", "f32")
     assert not (tmp_path / "model").exists()
 
 
@@ -98,6 +100,13 @@ def test_pickles_and_older_architectures_are_left_to_torch(tmp_path: Path) -> No
 def test_the_setting_takes_precedence(small: Path, tmp_path: Path, setting: str) -> None:
     [network] = prepared(Bag([small]), tmp_path / "model", setting).networks
     assert (network.precision, network.reason) == (setting, "the setting PRECISION")
+
+
+def test_every_user_may_read_what_was_prepared(small: Path, tmp_path: Path) -> None:
+    prepare(Bag([small]), "tested", tmp_path / "model", "f32")
+    files = [*(tmp_path / "model").iterdir()]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o644}
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o755
 
 
 @needs_bf16
