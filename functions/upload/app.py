@@ -21,6 +21,7 @@ from functions.upload import (
     retry,
     separations,
     service_facts,
+    stems_zip,
     tokens,
     tracks,
     webhooks,
@@ -46,6 +47,7 @@ ROUTE_MODULES = (
     peaks,
     covers,
     tracks,
+    stems_zip,
     webhooks,
     admin,
 )

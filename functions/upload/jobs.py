@@ -128,8 +128,10 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
         links["cancel"] = path
     if job.state not in FINISHED or (job.state == JobState.DONE and not job.removed):
         links["peaks"] = f"{path}/peaks"
-    if job.state == JobState.DONE and not job.removed and "cover" in job.song:
-        links["cover"] = f"{path}/cover"
+    if job.state == JobState.DONE and not job.removed:
+        links["zip"] = f"{path}/stems.zip"
+        if "cover" in job.song:
+            links["cover"] = f"{path}/cover"
     record: dict[str, Any] = msgspec.to_builtins(job)
     expected = ctx.queue.current().of(job)
     return record | {
@@ -141,9 +143,14 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
     }
 
 
+def download_name(song_key: str, file: str) -> str:
+    """Return the file name of what is downloaded of a song."""
+    return f"{PurePosixPath(song_key).stem} - {file}"
+
+
 def content_disposition(kind: str, song_key: str, file: str) -> str:
     """Return the header (RFC 6266) with a stem's file name; `kind` is inline or attachment."""
-    name = f"{PurePosixPath(song_key).stem} - {file}"
+    name = download_name(song_key, file)
     ascii_name = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for clients that do not read filename*
     return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 

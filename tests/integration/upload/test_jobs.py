@@ -33,6 +33,7 @@ def test_a_job_has_its_stems_and_links(client: WebClient, job_writer: JobWriter)
         "self": f"/apiv1/jobs/{record.id}",
         "events": f"/apiv1/jobs/{record.id}/events",
         "peaks": f"/apiv1/jobs/{record.id}/peaks",
+        "zip": f"/apiv1/jobs/{record.id}/stems.zip",
     }
     [stem] = job["stems"]
     assert (stem["name"], stem["file"]) == ("drums", "drums.flac")
