@@ -38,7 +38,12 @@ SECRETS = (
     *("CALLBACK_SECRET", "EVENTS_SECRET"),
 )
 """The names of all secrets of a stack."""
-_CREDENTIALS = ("NATS_USER", "NATS_PASSWORD", "STORE_ACCESS_KEY", "STORE_SECRET_KEY", "API_TOKENS")
+_SECRETS_OF_UPLOAD = ("API_TOKENS", "SHARE_SECRETS")
+"""The secrets that the shell may set; without them the API needs no token on this machine."""
+_CREDENTIALS = (
+    *("NATS_USER", "NATS_PASSWORD", "STORE_ACCESS_KEY", "STORE_SECRET_KEY"),
+    *_SECRETS_OF_UPLOAD,
+)
 _PASSED_ON = (
     "MODEL",
     "MODELS_DIR",
@@ -150,8 +155,9 @@ class Environment:
             secret = "MINIO_ROOT_PASSWORD" if is_root else f"STORE_{access.store.upper()}_SECRET"
             variables["STORE_ACCESS_KEY"] = access.store
             variables["STORE_SECRET_KEY"] = self.variables[secret]
-        if component == "upload" and "API_TOKENS" in os.environ:
-            variables["API_TOKENS"] = os.environ["API_TOKENS"]
+        if component == "upload":
+            given = {name for name in _SECRETS_OF_UPLOAD if name in os.environ}
+            variables |= {name: os.environ[name] for name in given}
         return variables | {name: self.variables[name] for name in access.secrets}
 
     def for_process(self, component: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from functions.upload import (
     retry,
     separations,
     service_facts,
+    sharing,
     stems_zip,
     tokens,
     tracks,
@@ -48,6 +49,7 @@ ROUTE_MODULES = (
     covers,
     tracks,
     stems_zip,
+    sharing,
     webhooks,
     admin,
 )

@@ -8,6 +8,7 @@ from functions.upload.bucket_of_models import BucketOfModels
 from functions.upload.jobs_view import JobsView
 from functions.upload.queue_forecast import QueueForecast
 from functions.upload.settings import Settings
+from functions.upload.share_links import ShareLinks
 from functions.upload.streams import Streams
 from functions.upload.upload_space import UploadSpace
 from microdemucs import logs, store
@@ -39,6 +40,7 @@ class Context:
     upload_space: UploadSpace
     work_limit: WorkLimit
     streams: Streams
+    share_links: ShareLinks
 
 
 def context() -> Context:
@@ -70,4 +72,5 @@ def build_context() -> Context:
         upload_space=UploadSpace(settings.upload_space),
         work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),
         streams=Streams(settings.event_streams),
+        share_links=ShareLinks.of(settings),
     )

@@ -1,6 +1,7 @@
 """The routes of jobs: list jobs, get one, cancel or remove one; the queue of unfinished songs."""
 
 import re
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,13 +17,20 @@ from functions.upload.context import Context, context
 from functions.upload.jobs_view import VersionedRecord, change_record, song_hash
 from functions.upload.json_documents import bad_value, describe, unknown_parameter
 from functions.upload.queue_order import queue_order
+from functions.upload.share_links import Grant
 from microdemucs.bus import CANCELS
 from microdemucs.jobs import FINISHED, JobRecord, JobState
 from microdemucs.plain_numbers import whole_number
 from microdemucs.problems import Cancelled, Problem, now
+from microdemucs.result_store import read_manifest
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{4,}")
+_SHARED_MEMBERS = (
+    *("id", "key", "state", "options", "model", "warnings", "song", "removed"),
+    *("created", "finished"),
+)
+_SHARED_LINKS = ("self", "peaks", "cover", "zip")
 _PARAMETERS = ("state", "key", "prefix", "limit", "cursor")
 
 routes = flask.Blueprint("jobs", __name__)
@@ -65,7 +73,8 @@ def get_job(id_: str) -> dict[str, Any]:
     """Return one job, by its id, its upload's id or its song's hash, with the stems that exist."""
     ctx = context()
     job, existing = removal.notice_removal(ctx, find_job(ctx, id_).record)
-    document = job_document(ctx, job)
+    grant: Grant | None = flask.g.get("grant")
+    document = job_document(ctx, job) if grant is None else shared_document(ctx, job, grant)
     return document | {"stems": [stem for stem in document["stems"] if stem["file"] in existing]}
 
 
@@ -138,9 +147,26 @@ def job_document(ctx: Context, job: JobRecord) -> dict[str, Any]:
         "position": expected.position,
         "seconds_left": expected.seconds_left,
         "hash": hash_,
-        "stems": [_stem(ctx, job, hash_, file) for file in job.stems],
+        "stems": [
+            _stem(ctx, job, hash_, file, 3600 * ctx.settings.link_hours) for file in job.stems
+        ],
         "links": links,
     }
+
+
+def shared_document(ctx: Context, job: JobRecord, grant: Grant) -> dict[str, Any]:
+    """Return what a share link shows of a job. Its links to stems end with the link.
+
+    Stems that a later job of the song has written are not shown.
+    """
+    document = job_document(ctx, job)
+    manifest = read_manifest(ctx.stems, job.key)
+    files = job.stems if manifest and manifest.job == job.id else []
+    seconds = min(3600 * ctx.settings.link_hours, max(1, grant.expires - time.time()))
+    stems = [_stem(ctx, job, job.id, file, seconds) for file in files]
+    links = {name: path for name, path in document["links"].items() if name in _SHARED_LINKS}
+    shared = {name: document[name] for name in _SHARED_MEMBERS}
+    return shared | {"hash": job.id, "stems": stems, "links": links}
 
 
 def download_name(song_key: str, file: str) -> str:
@@ -179,7 +205,7 @@ def _cancel(record: JobRecord, time: str) -> bool:
     return True
 
 
-def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]:
+def _stem(ctx: Context, job: JobRecord, hash_: str, file: str, seconds: float) -> dict[str, str]:
     disposition = content_disposition("attachment", job.key, file)
     return {
         "name": PurePosixPath(file).stem,
@@ -187,7 +213,7 @@ def _stem(ctx: Context, job: JobRecord, hash_: str, file: str) -> dict[str, str]
         "url": f"/apiv1/track/{hash_}/{quote(file)}",
         "download": ctx.public_stems.presigned_url(
             f"{job.key}/{file}",
-            timedelta(hours=ctx.settings.link_hours),
+            timedelta(seconds=seconds),
             {"response-content-disposition": disposition},
         ),
     }

@@ -8,6 +8,7 @@ import logging
 
 import flask
 
+from functions.upload import sharing
 from functions.upload.context import Context, context
 from functions.upload.jobs import find_job
 from functions.upload.json_documents import bad_value, unknown_parameter
@@ -52,7 +53,7 @@ def _parse_start() -> int:
     """Return the parameter `from`, 0 if there is none. Raises Problem."""
     query = flask.request.args
     for name in query:
-        if name != "from":
+        if name not in ("from", sharing.PARAMETER):
             raise unknown_parameter(name, ("from",))
     text = query.get("from", "0")
     start = whole_number(text)

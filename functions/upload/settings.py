@@ -12,6 +12,7 @@ from microdemucs.settings import (
     flag,
     number,
     setting,
+    shared_secret,
     whole,
 )
 from microdemucs.webhooks import CALLBACK_DAYS
@@ -19,6 +20,10 @@ from microdemucs.webhooks import CALLBACK_DAYS
 
 def _tokens(value: str) -> tuple[str, ...]:
     return tuple(token.strip() for token in value.split(",") if token.strip())
+
+
+def _share_secrets(value: str) -> tuple[str, ...]:
+    return tuple(shared_secret(secret) for secret in _tokens(value))
 
 
 _DEFAULT_UPLOAD_SPACE = 7 * 2**29  # 3.5 GiB
@@ -63,6 +68,14 @@ class Settings:
     )
     link_hours: float = setting(
         "LINK_HOURS", "24", number(0.01, 168), "how long links to stems stay valid"
+    )
+    share_secrets: tuple[str, ...] = setting(
+        "SHARE_SECRETS",
+        "",
+        _share_secrets,
+        "secrets of share links, separated by commas: the first one signs, all are accepted; "
+        "if empty, one is made of STORE_SECRET_KEY",
+        secret=True,
     )
     max_event_streams: int | None = setting(
         "EVENT_STREAMS",

@@ -5,9 +5,10 @@ from hashlib import sha256
 
 import flask
 
-from functions.upload import pages
+from functions.upload import pages, sharing
 from functions.upload.context import context
 from functions.upload.settings import Settings
+from functions.upload.share_links import TOKEN_PREFIX
 from microdemucs import service
 from microdemucs.loopback import is_loopback, names_loopback
 from microdemucs.problems import Problem
@@ -24,9 +25,13 @@ def require_token() -> flask.Response | None:
         return None
     pages.ensure_not_cross_site()
     settings = context().settings
+    is_local = is_loopback(settings.server.host) and names_loopback(request.host)
+    if (settings.tokens or is_local) and (share_token := _share_token(settings.tokens)):
+        sharing.check_share_token(share_token)
+        return None
     if settings.tokens:
         return _check_authorization(request.headers.get("Authorization", ""), settings.tokens)
-    if is_loopback(settings.server.host) and names_loopback(request.host):
+    if is_local:
         pages.ensure_no_other_page()
         return None
     return _unauthorized(
@@ -69,6 +74,16 @@ def submitter_metadata() -> dict[str, str]:
     """Return the metadata that names the sender of a song; none if no token is required."""
     id_ = token_id(caller_token(), context().settings.store.secret_key)
     return {METADATA_NAME: id_} if id_ else {}
+
+
+def _share_token(tokens: tuple[str, ...]) -> str:
+    """Return the token of a share link that the request has; "" if it has none."""
+    request = flask.request
+    if sharing.PARAMETER in request.args:
+        return request.args[sharing.PARAMETER]
+    sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
+    is_one = sent.startswith(TOKEN_PREFIX) and not is_valid_token(sent, tokens)
+    return sent if is_one else ""
 
 
 def _check_authorization(header: str, tokens: tuple[str, ...]) -> flask.Response | None:

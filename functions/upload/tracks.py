@@ -16,6 +16,7 @@ from functions.upload import pages
 from functions.upload.context import Context, context
 from functions.upload.jobs import content_disposition, find_job
 from functions.upload.json_documents import describe
+from functions.upload.share_links import Grant
 from microdemucs import service
 from microdemucs.bucket import etag_of
 from microdemucs.covers import cover_keys
@@ -166,6 +167,9 @@ def _find_track(ctx: Context, hash_: str, name: str) -> Track:
         if job and job.record.state == JobState.DONE:
             raise _track_removed(PurePosixPath(name).name)
         raise not_separated()
+    grant: Grant | None = flask.g.get("grant")
+    if grant and manifest.job != grant.job:
+        raise _track_removed(PurePosixPath(name).name)
     stems = {stem.file: stem for stem in manifest.stems}
     return Track(song_key, stems[match_file(list(stems), name)])
 

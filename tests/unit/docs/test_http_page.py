@@ -154,6 +154,7 @@ def named(schema: str) -> dict[str, Any]:
         ("cancel", answer("/apiv1/jobs/{id}", "delete", "202")),
         ("removed", answer("/apiv1/jobs/{id}", "delete", "200")),
         ("retry", answer("/apiv1/jobs/{id}/retry", "post", "202")),
+        ("share", answer("/apiv1/jobs/{id}/share", "post", "201")),
         ("remove", answer("/apiv1/remove/{hash}/{track}", "delete", "200")),
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
         ("service", named("Service")),
@@ -169,5 +170,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 12
+    assert len(EXAMPLES) == 13
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

@@ -103,11 +103,13 @@ def test_a_component_gets_the_secrets_that_it_declares_and_no_others(
     environment = Environment.create(tmp_path, ports=ANY_PORTS)
     for name in SECRETS:
         monkeypatch.setenv(name, environment.variables[name])
-    monkeypatch.setenv("API_TOKENS", "a-token")
+    shells = ("API_TOKENS", "SHARE_SECRETS")
+    for name in shells:
+        monkeypatch.setenv(name, "from-the-shell")
     process = environment.for_process(component)
     values = {environment.variables[name] for name in SECRETS}
     given = {name for name, value in process.items() if value in values}
-    users = {name for name in ("NATS_USER", "STORE_ACCESS_KEY", "API_TOKENS") if name in process}
+    users = {name for name in ("NATS_USER", "STORE_ACCESS_KEY", *shells) if name in process}
     assert given | users == secrets_of(component)
 
 
@@ -122,10 +124,11 @@ def test_the_manager_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_tokens_of_the_shell_are_for_upload_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("API_TOKENS", "a-token")
     environment = Environment.create(tmp_path, ports=ANY_PORTS)
-    assert environment.for_process("upload")["API_TOKENS"] == "a-token"
-    assert "API_TOKENS" not in environment.for_process("separate")
+    for name in ("API_TOKENS", "SHARE_SECRETS"):
+        monkeypatch.setenv(name, "a-token")
+        assert environment.for_process("upload")[name] == "a-token"
+        assert name not in environment.for_process("separate")
 
 
 def test_an_unknown_component_is_one_clear_line(tmp_path: Path) -> None:
