@@ -18,9 +18,9 @@ import numpy.typing as npt
 import soundfile
 
 from functions.separate.audio.flac_cover import FlacWithCover
-from functions.separate.audio.lame_info import count_frames, frame_rate, info_frame
 from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2, info_entry, texts
 from functions.separate.engine import SAMPLE_RATE, Floats
+from microdemucs.lame_info import count_frames, frame_rate, info_frame
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
 

@@ -12,7 +12,7 @@ import soundfile
 from numpy.lib.stride_tricks import sliding_window_view
 from playwright.sync_api import Browser, Page
 
-from functions.separate.audio.lame_info import count_frames, info_frame
+from microdemucs.lame_info import count_frames, info_frame
 from testing.job_writer import STEMS, JobWriter
 from tests.system.browser.listening import (
     RATE,

@@ -4,8 +4,8 @@ import struct
 
 import numpy as np
 
-from functions.separate.audio.frame_scan import read_mpeg_header
 from functions.separate.engine import Floats
+from microdemucs.mpeg_audio import read_mpeg_header
 
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 

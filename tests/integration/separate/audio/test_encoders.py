@@ -18,9 +18,9 @@ from demucs.audio import save_audio
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from functions.separate.audio.flac_cover import picture_block
-from functions.separate.audio.frame_scan import read_mpeg_header
 from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.audio.tags import read_cover
+from microdemucs.mpeg_audio import read_mpeg_header
 from microdemucs.options import BITRATES, Options
 from microdemucs.problems import Rejected
 from tests.integration.separate.audio.decoding import lag

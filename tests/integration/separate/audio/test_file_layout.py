@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from functions.separate.audio.frame_scan import read_mpeg_header
+from microdemucs.mpeg_audio import read_mpeg_header
 from tests.integration.separate.audio import odd_files
 from tests.integration.separate.audio.decoding import decoded, lag, level, refusal
 from tests.integration.separate.sounds import Samples, decibels, encoded, file, music

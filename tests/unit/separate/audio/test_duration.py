@@ -5,7 +5,7 @@ import io
 import pytest
 
 from functions.separate.audio.duration import caf_seconds, declared_seconds
-from functions.separate.audio.frame_scan import read_mpeg_header
+from microdemucs.mpeg_audio import read_mpeg_header
 from tests.integration.separate.audio import odd_files
 from tests.integration.separate.sounds import encoded, file, music
 

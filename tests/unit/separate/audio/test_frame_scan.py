@@ -4,13 +4,8 @@ import io
 
 import pytest
 
-from functions.separate.audio.frame_scan import (
-    AudioMap,
-    Frame,
-    read_adts_header,
-    read_mpeg_header,
-    scan,
-)
+from functions.separate.audio.frame_scan import AudioMap, read_adts_header, scan
+from microdemucs.mpeg_audio import Frame, read_mpeg_header
 from tests.integration.separate.audio import odd_files
 
 # 128 kbit/s at 44.1 kHz: 417 bytes
@@ -22,29 +17,6 @@ def scanned(data: bytes) -> AudioMap:
     found = scan(io.BytesIO(data), read_mpeg_header)
     assert found
     return found
-
-
-@pytest.mark.parametrize(
-    ("header", "size", "stream"),
-    [
-        ("fffb9064", 417, (3, 3, 44_100)),
-        ("fffb9264", 418, (3, 3, 44_100)),
-        ("fff38464", 192, (2, 3, 24_000)),
-        ("fffd9004", 522, (3, 2, 44_100)),
-        ("ffff9004", 312, (3, 1, 44_100)),
-    ],
-)
-def test_a_header_tells_the_size_of_a_frame(
-    header: str, size: int, stream: tuple[int, int, int]
-) -> None:
-    frame = read_mpeg_header(bytes.fromhex(header))
-    assert frame
-    assert (frame.size, frame.stream) == (size, stream)
-
-
-@pytest.mark.parametrize("header", ["", "fffb", "fffb0064", "fffbf064", "fffb9c64", "ffeb9064"])
-def test_other_bytes_are_no_header(header: str) -> None:
-    assert read_mpeg_header(bytes.fromhex(header)) is None
 
 
 def test_an_adts_header_tells_the_size_of_a_frame() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from functions.separate.audio.frame_scan import read_mpeg_header
-from functions.separate.audio.lame_info import count_frames, frame_rate, info_frame
+from microdemucs.lame_info import count_frames, frame_rate, info_frame, read_length
+from microdemucs.mpeg_audio import read_mpeg_header
 
 CBR_128 = bytes.fromhex("fffb9264")
 
@@ -52,3 +52,19 @@ def test_a_header_of_another_layer_is_refused() -> None:
 
 def test_frames_are_counted_by_the_size() -> None:
     assert count_frames(CBR_128, 417 * 7 + 418 * 93) == 100
+
+
+@pytest.mark.parametrize(
+    ("header", "frames", "length"),
+    [("fffb9264", 100, 114_000), ("fffbe064", 100, 114_000), ("fff38464", 110, 62_041)],
+    ids=["128-44100", "320-44100", "64-24000"],
+)
+def test_the_length_is_read_again(header: str, frames: int, length: int) -> None:
+    frame = info_frame(bytes.fromhex(header), frames, 80_000, 114_000)
+    assert read_length(frame) == length
+
+
+def test_a_file_without_an_info_frame_says_no_length() -> None:
+    frame = info_frame(CBR_128, 100, 41_796, 114_000)
+    for other in (b"", CBR_128, CBR_128 + bytes(400), frame[:100], b"RIFF" + bytes(400)):
+        assert read_length(other) is None

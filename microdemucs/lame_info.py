@@ -5,11 +5,11 @@ Layout: the Xing header and the "mp3 Info Tag" of LAME (gabriel.mp3-tech.org/mp3
 
 import struct
 
-from functions.separate.audio.frame_scan import MPEG_KBITS, Frame, read_mpeg_header
-from functions.separate.engine import SAMPLE_RATE
+from microdemucs.mpeg_audio import MPEG_KBITS, Frame, read_mpeg_header
 
 ENCODER_DELAY = 576
 """Samples that LAME 3.100 puts before the first one, also if it resamples; a decoder adds 529."""
+_STEM_RATE = 44_100  # of what is encoded
 _TAG_BYTES = 120 + 36  # Xing's header and LAME's
 _FRAMES, _BYTES, _TOC, _QUALITY = 1, 2, 4, 8
 _VERSION = b"LAME3.100"
@@ -40,7 +40,7 @@ def info_frame(header: bytes, frames: int, size: int, length: int) -> bytes:
     frame = _frame_of(info_header)
     total = size + frame.size
     samples_per_frame = 1152 if _is_mpeg_1(header) else 576
-    encoded = max(1, round(length * frame.stream[2] / SAMPLE_RATE))
+    encoded = max(1, round(length * frame.stream[2] / _STEM_RATE))
     padding = max(0, frames * samples_per_frame - ENCODER_DELAY - encoded)
     xing = b"Info" + struct.pack(">III", _FRAMES | _BYTES | _TOC | _QUALITY, frames, total)
     xing += bytes(index * 256 // 100 for index in range(100)) + struct.pack(">I", 0)
@@ -49,6 +49,24 @@ def info_frame(header: bytes, frames: int, size: int, length: int) -> bytes:
     lame += bytes(4) + struct.pack(">IH", total, 0)
     body = info_header + bytes(side_information) + xing + lame
     return (body + struct.pack(">H", _crc(body))).ljust(frame.size, b"\0")
+
+
+def read_length(frame: bytes) -> int | None:
+    """Return how many samples, at the file's rate, the file has that begins with this Info frame.
+
+    None if `frame`, the file's first one, is none that says it.
+    """
+    header = read_mpeg_header(frame)
+    if not header or header.stream[1] != 3:
+        return None
+    start = 4 + (32 if _is_mpeg_1(frame) else 17)
+    tag = frame[start : start + _TAG_BYTES]
+    if len(tag) < _TAG_BYTES or tag[:4] not in (b"Info", b"Xing") or not tag[7] & _FRAMES:
+        return None
+    frames = int.from_bytes(tag[8:12], "big")
+    delay, padding = divmod(int.from_bytes(tag[120 + 21 : 120 + 24], "big"), 1 << 12)
+    length = frames * (1152 if _is_mpeg_1(frame) else 576) - delay - padding
+    return length if length > 0 else None
 
 
 def _with_bitrate(header: bytes, index: int) -> bytes:
