@@ -31,6 +31,12 @@ COPY requirements/web.txt ./
 RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r web.txt \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
+# FFmpeg, for mixes, but neither numpy nor anything else of separate.
+FROM packages AS upload-packages
+COPY requirements/upload.txt ./
+RUN python3 -m pip --python /opt/venv/bin/python3 install --require-hashes --no-deps --no-compile -r upload.txt \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+
 # Only the CPU plugin and the own format of OpenVINO are used, and of the hub's client only HTTP.
 FROM packages AS separate-packages
 COPY requirements/separate.txt ./
@@ -80,7 +86,7 @@ EXPOSE 8080
 FROM runtime AS upload
 LABEL org.opencontainers.image.title="micro-demucs-upload" \
       org.opencontainers.image.description="The web form and the REST API of Micro Demucs"
-COPY --from=web-packages /opt/venv /opt/venv
+COPY --from=upload-packages /opt/venv /opt/venv
 COPY --from=code /app/functions/upload functions/upload
 COPY samples/black_mountain.mp3 samples/
 ENV THREADS=64

@@ -16,6 +16,7 @@ LOCKS = {
     "torch": [*_CONSTRAINED, "--extra", "local", "--extra", "torch"],
     "run": [*_CONSTRAINED, "--extra", "local"],
     "web": ["requirements/web.in", "--constraint", "requirements/bench.txt"],
+    "upload": ["requirements/upload.in", "--constraint", "requirements/bench.txt"],
     "separate": ["requirements/separate.in", "--constraint", "requirements/bench.txt"],
     "go": ["requirements/go.in"],
 }

@@ -54,6 +54,7 @@ class JobWriter:
         options: Mapping[str, Any] | None = None,
         scale: float | None = None,
         peaks: Peaks | None = None,
+        seconds: float = 1.0,
     ) -> None:
         """Write the stems, given by file name, and then the manifest of the song `key`."""
         entries = []
@@ -72,7 +73,11 @@ class JobWriter:
         manifest = Manifest(
             job=job,
             song=SeparatedSong(
-                bucket="songs", key=key, etag="", sha256=hash_in_key(key) or "0" * 64, seconds=1.0
+                bucket="songs",
+                key=key,
+                etag="",
+                sha256=hash_in_key(key) or "0" * 64,
+                seconds=seconds,
             ),
             options=dict(options or {}),
             stems=entries,
@@ -83,10 +88,16 @@ class JobWriter:
         write_manifest(self.stems, manifest)
 
     def finish(
-        self, record: JobRecord, stems: Mapping[str, bytes], peaks: Peaks | None = None
+        self,
+        record: JobRecord,
+        stems: Mapping[str, bytes],
+        peaks: Peaks | None = None,
+        *,
+        seconds: float = 1.0,
     ) -> JobRecord:
         """Write the stems, the manifest and the record of a job that is done."""
-        self.write_stems(record.key, stems, job=record.id, options=record.options, peaks=peaks)
+        about: dict[str, Any] = {"job": record.id, "options": record.options, "seconds": seconds}
+        self.write_stems(record.key, stems, peaks=peaks, **about)
         return self.write_record(record, state=JobState.DONE, progress=1.0, stems=list(stems))
 
     def _write_peaks(self, key: str, peaks: Peaks) -> PeaksEntry:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import flask
 
 from functions.upload.bucket_of_models import BucketOfModels
+from functions.upload.encoding.encoders import Encoders
 from functions.upload.jobs_view import JobsView
 from functions.upload.queue_forecast import QueueForecast
 from functions.upload.settings import Settings
@@ -41,6 +42,7 @@ class Context:
     work_limit: WorkLimit
     streams: Streams
     share_links: ShareLinks
+    encoders: Encoders
 
 
 def context() -> Context:
@@ -58,6 +60,7 @@ def build_context() -> Context:
     bus.watch(JOBS, jobs.apply, jobs.loaded)
     client = store.connect(settings.store)
     public_client = store.connect(settings.store, public=True)
+    upload_space = UploadSpace(settings.upload_space)
     return Context(
         settings=settings,
         songs=Bucket(client, settings.store.songs),
@@ -69,8 +72,9 @@ def build_context() -> Context:
         queue=QueueForecast(jobs),
         webhooks=WebhookRegistry(bus),
         models=BucketOfModels(Bucket(client, settings.store.models)),
-        upload_space=UploadSpace(settings.upload_space),
+        upload_space=upload_space,
         work_limit=WorkLimit(settings.work.max_seconds, settings.work.max_output_bytes),
         streams=Streams(settings.event_streams),
         share_links=ShareLinks.of(settings),
+        encoders=Encoders(settings.mixes, upload_space),
     )

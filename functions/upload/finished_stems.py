@@ -5,6 +5,7 @@ from typing import NamedTuple
 from functions.upload.context import Context
 from functions.upload.jobs import find_job
 from functions.upload.json_documents import describe
+from functions.upload.stored_stem import StoredStem
 from functions.upload.tracks import not_separated
 from microdemucs.bucket import etag_of
 from microdemucs.jobs import JobRecord, JobState
@@ -13,13 +14,8 @@ from microdemucs.problems import Problem
 from microdemucs.result_store import read_manifest
 from microdemucs.store import ObjectChanged
 
-
-class FinishedStem(NamedTuple):
-    """A stem: its entry in the manifest, and the object's eTag and size in bytes."""
-
-    entry: StemEntry
-    etag: str
-    size: int
+_MAX_STEMS = 32
+"""In a manifest. Models have up to six; only one made by hand has more than that."""
 
 
 class FinishedStems(NamedTuple):
@@ -27,7 +23,7 @@ class FinishedStems(NamedTuple):
 
     job: JobRecord
     manifest: Manifest
-    stems: list[FinishedStem]
+    stems: list[StoredStem]
 
 
 def find_finished_stems(ctx: Context, id_: str) -> FinishedStems:
@@ -38,15 +34,17 @@ def find_finished_stems(ctx: Context, id_: str) -> FinishedStems:
     manifest = read_manifest(ctx.stems, job.key)
     if manifest is None or manifest.job != job.id or not manifest.stems:
         raise _stems_removed("the stems of this job are no longer in the store")
+    if len(manifest.stems) > _MAX_STEMS:
+        raise _stems_removed("the manifest lists more stems than any job makes")
     return FinishedStems(job, manifest, [_look_up(ctx, entry) for entry in manifest.stems])
 
 
-def _look_up(ctx: Context, entry: StemEntry) -> FinishedStem:
+def _look_up(ctx: Context, entry: StemEntry) -> StoredStem:
     try:
         stat = ctx.stems.stat(entry.key)
     except ObjectChanged:
         raise _stems_removed(f"{describe(entry.file)} is no longer in the store") from None
-    return FinishedStem(entry, etag_of(stat), stat.size or 0)
+    return StoredStem(entry, etag_of(stat), stat.size or 0)
 
 
 def _stems_removed(reason: str) -> Problem:

@@ -176,9 +176,17 @@ def download_name(song_key: str, file: str) -> str:
 
 def content_disposition(kind: str, song_key: str, file: str) -> str:
     """Return the header (RFC 6266) with a stem's file name; `kind` is inline or attachment."""
-    name = download_name(song_key, file)
+    return f"{kind}; {_file_name(download_name(song_key, file))}"
+
+
+def attachment(name: str) -> str:
+    """Return the header Content-Disposition of a file that is downloaded with this name."""
+    return f"attachment; {_file_name(name)}"
+
+
+def _file_name(name: str) -> str:
     ascii_name = re.sub(r"[^ !#-\[\]-~]", "_", name)  # for clients that do not read filename*
-    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return f"filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _request_cancellation(ctx: Context, job: JobRecord) -> JobRecord:

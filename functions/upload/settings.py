@@ -83,6 +83,9 @@ class Settings:
         _stream_limit,
         "open event streams and previews; if empty half of THREADS",
     )
+    mixes: int = setting(
+        "MIXES", "2", whole(1, 100), "mixes and stem.mp4 files that are encoded at the same time"
+    )
     allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE", "no", flag, "whether webhooks may go to private addresses"
     )

@@ -27,6 +27,8 @@ _READABLE = {
     "peaks.get_peaks": "id_",
     "covers.get_cover": "id_",
     "stems_zip.get_zip": "id_",
+    "mixes.get_mix": "id_",
+    "stem_mp4.get_stem_file": "id_",
     "tracks.get_track": "hash_",
 }
 """The routes that a token opens, and the parameter that must be the job's id."""

@@ -12,8 +12,9 @@ import flask
 from zipstream import ZipStream
 
 from functions.upload.context import Context, context
-from functions.upload.finished_stems import FinishedStem, find_finished_stems
-from functions.upload.jobs import content_disposition, download_name
+from functions.upload.finished_stems import find_finished_stems
+from functions.upload.jobs import attachment, download_name
+from functions.upload.stored_stem import StoredStem
 from microdemucs.problems import RetryLater
 from microdemucs.store import ObjectChanged
 
@@ -37,7 +38,7 @@ def get_zip(id_: str) -> flask.Response:
     headers = {
         "Content-Type": "application/zip",
         "Content-Length": str(len(archive)),
-        "Content-Disposition": content_disposition("attachment", found.job.key, "stems.zip"),
+        "Content-Disposition": attachment(download_name(found.job.key, "stems.zip")),
     }
     return flask.Response(() if flask.request.method == "HEAD" else iter(archive), headers=headers)
 
@@ -58,7 +59,7 @@ def make_archive(files: Iterable[tuple[str, int, Iterator[bytes]]]) -> ZipStream
     return archive
 
 
-def _read(ctx: Context, stem: FinishedStem) -> Iterator[bytes]:
+def _read(ctx: Context, stem: StoredStem) -> Iterator[bytes]:
     """Yield the stem's bytes.
 
     An error, also of a stem that has been replaced, closes the connection: the client sees that

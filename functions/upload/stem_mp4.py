@@ -1,0 +1,86 @@
+"""GET /apiv1/jobs/<id>/stem.mp4: the mix and the stems in one file for DJ programs.
+
+The format is Native Instruments' Stems. Its index is at the end and is written last, so the file
+is encoded before it is sent.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+
+import flask
+
+from functions.upload import connection
+from functions.upload.context import context
+from functions.upload.encoding.encoders import Encoding, Order
+from functions.upload.encoding.task import Gains, Output
+from functions.upload.finished_stems import FinishedStems, find_finished_stems
+from functions.upload.jobs import attachment
+from functions.upload.stored_stem import StoredStem
+from microdemucs import shutdown
+from microdemucs.problems import Problem, RetryLater
+
+TRACKS = ("drums", "bass", "other", "vocals")
+"""In the order that players of the format expect."""
+
+_LOOK_S = 0.5  # how often it is checked whether somebody still waits
+
+routes = flask.Blueprint("stem_mp4", __name__)
+
+
+@routes.get("/apiv1/jobs/<id_>/stem.mp4")
+def get_stem_file(id_: str) -> flask.Response:
+    """Return the job's four stems and their mix as stem.mp4."""
+    ctx = context()
+    found = find_finished_stems(ctx, id_)
+    order = make_order(found)
+    response = flask.Response(mimetype="audio/mp4")
+    # Players know the format by this ending.
+    name = f"{PurePosixPath(found.job.key).stem}.stem.mp4"
+    response.headers["Content-Disposition"] = attachment(name)
+    if flask.request.method == "HEAD":
+        return response
+    with ExitStack() as stack:
+        encoding = ctx.encoders.start(ctx.stems, order)
+        stack.callback(encoding.close)
+        _wait(encoding)
+        response.headers["Content-Length"] = str(encoding.size)
+        response.response = encoding.chunks()
+        response.call_on_close(stack.pop_all().close)
+    return response
+
+
+def make_order(found: FinishedStems) -> Order:
+    """Return what to encode. Raises Problem (409) if the job has other stems."""
+    tags = found.manifest.song.tags or {}
+    title = tags.get("title") or PurePosixPath(found.job.key).stem
+    return Order(
+        Output.STEM_FILE,
+        in_order(found.stems),
+        [Gains()] * len(TRACKS),
+        found.manifest.song.seconds,
+        tags=tags | {"title": title},
+    )
+
+
+def in_order(stems: Sequence[StoredStem]) -> list[StoredStem]:
+    """Return the stems in the order of TRACKS. Raises Problem (409) if there are others."""
+    by_name = {stem.entry.name: stem for stem in stems}
+    if set(by_name) != set(TRACKS) or len(stems) != len(TRACKS):
+        raise Problem(
+            409,
+            "not-four-stems",
+            "A stem.mp4 has four certain stems",
+            f"they are {', '.join(TRACKS)}; this job has {', '.join(by_name)}: separate the song "
+            "without the options stems and two_stems, and with a model of four stems",
+        )
+    return [by_name[name] for name in TRACKS]
+
+
+def _wait(encoding: Encoding) -> None:
+    """Wait until the file is complete. Raises Problem, also if nobody waits for it any more."""
+    while not encoding.wait(_LOOK_S):
+        if shutdown.stopping.is_set():
+            raise RetryLater("stopping", "This process is stopping", "try again", after=1)
+        if connection.is_disconnected(flask.request):
+            raise Problem(408, "slow-client", "The client has left")

@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+
+from functions.upload.encoding.mix_file import count_frames, write_flac, write_mp3
+from functions.upload.encoding.mix_graph import mix_blocks
+from functions.upload.encoding.stem_source import StemSource
+from functions.upload.encoding.task import Gains
+from microdemucs.mpeg_audio import read_mpeg_header
+from testing.encoded_stems import Samples, decode, encode, lag, make_samples, signal_to_noise
+
+LENGTHS = [1, 575, 576, 577, 1151, 1152, 1153, 30_000, 44_100, 50_017]
+
+
+class Stream(io.RawIOBase):
+    """A file to which only the end can be added."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.data += bytes(data)
+        return len(data)
+
+
+def written(samples: Samples, format_: str, length: int | None, bits: int = 16) -> bytes:
+    source = StemSource(io.BytesIO(encode(samples, format="wav", bits=32)), "wav")
+    output = Stream()
+    if format_ == "mp3":
+        write_mp3(mix_blocks([source], [Gains()], "s16p"), length, output)  # type: ignore[arg-type]
+    else:
+        blocks = mix_blocks([source], [Gains()], "s16" if bits == 16 else "s32")
+        write_flac(blocks, length, bits, output)  # type: ignore[arg-type]
+    return output.data
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_flac_has_the_samples_and_says_how_many(length: int) -> None:
+    samples = make_samples(1, length)
+    data = written(samples, "flac", length)
+    assert int.from_bytes(data[18:26], "big") & (1 << 36) - 1 == length
+    assert np.abs(decode(data) - samples).max() <= 0.5001 / 32768
+
+
+def test_a_flac_of_24_bits_is_finer() -> None:
+    samples = make_samples(1, 30_000)
+    assert np.abs(decode(written(samples, "flac", 30_000, bits=24)) - samples).max() < 1e-6
+
+
+def test_a_flac_of_unknown_length_says_so() -> None:
+    data = written(make_samples(1, 5000), "flac", None)
+    assert int.from_bytes(data[18:26], "big") & (1 << 36) - 1 == 0
+    assert decode(data).shape == (2, 5000)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_an_mp3_begins_at_its_first_sample_and_has_the_announced_length(length: int) -> None:
+    samples = make_samples(2, length)
+    data = written(samples, "mp3", length)
+    decoded = decode(data)
+    assert decoded.shape == (2, length)
+    if length > 10_000:
+        assert lag(decoded, samples) == 0
+        assert signal_to_noise(decoded, samples) > 30
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_an_mp3_has_as_many_frames_as_its_first_one_says(length: int) -> None:
+    data = written(make_samples(3, length), "mp3", length)
+    frames, position = 0, 0
+    while position < len(data):
+        header = read_mpeg_header(data[position : position + 4])
+        assert header
+        frames, position = frames + 1, position + header.size
+    assert frames - 1 == count_frames(length)
+    assert int.from_bytes(data[44:48], "big") == count_frames(length)
+    assert int.from_bytes(data[48:52], "big") == pytest.approx(len(data), abs=1100)
+
+
+def test_an_mp3_of_unknown_length_has_no_info_frame() -> None:
+    data = written(make_samples(3, 5000), "mp3", None)
+    assert b"Info" not in data[:100]
+    assert decode(data).shape[1] >= 5000

@@ -1,0 +1,58 @@
+import math
+
+import pytest
+
+from functions.upload.encoding.task import Gains
+from functions.upload.mixes import gains_of, read_gains
+from microdemucs.problems import Problem
+
+NAMES = ["drums", "vocals", "no_vocals"]
+
+
+def test_a_stem_without_a_parameter_is_as_it_is() -> None:
+    assert read_gains(NAMES, {})["drums"] == Gains()
+
+
+def test_volume_and_pan_are_parameters_of_each_stem() -> None:
+    gains = read_gains(NAMES, {"drums": "0.5", "vocals.pan": "-1", "share": "x"})
+    assert gains["drums"] == Gains(0.5, 0.0, 0.0, 0.5) == gains_of(0.5, 0)
+    assert gains["vocals"] == gains_of(1, -1)
+
+
+@pytest.mark.parametrize(
+    ("pan", "left", "right"),
+    [
+        (-1, (1, 1), (0, 0)),
+        (0, (1, 0), (0, 1)),
+        (1, (0, 0), (1, 1)),
+        (-0.5, (1, math.sqrt(0.5)), (0, math.sqrt(0.5))),
+        (0.5, (math.sqrt(0.5), 0), (math.sqrt(0.5), 1)),
+    ],
+)
+def test_pan_has_the_gains_of_the_browsers_panner(
+    pan: float, left: tuple[float, float], right: tuple[float, float]
+) -> None:
+    gains = gains_of(2, pan)
+    assert (gains.left_to_left / 2, gains.right_to_left / 2) == pytest.approx(left, abs=1e-12)
+    assert (gains.left_to_right / 2, gains.right_to_right / 2) == pytest.approx(right, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[("drums", text) for text in ("", "x", "nan", "inf", "-0.1", "4.01", "1e999", "0x1")],
+        *[("drums.pan", text) for text in ("-1.01", "1.01", "left")],
+    ],
+)
+def test_another_value_is_refused_with_what_is_accepted(name: str, text: str) -> None:
+    with pytest.raises(Problem) as caught:
+        read_gains(NAMES, {name: text})
+    assert caught.value.extensions["member"] == name
+    assert "a number from" in caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["bass", "drums.volume", "pan", "Drums", ""])
+def test_a_parameter_of_no_stem_is_refused_with_those_that_exist(name: str) -> None:
+    with pytest.raises(Problem) as caught:
+        read_gains(NAMES, {name: "1"})
+    assert "drums, drums.pan, vocals" in caught.value.detail
