@@ -1,4 +1,4 @@
-"""The disk space for songs that arrive, shared by all requests of this process."""
+"""The disk space for songs that arrive and mixes, shared by all requests of this process."""
 
 import threading
 
@@ -39,8 +39,8 @@ class UploadSpace:
 def _no_room(limit: float) -> RetryLater:
     return RetryLater(
         "no-room",
-        "There is no disk space for the song",
-        f"the songs that arrive now take all of {limit:.0f} bytes: try again later, or upload it "
-        "straight to the store (POST /apiv1/uploads)",
+        "There is no disk space for it now",
+        f"the songs that arrive and the mixes take all of {limit:.0f} bytes: try again later, or "
+        "upload a song straight to the store (POST /apiv1/uploads)",
         after=30,
     )
