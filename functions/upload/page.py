@@ -24,22 +24,13 @@ routes = flask.Blueprint("page", __name__)
 @routes.get("/")
 def show_page() -> flask.Response:
     """Return the page: it uploads songs, shows their progress, and plays their stems."""
-    settings = context().settings
-    response = page_response(
-        flask.render_template(
-            "page.html",
-            suffixes=formats.SUFFIXES,
-            content_types=formats.CONTENT_TYPES,
-            format_names=formats.NAMES,
-            formats=FORMATS,
-            bitrates=BITRATES,
-            max_song_bytes=settings.max_bytes,
-            has_example=EXAMPLE_SONG.exists(),
-        )
-    )
-    response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return _page(shared=False)
+
+
+@routes.get("/shared")
+def show_shared_page() -> flask.Response:
+    """Return the page of share links. It learns from the address, behind the #, what to show."""
+    return _page(shared=True)
 
 
 @routes.get("/favicon.ico")
@@ -80,6 +71,26 @@ def content_security_policy(store_url: str = "") -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def _page(*, shared: bool) -> flask.Response:
+    settings = context().settings
+    response = page_response(
+        flask.render_template(
+            "page.html",
+            shared=shared,
+            suffixes=formats.SUFFIXES,
+            content_types=formats.CONTENT_TYPES,
+            format_names=formats.NAMES,
+            formats=FORMATS,
+            bitrates=BITRATES,
+            max_song_bytes=settings.max_bytes,
+            has_example=EXAMPLE_SONG.exists(),
+        )
+    )
+    response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 @cache

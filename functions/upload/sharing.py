@@ -46,7 +46,7 @@ def create_link(id_: str) -> tuple[dict[str, Any], int]:
     grant = Grant(job.id, math.ceil(time.time() + 3600 * hours))
     token = ctx.share_links.sign(grant)
     expires = datetime.fromtimestamp(grant.expires, UTC).isoformat().replace("+00:00", "Z")
-    return {"url": f"/shared#{token}", "token": token, "expires": expires}, 201
+    return {"url": f"/shared#job={job.id}&token={token}", "token": token, "expires": expires}, 201
 
 
 def check_share_token(token: str) -> None:

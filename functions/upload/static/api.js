@@ -1,6 +1,7 @@
 // The REST API: requests with a bearer token if one is required, and errors as exceptions.
 
 const tokenForm = document.getElementById("token-form");
+let shareToken = "";
 let tokenPrompt = null; // the promise of a token, while the form is shown
 
 // A response that is not a success. `status` is 0 if there was no response, and `document` is the
@@ -43,7 +44,15 @@ export function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-export const currentToken = () => localStorage.getItem("token") ?? "";
+export const currentToken = () => shareToken || (localStorage.getItem("token") ?? "");
+
+// Whether this page shows the song of a share link.
+export const isShared = () => shareToken !== "";
+
+// From now on use the token of a share link.
+export function useShareToken(token) {
+  shareToken = token;
+}
 
 // Resolve when there is another token than `refused`, from this tab or another one.
 function promptForToken(refused) {

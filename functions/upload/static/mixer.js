@@ -10,6 +10,7 @@ import { Strip } from "./strip.js";
 import { formatTime } from "./words.js";
 
 const TYPES = { mp3: "audio/mpeg", flac: "audio/flac", wav: "audio/wav" };
+const DJ_STEMS = "bass,drums,other,vocals"; // those that a stem.mp4 has
 const JUMP_S = 5;
 const MIN_LOOP_S = 0.2;
 
@@ -63,6 +64,13 @@ export class Mixer {
     return this.#player.isPlaying;
   }
 
+  // What is heard, by stem: {volume, pan}. Without what the server does not have: speed and pitch.
+  get audible() {
+    const isAnySolo = this.#strips.some((strip) => strip.settings.solo);
+    return Object.fromEntries(this.#strips.map(({ name, settings: { volume, pan, muted, solo } }) =>
+      [name, { volume: muted || (isAnySolo && !solo) ? 0 : volume, pan }]));
+  }
+
   // Show a song; `job` is its document with links to its finished stems, or null before.
   show(song, job) {
     const isOther = this.#song?.id !== song.id;
@@ -80,6 +88,8 @@ export class Mixer {
     const isLive = !job && song.state === "running";
     if (job || isLive) this.#load(jobId, names, job);
     find("play").disabled = !job && !isLive;
+    find("take-away").hidden = !job;
+    find("take-away").querySelector("[data-take='stem.mp4']").hidden = [...names].sort().join() !== DJ_STEMS;
     const isAgain = isLive && this.#peaks?.isFinal;
     if (jobId && (isAgain || this.#peaks?.jobId !== jobId)) this.#peaks = new Peaks(jobId);
     if (job || isLive) this.#updatePeaks(Boolean(job));

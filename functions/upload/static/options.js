@@ -2,7 +2,7 @@
 
 import { duration, formatSize } from "./words.js";
 
-const form = document.getElementById("form");
+const form = document.getElementById("form"); // not on the page of a share link
 
 // What each preset requests, and what its mixer mutes at first.
 const PRESETS = {
@@ -107,9 +107,9 @@ function restore() {
   showFormatOptions();
 }
 
-form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("change", () => {
+form?.addEventListener("submit", (event) => event.preventDefault());
+form?.addEventListener("change", () => {
   showFormatOptions();
   remember();
 });
-restore();
+if (form) restore();

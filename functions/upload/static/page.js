@@ -10,6 +10,7 @@ import { chosenOptions, offerModels, rejection, showLimits } from "./options.js"
 import { Player } from "./player/player.js";
 import { SongList, setText } from "./song-list.js";
 import { SongView } from "./song-view.js";
+import { watchTakeAway } from "./take-away.js";
 import { Uploads, interruptedUploads } from "./uploads.js";
 import { percent, problemText, songTitle, stateText, stemTitle } from "./words.js";
 
@@ -188,6 +189,7 @@ find("remove-dialog").onclose = (event) => {
   const { returnValue } = event.target;
   if (returnValue) removeSong(view.song, returnValue === "delete");
 };
+watchTakeAway(() => ({ song: view.song, mixer, player }));
 find("keys-button").onclick = () => find("keys").showModal();
 watchKeys(mixer, () => find("keys").showModal());
 

@@ -59,7 +59,7 @@ def sign(job: str, expires: float) -> str:
 def test_a_link_has_a_token_behind_the_hash_and_an_end(guarded: WebClient, done: JobRecord) -> None:
     response = share(guarded, done, hours=2)
     assert response.status_code == 201
-    assert response.json["url"] == f"/shared#{response.json['token']}"
+    assert response.json["url"] == f"/shared#job={done.id}&token={response.json['token']}"
     grant = ShareLinks([SECRET]).read(response.json["token"], time.time())
     assert grant.job == done.id
     assert 7000 < grant.expires - time.time() < 7300

@@ -2,7 +2,6 @@
 
 import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
-import { writeMix } from "./mix-file.js";
 import { Mixer } from "./mixer.js";
 import { BLOCK_SAMPLES } from "./stem-reader.js";
 import { Timeline } from "./timeline.js";
@@ -156,8 +155,9 @@ export class Player extends EventTarget {
 
   // Return this mix as a WAV file, from one moment to another (in seconds; null: the end). It does
   // not matter what is played meanwhile.
-  renderMix({ from = 0, to = null } = {}) {
+  async renderMix({ from = 0, to = null } = {}) {
     const song = this._song;
+    const { writeMix } = await import("./mix-file.js");
     const sample = (seconds) => Math.round(seconds * (song.rate || ASSUMED_RATE));
     return writeMix({
       links: song.links,

@@ -1,0 +1,98 @@
+// Downloads of the chosen song: all stems, this mix, a file for DJs; and a link to share it.
+
+import { Problem, call, currentToken, isShared, request } from "./api.js";
+import { setText } from "./song-list.js";
+import { problemText, songTitle } from "./words.js";
+
+const DOWNLOAD_HOURS = 2; // how long the link to a download is valid
+const SHARE_HOURS = 7 * 24;
+const KEEP_MS = 60000; // that a file stays in memory, for a browser which asks where to save it
+
+const status = document.getElementById("taken");
+
+// Do what the button says with {song, mixer, player}; say how it goes below the buttons.
+export async function takeAway(button, { song, mixer, player }) {
+  const kind = button.dataset.take;
+  const path = `/apiv1/jobs/${song.document.id}`;
+  const name = songTitle(song).replace(/[\\/:*?"<>|]/g, "_");
+  if (button.getAttribute("aria-disabled") === "true") return; // disabled would lose the focus
+  button.setAttribute("aria-disabled", "true");
+  status.replaceChildren();
+  const waiting = setTimeout(() => setText(status, "Making the file…"), 300);
+  try {
+    if (kind === "zip") await openDownload(path);
+    else if (kind === "share") await share(path);
+    else if (kind === "wav") save(await player.renderMix(), `${name} - mix.wav`);
+    else if (kind === "stem.mp4") save(await fetchFile(`${path}/stem.mp4`), `${name}.stem.mp4`);
+    else save(await fetchFile(`${path}/mix.${kind}?${mixQuery(mixer.audible)}`), `${name} - mix.${kind}`);
+    clearTimeout(waiting);
+    if (kind !== "share") setText(status, kind === "zip" ? "The download has begun." : "Saved.");
+  } catch (error) {
+    clearTimeout(waiting);
+    setText(status, error instanceof Problem ? reasonOf(error) : `That did not work: ${error.message}`);
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+// Let the browser download all stems by itself: they may be larger than a page can hold.
+async function openDownload(path) {
+  await request("HEAD", `${path}/stems.zip`);
+  const token = isShared() ? currentToken() : (await call("POST", `${path}/share`, { hours: DOWNLOAD_HOURS })).token;
+  follow(`${path}/stems.zip?share=${encodeURIComponent(token)}`, "");
+}
+
+async function fetchFile(path) {
+  const response = await request("GET", path);
+  return response.blob().catch(() => {
+    throw new Problem(0, { title: "The download broke off" });
+  });
+}
+
+function mixQuery(audible) {
+  const changes = new URLSearchParams();
+  for (const [name, { volume, pan }] of Object.entries(audible)) {
+    if (volume !== 1) changes.set(name, volume);
+    if (pan) changes.set(`${name}.pan`, pan);
+  }
+  return changes;
+}
+
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  follow(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
+}
+
+function follow(url, name) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+}
+
+// Show a link that opens this song for everybody who has it.
+async function share(path) {
+  const { url, expires } = await call("POST", `${path}/share`, { hours: SHARE_HOURS });
+  const until = new Date(expires).toLocaleDateString(undefined, { day: "numeric", month: "long" });
+  const label = document.createElement("label");
+  const link = document.createElement("input");
+  const copy = document.createElement("button");
+  label.textContent = `Everybody with this link can hear and download this song until ${until}. `;
+  Object.assign(link, { id: "share-link", readOnly: true, value: new URL(url, location.href).href });
+  link.onfocus = () => link.select();
+  Object.assign(copy, { type: "button", className: "key", textContent: "Copy" });
+  copy.onclick = async () => {
+    link.focus();
+    await navigator.clipboard?.writeText(link.value).then(() => { copy.textContent = "Copied"; }, () => {});
+  };
+  label.append(link);
+  status.replaceChildren(label, copy);
+}
+
+function reasonOf({ status: code, document: problem }) {
+  if (code === 503) return "The server is busy. Try again in a moment.";
+  if (code === 404) return "Not all stems are on the server any more.";
+  if (code === 0) return `${problem.title}. Try again.`;
+  return problemText(problem);
+}
