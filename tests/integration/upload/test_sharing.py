@@ -174,7 +174,7 @@ def test_an_expired_token_is_refused_and_the_problem_says_so(
 
 def test_a_forged_token_is_refused(guarded: WebClient, done: JobRecord) -> None:
     grant = Grant(done.id, 2**40)
-    for forged in (ShareLinks(["another secret 012345"]).sign(grant), "", "share_", "t"):
+    for forged in (ShareLinks(["another secret 012345"]).sign(grant), "share_", "t"):
         assert is_refused(guarded.get(f"/apiv1/jobs/{done.id}?share={forged}"))
 
 
