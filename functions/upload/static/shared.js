@@ -16,7 +16,11 @@ useShareToken(parts.get("token") || "share_");
 
 const player = new Player();
 const mixer = new Mixer(player, () => call("GET", `/apiv1/jobs/${id}`));
-const library = { applyJob() {}, update: (_, { notice, state }) => showProblem(notice ?? state) };
+// What the view needs of a library; a job that has come is shown again, now with its links.
+const library = {
+  applyJob: () => view.show(view.song),
+  update: (_, { notice }) => showProblem(notice ?? "This song is not on the server any more."),
+};
 const view = new SongView(library, mixer, { retryText: () => "" });
 
 function showProblem(text) {
