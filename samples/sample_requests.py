@@ -106,6 +106,17 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.get(f"/apiv1/jobs/{hash_}/peaks?from=x", 422, members=["type", "accepts"])
     api.get(f"/apiv1/jobs/{hash_}/cover", 404, members=["type"])
 
+    api.title("Take a song away, and share it")
+    done = f"/apiv1/jobs/{hash_}"
+    api.request("GET", f"{done}/stems.zip", 200, check=_begins_with(b"PK"))
+    api.request("GET", f"{done}/mix.mp3?vocals=0", 200, check=_is_mp3)
+    api.request("GET", f"{done}/mix.flac?drums=0.5&drums.pan=-1", 200, check=_begins_with(b"fLaC"))
+    api.request("GET", f"{done}/mix.mp3?kazoo=1", 422, members=["type", "accepts"])
+    api.request("GET", f"{done}/stem.mp4", 200, check=lambda response: b"stem" in response.data)
+    link = api.post(f"{done}/share", {"hours": 1}, 201, members=["url", "token", "expires"])
+    api.get(f"{done}?share={link['token']}", members=["id", "stems"])
+    api.request("DELETE", f"{done}?share={link['token']}", 403)
+
     api.title("Remove stems")
     uploaded_hash = job.get("hash", "")
     own_page = {"Sec-Fetch-Site": "same-origin"}
@@ -179,6 +190,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT_S
     while not condition() and time.monotonic() < end:
         time.sleep(0.2)
+
+
+def _begins_with(start: bytes) -> Callable[[urllib3.BaseHTTPResponse], bool]:
+    return lambda response: bool(response.data.startswith(start))
 
 
 def _is_mp3(response: urllib3.BaseHTTPResponse) -> bool:

@@ -244,7 +244,7 @@ def test_memory_does_not_grow_with_the_song(server: FunctionProcess, long: JobRe
                 break
             reader.join(0.05)
         reader.join()
-    assert max(peaks) < 160_000_000
+    assert max(peaks) < 100_000_000
     assert max(peaks) - peaks[len(peaks) // 4] < 10_000_000
 
 
