@@ -107,16 +107,6 @@ def test_the_example_song_is_served_and_offered(client: WebClient) -> None:
     assert "Try it with an example song" in client.get("/").text
 
 
-@pytest.mark.parametrize("path", ["/", "/shared"])
-def test_the_first_load_has_less_than_60_kb(client: WebClient, path: str) -> None:
-    accept = {"Accept-Encoding": "gzip"}
-    page = client.get(path, headers=accept)
-    names = set(re.findall(r'"(/assets/[^"]+)"', gzip.decompress(page.data).decode()))
-    files = [client.get(name, headers=accept) for name in names]
-    assert all(file.status_code == 200 for file in files)
-    assert len(page.data) + sum(len(file.data) for file in files) < 60_000
-
-
 def test_the_page_of_share_links_has_no_form_and_no_list(client: WebClient) -> None:
     html = client.get("/shared").text
     assert "/shared.js" in html
