@@ -69,7 +69,7 @@ PUBLISH: dict[str, set[str]] = {
     **each(
         {
             "KV_jobs": PROGRAMS | {"separate", "upload"},
-            "KV_cancels": {"separate", "upload"},
+            "KV_cancels": {"separate"},
             "KV_leases": {"bridge", "separate"},
             "KV_results": {"sweep", "separate"},
             "KV_webhooks": {"upload", "notify"},
