@@ -19,7 +19,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -114,8 +114,10 @@ def main(api: "Api", receiver: "WebhookReceiver") -> None:
     api.request("GET", f"{done}/mix.mp3?kazoo=1", 422, members=["type", "accepts"])
     api.request("GET", f"{done}/stem.mp4", 200, check=lambda response: b"stem" in response.data)
     link = api.post(f"{done}/share", {"hours": 1}, 201, members=["url", "token", "expires"])
-    api.get(f"{done}?share={link['token']}", members=["id", "stems"])
-    api.request("DELETE", f"{done}?share={link['token']}", 403)
+    job_id = parse_qs(urlsplit(link["url"]).fragment)["job"][0]  # the hash is not accepted there
+    shared = f"/apiv1/jobs/{job_id}?share={link['token']}"
+    api.get(shared, members=["id", "stems"])
+    api.request("DELETE", shared, 403)
 
     api.title("Remove stems")
     uploaded_hash = job.get("hash", "")

@@ -149,7 +149,7 @@ def next_delay(
 def _delivery(
     event: JobEvent, target: str, url: str, source: str, created: str, data: Mapping[str, Any]
 ) -> Delivery:
-    # Each request has a callback of its own, and is told each outcome once, however often its job
+    # Each request has a callback of its own, and gets each outcome once, however often its job
     # ended. A second outcome comes only from a dead letter that is replayed.
     when = [event.type] if is_callback(target) else [event.type, event.time]
     identity = json.dumps([event.job, *when, target])

@@ -1,4 +1,4 @@
-"""End a job whose message became a dead letter: its record, and who is told.
+"""End a job whose message became a dead letter: record it, and inform webhooks and callback.
 
 The bridge has no user in the store, so such a job has no failure.json. Webhooks and the callback
 learn of it by messages `finished`, which hold the failure.
@@ -33,8 +33,8 @@ class FailedJobs:
     async def end(self, call: FunctionCall, reason: str) -> None:
         """Record the job of `call` as failed for `reason`, unless it has finished, and publish it.
 
-        The callback of the event is always told: nobody handles this event any more. Webhooks are
-        told if the job has failed for such a reason. A second time publishes the same messages.
+        The event's callback always gets a message: nobody handles this event any more. Webhooks get
+        one if the job has failed for such a reason. A second time publishes the same messages.
         Raises nats.errors.Error.
         """
         if not call.song:

@@ -1,4 +1,4 @@
-"""The end of a job whose message became a dead letter: its record, and who is told."""
+"""The end of a job whose message became a dead letter: its record, and who is informed."""
 
 import asyncio
 import json
@@ -119,7 +119,7 @@ def test_a_finished_job_stays_as_it_is(bus_stack: Stack, state: JobState) -> Non
     run(bus_stack, test)
 
 
-def test_webhooks_and_the_callback_are_told(bus_stack: Stack) -> None:
+def test_webhooks_and_the_callback_are_informed(bus_stack: Stack) -> None:
     async def test(failed: FailedJobs, jobs: KeyValue) -> None:
         await failed.end(song_call(CALLBACK), "answer 422")
         record = await read(jobs)
@@ -133,7 +133,7 @@ def test_webhooks_and_the_callback_are_told(bus_stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("callback", ["", "https://a.example/hook", "*", "c" * 31])
-def test_what_is_no_callback_is_not_told(bus_stack: Stack, callback: str) -> None:
+def test_an_invalid_callback_gets_no_message(bus_stack: Stack, callback: str) -> None:
     async def test(failed: FailedJobs, jobs: KeyValue) -> None:
         await failed.end(song_call(callback), "answer 422")
         assert [message.callback for message, _ in published(bus_stack)] == [""]
@@ -152,18 +152,18 @@ def test_a_second_time_publishes_nothing_new(bus_stack: Stack) -> None:
     run(bus_stack, test)
 
 
-def test_each_callback_of_one_job_is_told(bus_stack: Stack) -> None:
+def test_each_callback_of_one_job_gets_a_message(bus_stack: Stack) -> None:
     async def test(failed: FailedJobs, jobs: KeyValue) -> None:
         for callback in (CALLBACK, "d" * 32):
             await failed.end(song_call(callback), "answer 422")
-        told = [message.callback for message, _ in published(bus_stack)]
-        assert sorted(told) == ["", CALLBACK, "d" * 32]
+        callbacks = [message.callback for message, _ in published(bus_stack)]
+        assert sorted(callbacks) == ["", CALLBACK, "d" * 32]
 
     run(bus_stack, test)
 
 
 @pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED])
-def test_of_a_job_that_has_ended_otherwise_only_the_callback_is_told(
+def test_of_a_job_that_has_ended_otherwise_only_the_callback_gets_a_message(
     bus_stack: Stack, state: JobState
 ) -> None:
     async def test(failed: FailedJobs, jobs: KeyValue) -> None:
