@@ -22,6 +22,7 @@ PREFIX = "/assets/"
 _FOR_EVER = "public, max-age=31536000, immutable"
 _TYPES = {
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",

@@ -16,6 +16,9 @@ from microdemucs.paths import ROOT
 EXAMPLE_SONG = ROOT / "samples" / "black_mountain.mp3"
 """A song to try the page with. The checkout and the image have it."""
 
+_WEB_ASSEMBLY = "'wasm-unsafe-eval'"
+"""What changes speed and pitch is WebAssembly. It allows no eval of JavaScript."""
+
 _OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 
 routes = flask.Blueprint("page", __name__)
@@ -54,12 +57,15 @@ def get_openapi() -> dict[str, Any]:
     return _openapi_document()
 
 
-def content_security_policy(store_url: str = "") -> str:
-    """Return a page's policy: scripts and styles of its own; data also from the store, if any."""
+def content_security_policy(store_url: str = "", scripts: str = "") -> str:
+    """Return a page's policy: scripts and styles of its own; data also from the store, if any.
+
+    `scripts` names other sources of scripts that are allowed.
+    """
     return "; ".join(
         (
             "default-src 'none'",
-            "script-src 'self'",
+            f"script-src 'self' {scripts}".rstrip(),
             "style-src 'self'",
             "img-src 'self' data:",
             f"connect-src 'self' {store_url}".rstrip(),
@@ -88,7 +94,9 @@ def _page(*, shared: bool) -> flask.Response:
             has_example=EXAMPLE_SONG.exists(),
         )
     )
-    response.headers["Content-Security-Policy"] = content_security_policy(settings.store.public_url)
+    response.headers["Content-Security-Policy"] = content_security_policy(
+        settings.store.public_url, scripts=_WEB_ASSEMBLY
+    )
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -11,6 +11,11 @@ export function watchKeys(mixer, showHelp) {
     l: () => mixer.toggleLoop(),
     "[": () => mixer.loopFromHere(),
     "]": () => mixer.loopToHere(),
+    "-": () => mixer.bend({ speed: -1 }),
+    "+": () => mixer.bend({ speed: 1 }),
+    "=": () => mixer.bend({ speed: 1 }), // the same key, on many keyboards
+    ",": () => mixer.bend({ semitones: -1 }),
+    ".": () => mixer.bend({ semitones: 1 }),
     "?": showHelp,
   };
   document.addEventListener("keydown", (event) => {

@@ -2,6 +2,7 @@
 // remembered for each song.
 
 import { authorization } from "./api.js";
+import { Bend } from "./bend.js";
 import { presetOf, sourcesOf } from "./options.js";
 import { Peaks } from "./peaks.js";
 import { Ruler } from "./ruler.js";
@@ -24,8 +25,9 @@ export class Mixer {
   #loaded = ""; // job id and whether it is finished
   #strips = [];
   #peaks = null;
-  #settings = null; // {stems: {name: {…}}, loop: {from, to, isOn} | null}
+  #settings = null; // {stems: {name: {…}}, loop: {from, to, isOn} | null, speed, semitones}
   #ruler;
+  #bend;
   #frame = 0;
   #isSeeking = false;
 
@@ -36,6 +38,10 @@ export class Mixer {
     this.#ruler = new Ruler(find("ruler"), {
       onSeek: (seconds) => this.seek(seconds),
       onLoop: (from, to) => this.#setLoop({ from, to: Math.max(to, from + MIN_LOOP_S), isOn: true }),
+    });
+    this.#bend = new Bend((change) => {
+      Object.assign(this.#settings, change);
+      this.#apply();
     });
     find("play").onclick = () => this.toggle();
     find("loop").onclick = () => this.toggleLoop();
@@ -56,6 +62,12 @@ export class Mixer {
       this.jump(way);
     };
     player.addEventListener("change", () => this.#animate());
+    player.addEventListener("unstretched", ({ detail }) => {
+      setText(find("player-problem"), `Speed and pitch cannot be changed: ${detail.message}.`);
+      if (!this.#settings) return;
+      Object.assign(this.#settings, { speed: 1, semitones: 0 });
+      this.#bend.show(this.#settings);
+    });
     new ResizeObserver(() => this.#draw()).observe(find("stems"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
@@ -77,6 +89,7 @@ export class Mixer {
     if (isOther) {
       this.clear();
       this.#settings = readSettings(song);
+      this.#bend.show(this.#settings, 0);
     }
     this.#song = song;
     const jobId = song.document?.id ?? "";
@@ -147,6 +160,11 @@ export class Mixer {
     this.#setLoop({ from: start < to - MIN_LOOP_S ? start : 0, to, isOn: true });
   }
 
+  // Change speed or pitch by so many steps.
+  bend(steps) {
+    if (this.#settings) this.#bend.step(steps);
+  }
+
   get #seconds() {
     const played = this.#loaded && this.#player.duration;
     return played || this.#song?.document?.song?.seconds || this.#peaks?.seconds || 0;
@@ -202,6 +220,9 @@ export class Mixer {
       this.#player.setSolo(name, settings.solo);
     }
     for (const strip of this.#strips) strip.render(isAnySolo);
+    const { speed, semitones } = this.#settings;
+    if (this.#loaded) this.#player.setStretch({ speed, semitones });
+    this.#bend.show(this.#settings, Number(this.#song.document?.song?.tags?.bpm));
     this.#keep();
   }
 
@@ -284,9 +305,10 @@ function expectedStems(song) {
 }
 
 function readSettings(song) {
+  const settings = { stems: {}, loop: null, speed: 1, semitones: 0 };
   try {
-    return JSON.parse(localStorage.getItem(`mix:${song.id}`)) ?? { stems: {}, loop: null };
+    return { ...settings, ...JSON.parse(localStorage.getItem(`mix:${song.id}`)) };
   } catch {
-    return { stems: {}, loop: null };
+    return settings;
   }
 }

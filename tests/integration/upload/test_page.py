@@ -22,7 +22,7 @@ def test_the_page_may_load_from_itself_and_the_store_only(
     headers = serve(STORE_PUBLIC_URL="https://store.example").get("/").headers
     policy = headers["Content-Security-Policy"].split("; ")
     assert "default-src 'none'" in policy
-    assert "script-src 'self'" in policy
+    assert "script-src 'self' 'wasm-unsafe-eval'" in policy
     assert "connect-src 'self' https://store.example" in policy
     assert "media-src 'self' https://store.example" in policy
 
@@ -52,6 +52,14 @@ def test_all_modules_of_the_page_are_preloaded(client: WebClient) -> None:
     preloaded = re.findall(r'<link rel="modulepreload" href="/assets/\w+/([^"]+)">', page)
     assert preloaded == current_assets().imports_of("page.js")
     assert "api.js" in preloaded
+
+
+def test_the_first_load_of_the_page_is_small(client: WebClient) -> None:
+    page = client.get("/", headers={"Accept-Encoding": "gzip"})
+    files = named_by(gzip.decompress(page.data).decode())
+    loads = [client.get(file, headers={"Accept-Encoding": "gzip"}).data for file in set(files)]
+    assert len(loads) > 20
+    assert len(page.data) + sum(map(len, loads)) < 60_000
 
 
 @pytest.mark.parametrize("path", ["/assets/page.js", f"/assets/{'0' * 16}/page.js"])

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from functions.separate.audio.encoders import make_encoder
 from microdemucs.jobs import JobRecord, JobState, preview_key
@@ -140,7 +140,11 @@ class Song:
 
     @staticmethod
     def running(page: Page, site: str, writer: JobWriter) -> "Song":
-        """Begin a job that is being separated, and open the site's page."""
+        """Begin a job that is being separated, and open the site's page without its policy.
+
+        The policy would forbid the recorder.
+        """
+        page.route(f"{site}/", _without_policy)
         page.goto(site)
         record = writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
         return Song(writer, site, page, record)
@@ -171,6 +175,13 @@ class Song:
         path = f"/apiv1/jobs/{self.job.id}"
         wait_until(lambda: self.page.request.get(f"{self.site}{path}").ok)
         return [{"name": name, "live": f"{path}/live/{name}"} for name in STEMS]
+
+
+def _without_policy(route: Route) -> None:
+    response = route.fetch()
+    policy = "content-security-policy"
+    headers = {name: value for name, value in response.headers.items() if name != policy}
+    route.fulfill(response=response, headers=headers)
 
 
 class Listener:

@@ -118,3 +118,44 @@ def test_only_one_tab_plays(mixer: Page) -> None:
 def test_the_time_is_not_read_aloud(mixer: Page) -> None:
     live = "document.getElementById('time').closest('output, [aria-live], [role=status]')"
     assert mixer.evaluate(live) is None
+
+
+def heard(page: Page) -> list[bool]:
+    """Whether each stem's meter shows a sound."""
+    script = (
+        "[...document.querySelectorAll('.meter')].map(m => m.style.getPropertyValue('--level'))"
+    )
+    return [float(level or 0) > 0 for level in page.evaluate(script)]
+
+
+def test_the_speed_changes_under_the_policy_of_the_page(mixer: Page) -> None:
+    requested: list[str] = []
+    mixer.on("request", lambda request: requested.append(request.url))
+    mixer.get_by_role("button", name="Play").click()
+    wait_until(lambda: any(heard(mixer)))
+    mixer.get_by_role("button", name="Pause").click()
+    wait_until(lambda: not any(heard(mixer)))
+    assert not [url for url in requested if "vendor" in url]
+    mixer.keyboard.press("Home")
+    mixer.get_by_label("Speed").fill("0.5")
+    expect(mixer.get_by_label("Speed")).to_have_attribute("aria-valuetext", "50 %")
+    mixer.get_by_role("button", name="Play").click()
+    wait_until(lambda: all(heard(mixer)))
+    assert [url for url in requested if url.endswith("SignalsmithStretch.mjs")]
+    expect(mixer.locator("#player-problem")).to_be_empty()
+
+
+def test_keys_change_speed_and_pitch_which_are_kept_with_the_song(mixer: Page) -> None:
+    for key in ("-", "-", "+", ".", ".", ".", ","):
+        mixer.keyboard.press(key)
+    for _ in range(2):
+        expect(mixer.get_by_label("Speed")).to_have_value("0.95")
+        expect(mixer.get_by_label("Speed")).to_have_attribute("aria-valuetext", "95 %")
+        expect(mixer.get_by_label("Pitch")).to_have_value("2")
+        expect(mixer.get_by_label("Pitch")).to_have_attribute(
+            "aria-valuetext", "2 semitones higher"
+        )
+        mixer.reload()
+    mixer.get_by_role("button", name="As recorded").click()
+    expect(mixer.get_by_label("Speed")).to_have_value("1")
+    expect(mixer.get_by_label("Pitch")).to_have_value("0")

@@ -1,3 +1,5 @@
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,38 @@ def test_modules_that_import_each_other_are_found_once(tmp_path: Path) -> None:
 )
 def test_what_is_not_loaded_with_the_page_is_no_import(tmp_path: Path, line: str) -> None:
     assert read(tmp_path, a=line, b="").imports_of("a.js") == []
+
+
+def published(path: Path, changes: list[dict[str, str]]) -> bytes:
+    """The file without our changes of it."""
+    data = path.read_bytes()
+    for change in changes:
+        if change["file"] == path.name:
+            assert data.count(change["to"].encode()) == 1
+            data = data.replace(change["to"].encode(), change["from"].encode())
+    return data
+
+
+def test_files_of_others_are_those_that_were_published_with_the_changes_that_are_listed() -> None:
+    folder = STATIC / "vendor"
+    vendored = json.loads((folder / "vendored.json").read_text())
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {
+        package["name"] for package in vendored
+    }
+    for package in vendored:
+        files = folder / package["name"]
+        hashes = {
+            path.name: sha256(published(path, package["changes"])).hexdigest()
+            for path in files.iterdir()
+            if path.name != "LICENSE.txt"
+        }
+        assert hashes == package["sha256"]
+        described = json.loads((files / "package.json").read_text())
+        assert {key: described[key] for key in ("name", "version", "license")} == {
+            key: package[key] for key in ("name", "version", "license")
+        }
+        assert f"{package['license']} License" in (files / "LICENSE.txt").read_text()
+
+
+def test_no_file_of_others_is_loaded_with_the_page() -> None:
+    assert [name for name in current_assets().imports_of("page.js") if "vendor" in name] == []

@@ -36,7 +36,6 @@ export class Mixer {
     });
     const splitter = new ChannelSplitterNode(context, { numberOfOutputs: count });
     const master = new GainNode(context);
-    // What changes the speed without the pitch belongs here, between master and destination.
     input.connect(splitter);
     master.connect(context.destination);
     this._strips = new Map(names.map((name, number) => {

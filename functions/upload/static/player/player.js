@@ -8,12 +8,14 @@ import { Timeline } from "./timeline.js";
 
 const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
 const AHEAD_S = 20; // of sound that is scheduled
+const STRETCHED_AHEAD_S = 8; // of sound that is copied to the node that stretches it
 const READY_S = 2; // of sound that is decoded before it is played
 const SCHEDULE_MS = 100;
 const IDLE_MS = 20000; // after which a paused player gives the sound card back
 
 // Events: "change" if `state`, `duration` or `available` may have changed; "problem" if a stem
-// cannot be played, with `detail` {stem, message}.
+// cannot be played, with `detail` {stem, message}; "unstretched", with `detail` {message}, if speed
+// and pitch cannot be changed here, and are those of the song again.
 export class Player extends EventTarget {
   state = "paused"; // or "playing", "buffering" (will play), "ended"
 
@@ -26,6 +28,8 @@ export class Player extends EventTarget {
     this._timeline = null;
     this._position = 0; // samples; while nothing is scheduled
     this._loop = null;
+    this._stretch = { speed: 1, semitones: 0 };
+    this._stretcher = null; // {context, channels, node, StretchedTimeline}; node: null until it is open
     this._timer = null;
     this._idleTimer = null;
   }
@@ -33,12 +37,13 @@ export class Player extends EventTarget {
   // Replace the song. `stems` are {name, url, live, contentType, bytes}: `url` is that of a finished
   // file, `live` that of a stem which is being separated. `headers` go with requests to this site.
   // `refresh` returns the stems again, with new links, or a promise of them. Volumes, pans, mutes,
-  // solos and the loop are as at first.
+  // solos, the loop, speed and pitch are as at first.
   async load({ id, stems, duration = null, headers = {}, refresh = null }) {
     this._halt();
     this._decoding ??= new Decoding((event) => this._onEvent(event));
     this._mixer = new Mixer();
     this._loop = null;
+    this._stretch = { speed: 1, semitones: 0 };
     this._position = 0;
     const names = stems.map((stem) => stem.name);
     this._song = {
@@ -106,7 +111,19 @@ export class Player extends EventTarget {
     const samples = loop && { from: Math.round(loop.from * rate), to: Math.round(loop.to * rate) };
     if (samples && samples.to - samples.from < 1) throw new RangeError("The loop is empty");
     this._loop = samples;
-    this._timeline?.rewind(samples?.to ?? Infinity);
+    if (this._timeline?.isStretched) this._restart();
+    else this._timeline?.rewind(samples?.to ?? Infinity);
+    this._update();
+  }
+
+  // Play so many times as fast, and so many semitones higher. At 1 and 0 every sample is the song's.
+  setStretch({ speed, semitones }) {
+    if (speed === this._stretch.speed && semitones === this._stretch.semitones) return;
+    this._stretch = { speed, semitones };
+    if (this._isStretched) import("./stretch.js").catch(() => {}); // _openStretcher tells
+    if (!this._timeline) return;
+    if (this._isStretched && this._timeline.isStretched) this._timeline.change(this._stretch);
+    else if (!this._isStretched || this._openStretcher()) this._restart();
     this._update();
   }
 
@@ -243,14 +260,16 @@ export class Player extends EventTarget {
     const song = this._song;
     if (!song) return;
     // First a little of all stems, so that the first sound comes soon.
-    const pieces = this._plan(this._timeline ? AHEAD_S : READY_S);
+    const ahead = this._timeline?.isStretched ? STRETCHED_AHEAD_S : AHEAD_S;
+    const pieces = this._plan(this._timeline ? ahead : READY_S);
     song.blocks.require(pieces.map((piece) => piece.index));
     if (!this.isPlaying || !song.rate) return;
     this._openContext();
+    if (this._isStretched && !this._timeline && !this._openStretcher()) return;
     for (const { index, from, to } of pieces) {
       const buffer = song.blocks.get(index);
       if (!buffer) break;
-      this._timeline ??= new Timeline(this._context, song.input, this._position);
+      this._timeline ??= this._createTimeline();
       this._timeline.append(cut(buffer, from - index * BLOCK_SAMPLES, to - index * BLOCK_SAMPLES), from);
     }
     this._showProgress();
@@ -302,6 +321,48 @@ export class Player extends EventTarget {
     if (song.input?.context !== this._context) {
       song.input = this._mixer.connect(this._context, song.names);
     }
+  }
+
+  _createTimeline() {
+    if (!this._isStretched) return new Timeline(this._context, this._song.input, this._position);
+    const { node, StretchedTimeline } = this._stretcher;
+    return new StretchedTimeline(node, this._song.input, this._position, this._stretch);
+  }
+
+  get _isStretched() {
+    return this._stretch.speed !== 1 || this._stretch.semitones !== 0;
+  }
+
+  // Return whether speed and pitch can be changed at once; if not, load what does it.
+  _openStretcher() {
+    const context = this._context;
+    const channels = this._song.names.length * 2;
+    const known = this._stretcher;
+    if (known?.context === context && known.channels === channels) return Boolean(known.node);
+    const stretcher = { context, channels, node: null, StretchedTimeline: null };
+    this._stretcher = stretcher;
+    import("./stretch.js").then(async ({ openStretch, StretchedTimeline }) => {
+      stretcher.StretchedTimeline = StretchedTimeline;
+      stretcher.node = await openStretch(context, channels);
+    }).then(() => this._onStretcher(stretcher, ""), (error) => this._onStretcher(stretcher, error.message));
+    return false;
+  }
+
+  _onStretcher(stretcher, message) {
+    if (stretcher !== this._stretcher) return;
+    if (message) {
+      this._stretcher = null; // so that it is tried again
+      this._stretch = { speed: 1, semitones: 0 };
+      this.dispatchEvent(new CustomEvent("unstretched", { detail: { message } }));
+    } else if (this._isStretched && this._timeline && !this._timeline.isStretched) this._restart();
+    this._update();
+  }
+
+  // Schedule everything again from where it is.
+  _restart() {
+    if (!this._timeline) return;
+    this._stopTimeline();
+    if (this.isPlaying) this._setState("buffering");
   }
 
   _isGrowing() {

@@ -7,6 +7,7 @@ const FADE_S = 0.005; // at a start and a stop, against clicks
 export class Timeline {
   constructor(context, destination, sample) {
     this.endSample = sample; // the next one to be scheduled
+    this.isStretched = false;
     this._context = context;
     this._rate = context.sampleRate;
     this._segments = []; // {frame, sample, length, source}, in order
