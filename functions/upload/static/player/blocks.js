@@ -1,7 +1,7 @@
 // The decoded blocks of a song, and the requests for those that are needed next. A block holds all
 // stems in one AudioBuffer, two channels each, so that they cannot come apart.
 
-import { BLOCK_SAMPLES } from "./stem-reader.js";
+import { BLOCK_SAMPLES } from "./block-size.js";
 
 const MAX_BYTES = 64 * 1024 * 1024;
 

@@ -1,13 +1,12 @@
-// Where stems are decoded: in a worker if it has WebCodecs, else in the page.
-
-import { StemSet } from "./stem-set.js";
+// Where stems are decoded: in a worker if it has WebCodecs, else in the page, which loads what it
+// needs for that.
 
 // Decodes one song at a time. `onEvent(event)` gets what StemSet reports of the current one.
 export class Decoding {
   constructor(onEvent) {
     this._onEvent = onEvent;
     this._song = 0;
-    this._stems = null;
+    this._stems = null; // a promise of a StemSet, if it is in the page
     this._worker = typeof AudioDecoder === "function" ? this._startWorker() : null;
   }
 
@@ -15,10 +14,10 @@ export class Decoding {
     this._song += 1;
     if (this._worker) return this._call("open", links);
     const song = this._song;
-    this._stems?.close();
-    this._stems = new StemSet(links, (event) => {
+    this._call("close");
+    this._stems = import("./stem-set.js").then(({ StemSet }) => new StemSet(links, (event) => {
       if (song === this._song) this._onEvent(event);
-    });
+    }));
   }
 
   request(name, run, first, end) {
@@ -45,7 +44,7 @@ export class Decoding {
 
   _call(method, ...values) {
     if (this._worker) this._worker.postMessage({ song: this._song, method, values });
-    else this._stems?.[method](...values);
+    else this._stems?.then((stems) => stems[method](...values));
   }
 
   _startWorker() {

@@ -1,8 +1,8 @@
 // The mix as a WAV file of 16 bits, made block by block, so that memory does not grow with the song.
 
+import { BLOCK_SAMPLES } from "./block-size.js";
 import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
-import { BLOCK_SAMPLES } from "./stem-reader.js";
 
 const AHEAD = 8; // blocks
 const HEADER_BYTES = 44;

@@ -1,9 +1,9 @@
 // Plays the stems of one song together, on one clock, while they are separated and afterwards.
 
+import { BLOCK_SAMPLES } from "./block-size.js";
 import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
 import { Mixer } from "./mixer.js";
-import { BLOCK_SAMPLES } from "./stem-reader.js";
 import { Timeline } from "./timeline.js";
 
 const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
@@ -174,7 +174,7 @@ export class Player extends EventTarget {
   // not matter what is played meanwhile.
   async renderMix({ from = 0, to = null } = {}) {
     const song = this._song;
-    const { writeMix } = await import("./mix-file.js");
+    const { writeMix } = await import("./mix-file.js"); // few need it
     const sample = (seconds) => Math.round(seconds * (song.rate || ASSUMED_RATE));
     return writeMix({
       links: song.links,

@@ -1,10 +1,10 @@
 // One stem as blocks of samples: reads its bytes, decodes them, and cuts the samples at fixed
 // places, so that the blocks of all stems are of the same moments, to the sample.
 
+import { BLOCK_SAMPLES } from "./block-size.js";
 import { ByteSource } from "./byte-source.js";
 import { readFormat } from "./formats.js";
 
-export const BLOCK_SAMPLES = 16384;
 const CHANNELS = 2;
 const SLACK_SAMPLES = 8192; // that are decoded beyond what is requested: a decoder may hold some
 
