@@ -65,7 +65,7 @@ export class Ruler {
     if (!this.#seconds) return;
     const step = STEPS.find((s) => (s / this.#seconds) * width >= LABEL_PX) ?? 3600;
     context.fillStyle = style.color;
-    context.font = `11px ${style.fontFamily}`;
+    context.font = `${style.fontSize} ${style.fontFamily}`;
     context.textBaseline = "top";
     for (let time = 0; time < this.#seconds; time += step) {
       const x = (time / this.#seconds) * width;

@@ -44,7 +44,8 @@ export class SongView {
     showCover(song);
     this.#showProgress(song);
     setText(find("problem"), problemOf(song));
-    const warnings = [...new Set((job?.warnings ?? []).map(warningText))];
+    const notes = PLAYABLE.has(song.state) ? job?.warnings ?? [] : []; // they are of its stems
+    const warnings = [...new Set(notes.map(warningText))];
     if (find("warnings").dataset.shown !== warnings.join()) {
       find("warnings").dataset.shown = warnings.join();
       find("warnings").replaceChildren(...warnings.map(listItem));

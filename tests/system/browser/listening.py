@@ -140,11 +140,9 @@ class Song:
 
     @staticmethod
     def running(page: Page, site: str, writer: JobWriter) -> "Song":
-        """Begin a job that is being separated, and open the site's page without its policy.
-
-        The policy would forbid the recorder.
-        """
-        page.route(f"{site}/", _without_policy)
+        """Begin a job that is being separated, and open the site's page."""
+        if page.context.browser and page.context.browser.browser_type.name == "firefox":
+            page.route(f"{site}/", _without_policy)  # it cannot bypass it
         page.goto(site)
         record = writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.RUNNING)
         return Song(writer, site, page, record)

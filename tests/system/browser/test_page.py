@@ -115,8 +115,10 @@ def test_the_page_shows_why_a_song_could_not_be_separated(
     page.goto(site)
     page.locator("#files").set_input_files(song)
     job = wait_for_upload(job_writer, song.name)
-    job_writer.write_record(job, state=JobState.FAILED, problem=problem)
+    notes = ["A note on its stems."]
+    job_writer.write_record(job, state=JobState.FAILED, problem=problem, warnings=notes)
     expect(page.locator("#problem")).to_have_text(text)
+    expect(page.locator("#warnings")).to_be_hidden()
     expect(page.locator("#progress")).to_be_hidden()
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     picture("failed")
@@ -153,7 +155,7 @@ def test_the_page_polls_if_no_event_stream_is_available(
     expect(page.locator(".song")).to_have_attribute("data-state", "done")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1280, True)])
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (768, False), (1280, True)])
 def test_the_page_fits_a_phone_and_a_dark_screen(
     page: Page,
     site: str,

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def noise_stems(format_: str, bitrate: int) -> dict[str, bytes]:
         f"{name}.{format_}": encode(noise(number, LENGTH), format_, bitrate)
         for number, name in enumerate(STEMS)
     }
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that may also load the recorder, which its policy would forbid."""
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
 
 
 @pytest.fixture

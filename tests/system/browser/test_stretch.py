@@ -1,13 +1,13 @@
 """Speed and pitch of the page's player: what is heard of each stem."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from testing.job_writer import STEMS, JobWriter
 from tests.system.browser.listening import (
@@ -27,6 +27,18 @@ LENGTH = SECONDS * RATE
 HERTZ = (440.0, 550.0, 660.0, 990.0)
 STAIR_HERTZ = 300
 CLICK_EVERY = RATE  # samples
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that may also load the recorder, which its policy would forbid."""
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
 
 
 @pytest.fixture
