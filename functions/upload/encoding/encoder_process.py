@@ -53,7 +53,7 @@ def _run(task: Task) -> None:
         with open(1, "w+b", closefd=False) as file:
             write_stem_file(sources, [source.name for source in task.sources], task.tags, file)
         return
-    with open(1, "wb", buffering=0, closefd=False) as output:
+    with open(1, "wb", closefd=False) as output:
         if task.output == Output.MP3:
             write_mp3(mix_blocks(sources, gains, "s16p"), length, output)
         else:

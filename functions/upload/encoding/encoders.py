@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
@@ -64,12 +65,13 @@ class Encoders:
                 f"{self.limit} can be made at the same time (MIXES): try again later",
                 after=10,
             )
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._free.release)
             self._space.take(max_bytes)
-        except RetryLater:
-            self._free.release()
-            raise
-        return Encoding(bucket, order, max_bytes, self._free, self._space)
+            stack.callback(self._space.give_back, max_bytes)
+            encoding = Encoding(bucket, order, max_bytes, self._free, self._space)
+            stack.pop_all()  # from now on the encoding gives both back
+        return encoding
 
 
 class Encoding:
@@ -87,26 +89,13 @@ class Encoding:
         self._max_bytes = max_bytes
         self._space = space
         self._error: RetryLater | None = None
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
         self._supervisor: threading.Thread | None = None
-        pipes = [os.pipe() for _ in order.stems]
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
         try:
-            self._process = self._start(order, [read_end for read_end, _ in pipes])
+            self._begin(order, slot)
         except BaseException:
-            for _, write_end in pipes:
-                os.close(write_end)
-            slot.release()
-            self.close()
+            self._file.close()
             raise
-        finally:
-            for read_end, _ in pipes:
-                os.close(read_end)
-        feeders = [
-            threading.Thread(target=self._feed, args=(stem, write_end))
-            for stem, (_, write_end) in zip(order.stems, pipes, strict=True)
-        ]
-        self._supervisor = threading.Thread(target=self._supervise, args=(feeders, slot))
-        self._supervisor.start()
 
     @property
     def is_running(self) -> bool:
@@ -152,6 +141,24 @@ class Encoding:
             self._supervisor.join()
         self._file.close()
         self._space.give_back(self._max_bytes)
+
+    def _begin(self, order: Order, slot: threading.Semaphore) -> None:
+        pipes = [os.pipe() for _ in order.stems]
+        try:
+            self._process = self._start(order, [read_end for read_end, _ in pipes])
+        except BaseException:
+            for _, write_end in pipes:
+                os.close(write_end)
+            raise
+        finally:
+            for read_end, _ in pipes:
+                os.close(read_end)
+        feeders = [
+            threading.Thread(target=self._feed, args=(stem, write_end))
+            for stem, (_, write_end) in zip(order.stems, pipes, strict=True)
+        ]
+        self._supervisor = threading.Thread(target=self._supervise, args=(feeders, slot))
+        self._supervisor.start()
 
     def _start(self, order: Order, fds: Sequence[int]) -> "subprocess.Popen[bytes]":
         task = Task(

@@ -1,5 +1,6 @@
 """Encodings with a real bucket: slots and disk space are given back however an encoding ends."""
 
+import tempfile
 import uuid
 
 import numpy as np
@@ -63,6 +64,19 @@ def test_without_disk_space_the_slot_stays_free(job_writer: JobWriter) -> None:
         with pytest.raises(RetryLater) as caught:
             full.start(job_writer.stems, order(job_writer))
         assert caught.value.kind == "no-room"
+
+
+def test_what_cannot_be_started_keeps_neither_slot_nor_space(
+    job_writer: JobWriter, space: UploadSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoders = Encoders(1, space)
+    monkeypatch.setattr(tempfile, "tempdir", "/a/folder/that/does/not/exist")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            encoders.start(job_writer.stems, order(job_writer))
+    monkeypatch.undo()
+    assert space.used == 0
+    encoders.start(job_writer.stems, order(job_writer)).close()
 
 
 @pytest.mark.parametrize(
