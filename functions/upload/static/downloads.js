@@ -10,28 +10,46 @@ const KEEP_MS = 60000; // that a file stays in memory, for a browser which asks 
 
 const status = document.getElementById("taken");
 
-// Do what the button says with {song, mixer, player}; say how it goes below the buttons.
-export async function takeAway(button, { song, mixer, player }) {
+const busy = new Set(); // "<song> <kind>" of what is being made
+
+// Do what the button says with what `current()` returns: {song, mixer, player}. Say how it goes below
+// the buttons, as long as the same song is chosen.
+export async function takeAway(button, current) {
+  const { song, mixer, player } = current();
   const kind = button.dataset.take;
-  const path = `/apiv1/jobs/${song.document.id}`;
-  const name = songTitle(song).replace(/[\\/:*?"<>|]/g, "_");
-  if (button.getAttribute("aria-disabled") === "true") return; // disabled would lose the focus
-  button.setAttribute("aria-disabled", "true");
+  const key = `${song.id} ${kind}`;
+  if (busy.has(key)) return;
+  const ifChosen = (show) => { if (current().song?.id === song.id) show(); };
+  const say = (text) => ifChosen(() => setText(status, text));
+  busy.add(key);
+  button.setAttribute("aria-disabled", "true"); // disabled, it would lose the focus
   status.replaceChildren();
-  const waiting = setTimeout(() => setText(status, "Making the file…"), 300);
+  const waiting = setTimeout(say, 300, "Making the file…");
   try {
-    if (kind === "zip") await openDownload(path);
-    else if (kind === "share") await share(path);
-    else if (kind === "wav") save(await player.renderMix(), `${name} - mix.wav`);
-    else if (kind === "stem.mp4") save(await fetchFile(`${path}/stem.mp4`), `${name}.stem.mp4`);
-    else save(await fetchFile(`${path}/mix.${kind}?${mixQuery(mixer.audible)}`), `${name} - mix.${kind}`);
-    clearTimeout(waiting);
-    if (kind !== "share") setText(status, kind === "zip" ? "The download has begun." : "Saved.");
+    const path = `/apiv1/jobs/${song.document.id}`;
+    const name = songTitle(song).replace(/[\\/:*?"<>|]/g, "_");
+    if (kind === "share") {
+      const link = await createLink(path);
+      ifChosen(() => showLink(link));
+    } else if (kind === "zip") {
+      await openDownload(path);
+      say("The download has begun.");
+    } else if (kind === "stem.mp4") {
+      save(await fetchFile(`${path}/stem.mp4`), `${name}.stem.mp4`);
+      say("Saved.");
+    } else {
+      const saved = mixer.isBent ? "Saved, at the original speed and pitch." : "Saved.";
+      const query = mixQuery(mixer.audible);
+      const mix = kind === "wav" ? await player.renderMix() : await fetchFile(`${path}/mix.${kind}?${query}`);
+      save(mix, `${name} - mix.${kind}`);
+      say(saved);
+    }
   } catch (error) {
-    clearTimeout(waiting);
-    setText(status, error instanceof Problem ? reasonOf(error) : `That did not work: ${error.message}`);
+    say(error instanceof Problem ? reasonOf(error) : `That did not work: ${error.message}`);
   } finally {
-    button.removeAttribute("aria-disabled");
+    clearTimeout(waiting);
+    busy.delete(key);
+    ifChosen(() => button.removeAttribute("aria-disabled"));
   }
 }
 
@@ -71,9 +89,10 @@ function follow(url, name) {
   link.click();
 }
 
+const createLink = (path) => call("POST", `${path}/share`, { hours: SHARE_HOURS });
+
 // Show a link that opens this song for everybody who has it.
-async function share(path) {
-  const { url, expires } = await call("POST", `${path}/share`, { hours: SHARE_HOURS });
+function showLink({ url, expires }) {
   const until = new Date(expires).toLocaleDateString(undefined, { day: "numeric", month: "long" });
   const label = document.createElement("label");
   const link = document.createElement("input");

@@ -8,6 +8,7 @@ import { Peaks } from "./peaks.js";
 import { Ruler } from "./ruler.js";
 import { setText } from "./song-list.js";
 import { Strip } from "./strip.js";
+import { clearTakeAway } from "./take-away.js";
 import { formatTime } from "./words.js";
 
 const TYPES = { mp3: "audio/mpeg", flac: "audio/flac", wav: "audio/wav" };
@@ -83,6 +84,11 @@ export class Mixer {
       [name, { volume: muted || (isAnySolo && !solo) ? 0 : volume, pan }]));
   }
 
+  // Whether the song is played at another speed or pitch than its own.
+  get isBent() {
+    return this.#settings.speed !== 1 || this.#settings.semitones !== 0;
+  }
+
   // Show a song; `job` is its document with links to its finished stems, or null before.
   show(song, job) {
     const isOther = this.#song?.id !== song.id;
@@ -117,6 +123,7 @@ export class Mixer {
     this.#isSeeking = false;
     find("play").disabled = true;
     setText(find("player-problem"), "");
+    clearTakeAway();
   }
 
   toggle() {

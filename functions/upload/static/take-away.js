@@ -1,11 +1,19 @@
 // The part "Take away" of the mixer. What it does is loaded when a button is pressed.
 
-// `current()` returns {song, mixer, player}.
+const part = document.getElementById("take-away");
+
+// `current()` returns {song, mixer, player} of the chosen song.
 export function watchTakeAway(current) {
-  document.getElementById("take-away").addEventListener("click", async ({ target }) => {
+  part.addEventListener("click", async ({ target }) => {
     const button = target.closest("[data-take]");
     if (!button) return;
     const { takeAway } = await import("./downloads.js");
-    await takeAway(button, current());
+    await takeAway(button, current);
   });
+}
+
+// Another song is chosen: nothing of the last one is shown or busy.
+export function clearTakeAway() {
+  part.querySelector("#taken").replaceChildren();
+  for (const button of part.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
 }

@@ -54,11 +54,12 @@ def test_all_modules_of_the_page_are_preloaded(client: WebClient) -> None:
     assert "api.js" in preloaded
 
 
-def test_the_first_load_of_the_page_is_small(client: WebClient) -> None:
-    page = client.get("/", headers={"Accept-Encoding": "gzip"})
+@pytest.mark.parametrize("path", ["/", "/shared"])
+def test_the_first_load_of_a_page_is_small(client: WebClient, path: str) -> None:
+    page = client.get(path, headers={"Accept-Encoding": "gzip"})
     files = named_by(gzip.decompress(page.data).decode())
     loads = [client.get(file, headers={"Accept-Encoding": "gzip"}).data for file in set(files)]
-    assert len(loads) > 20
+    assert len(loads) > 15
     assert len(page.data) + sum(map(len, loads)) < 60_000
 
 

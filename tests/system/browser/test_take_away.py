@@ -115,6 +115,27 @@ def share(page: Page) -> str:
     return page.get_by_label("Everybody with this link").input_value()
 
 
+def test_another_song_does_not_show_the_link_of_the_first(
+    page: Page, song_is_open: JobRecord, tmp_path: Path
+) -> None:
+    share(page)
+    other = tmp_path / "another song.mp3"
+    other.write_bytes(b"a song")
+    page.locator("#files").set_input_files(other)
+    expect(page.locator("#title")).to_have_text("another song")
+    expect(page.locator("#taken")).to_be_empty()
+    expect(page.locator("#take-away")).to_be_hidden()
+
+
+def test_a_mix_has_the_songs_own_speed_and_the_page_says_so(
+    page: Page, song_is_open: JobRecord
+) -> None:
+    page.get_by_label("Speed").fill("0.5")
+    _, data = download(page, "MP3")
+    assert decode(data).shape == (2, LENGTH)
+    expect(page.locator("#taken")).to_have_text("Saved, at the original speed and pitch.")
+
+
 def is_ours(line: ConsoleMessage) -> bool:
     """Whether it is an error, and not that a request was answered with 404: there are no peaks."""
     return line.type == "error" and not line.text.startswith("Failed to load resource")
