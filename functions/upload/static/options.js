@@ -61,9 +61,9 @@ export function offerModels(response) {
 export function showLimits({ songs, speed }) {
   const seconds = speed.seconds_for_4_minutes;
   document.getElementById("limits").textContent = [
-    songs.max_seconds ? ` and ${duration(songs.max_seconds)} long` : "",
-    seconds ? `. A song of 4 minutes takes about ${duration(seconds)} here` : "",
-  ].join("");
+    songs.max_seconds ? `Up to ${duration(songs.max_seconds)} long.` : "",
+    seconds ? `A song of 4 minutes takes about ${duration(seconds)} here.` : "",
+  ].join(" ");
 }
 
 // Return what a model separates a song into; "" is the default model.

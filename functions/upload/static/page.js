@@ -214,7 +214,6 @@ function showPage() {
   const songs = library.all();
   find("welcome").hidden = songs.length > 0;
   find("desk").hidden = songs.length === 0;
-  document.body.classList.toggle("has-songs", songs.length > 0);
   const waiting = songs.filter((song) => song.state === "waiting").length;
   const sending = songs.filter(isUploading).length;
   setText(find("queue"), [

@@ -70,7 +70,8 @@ export class Ruler {
     for (let time = 0; time < this.#seconds; time += step) {
       const x = (time / this.#seconds) * width;
       context.fillRect(Math.round(x), height - 7, 1, 7);
-      if (x < width - 24) context.fillText(formatTime(time, step < 1 ? 1 : 0), x + 3, 2);
+      const label = formatTime(time, step < 1 ? 1 : 0);
+      if (x + 3 + context.measureText(label).width <= width) context.fillText(label, x + 3, 2);
     }
   }
 
