@@ -12,6 +12,9 @@ from av.error import EOFError as EndOfStream
 from functions.upload.encoding.task import STEM_RATE
 from microdemucs.lame_info import read_length
 
+_CODECS = {"mp3": "mp3float,mp3", "flac": "flac", "wav": "pcm_s16le,pcm_s24le,pcm_f32le"}
+"""FFmpeg's decoders of what separate writes."""
+
 _ID3_HEAD_BYTES = 10
 _MAX_TAG_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16  # of a WAV's chunks with tags, or of an MP3's first frame
@@ -27,9 +30,17 @@ class StemSource:
     def __init__(self, file: BinaryIO, format_: str) -> None:
         head = _read_head(file)
         try:
-            # The format is given: FFmpeg must not take a hand-made object for a playlist.
-            self._container = av.open(_Rejoined(head, file), "r", format=format_)
+            # FFmpeg must not take a hand-made object for a playlist, or for a rare codec.
+            self._container = av.open(
+                _Rejoined(head, file),
+                "r",
+                format=format_,
+                options={"codec_whitelist": _CODECS[format_]},
+            )
             [self._stream] = self._container.streams.audio
+            codec = self._stream.codec_context.name
+            if codec not in _CODECS[format_].split(","):
+                raise ValueError(f"its codec is {codec}")
         except (av.FFmpegError, ValueError) as error:
             raise UnreadableStem(f"it cannot be opened as {format_}: {error}") from error
         self.length = self._read_length(head)

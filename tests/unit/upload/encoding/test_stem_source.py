@@ -1,6 +1,7 @@
 import io
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -69,3 +70,16 @@ def test_what_is_no_stem_is_unreadable(format_: str, data: bytes) -> None:
 def test_a_file_of_another_format_is_unreadable() -> None:
     with pytest.raises(UnreadableStem):
         [*StemSource(io.BytesIO(FLAC), "wav").frames()]
+
+
+def test_a_wav_of_a_codec_that_ffmpeg_could_decode_is_refused() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="wav") as container:
+        stream = container.add_stream("adpcm_ms", rate=44_100, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8192), np.int16), "s16", "stereo")
+        frame.sample_rate = 44_100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with pytest.raises(UnreadableStem, match="cannot be"):
+        [*StemSource(file, "wav").frames()]
