@@ -21,7 +21,14 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
-from microdemucs.entries import CHANGES, read_batch, read_entries, revision_of
+from microdemucs.entries import (
+    CHANGES,
+    StoredMessage,
+    read_batch,
+    read_entries,
+    read_messages,
+    revision_of,
+)
 from microdemucs.entries import Entry as Entry
 from microdemucs.problems import RetryLater
 from microdemucs.settings import BusSettings
@@ -210,6 +217,16 @@ class Bus:
         reading = read_batch(self._client, bucket, keys=keys, most=1)
         entries, pending = self._request(reading)
         return len(entries) + pending
+
+    def messages(
+        self, stream: str, subjects: str, *, after: int, most: int
+    ) -> tuple[list[StoredMessage], int]:
+        """Return the next messages of a stream, and how many there are after them.
+
+        Raises RetryLater.
+        """
+        reading = read_messages(self._client, stream, subjects, after=after, most=most)
+        return self._request(reading)
 
     def send(self, subject: str, data: bytes) -> None:
         """Publish at most once, without waiting: `data` is lost if the bus is away."""

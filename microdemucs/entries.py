@@ -6,7 +6,7 @@ nats-py's watch, which needs one, is not used. A direct get (NATS ADR-31) reads 
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 import nats.errors
@@ -28,6 +28,15 @@ class Entry(NamedTuple):
     key: str
     value: bytes | None
     revision: int
+
+
+class StoredMessage(NamedTuple):
+    """A message of a stream, and its sequence number there."""
+
+    number: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
 
 
 async def read_entries(
@@ -53,30 +62,48 @@ async def read_batch(
     Raises nats.errors.Error.
     """
     prefix = f"$KV.{bucket}."
-    request = {"seq": after + 1, "batch": most, "next_by_subj": prefix + keys}
+    messages, pending = await read_messages(
+        client, f"KV_{bucket}", prefix + keys, after=after, most=most
+    )
+    entries = [
+        Entry(
+            message.subject.removeprefix(prefix),
+            None if message.headers.get("KV-Operation") in _DELETIONS else message.data,
+            message.number,
+        )
+        for message in messages
+    ]
+    return entries, pending
+
+
+async def read_messages(
+    client: Client, stream: str, subjects: str, *, after: int = 0, most: int = _BATCH
+) -> tuple[list[StoredMessage], int]:
+    """Return the next messages of a stream on `subjects`, and how many there are after them.
+
+    Raises nats.errors.Error.
+    """
+    request = {"seq": after + 1, "batch": most, "next_by_subj": subjects}
     inbox = client.new_inbox()
     replies = await client.subscribe(inbox)
-    entries: list[Entry] = []
+    messages: list[StoredMessage] = []
     try:
         await client.publish(
-            f"$JS.API.DIRECT.GET.KV_{bucket}", json.dumps(request).encode(), reply=inbox
+            f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox
         )
         while True:
             reply = await replies.next_msg(_TIMEOUT_S)
             headers = reply.headers or {}
             status = headers.get("Status")
             if status == _NONE_LEFT:
-                return entries, 0
+                return messages, 0
             if status == _END:
-                return entries, int(headers.get("Nats-Num-Pending", 0)) if entries else 0
+                return messages, int(headers.get("Nats-Num-Pending", 0)) if messages else 0
             if status:
                 raise nats.errors.Error(f"nats: {status} {headers.get('Description', '')}")
-            is_deleted = headers.get("KV-Operation") in _DELETIONS
-            entries.append(
-                Entry(
-                    headers["Nats-Subject"].removeprefix(prefix),
-                    None if is_deleted else reply.data,
-                    int(headers["Nats-Sequence"]),
+            messages.append(
+                StoredMessage(
+                    int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, reply.data
                 )
             )
     finally:

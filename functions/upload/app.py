@@ -11,6 +11,7 @@ from functions.upload import (
     assets,
     connection,
     covers,
+    dead_letters,
     event_stream,
     jobs,
     mixes,
@@ -56,6 +57,7 @@ ROUTE_MODULES = (
     sharing,
     webhooks,
     admin,
+    dead_letters,
 )
 
 

@@ -1,42 +1,14 @@
-"""Dead letters: messages that failed for good, kept with the reason until an operator decides.
-
-Subjects: dead.songs.<job id>, dead.results.<hash>, dead.deliveries.<delivery id>.
-"""
+"""Write, list, replay and drop dead letters (microdemucs.dead_letters)."""
 
 import hashlib
-from dataclasses import dataclass
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from microdemucs.bus import DEAD
+from microdemucs.dead_letters import REASON, REPLAYED, SUBJECT, TIME, TRIES, DeadLetter
 from microdemucs.problems import now
-
-_REASON = "Dead-Reason"
-_SUBJECT = "Dead-Subject"
-_TRIES = "Dead-Tries"
-_TIME = "Dead-Time"
-_REPLAYED = "Dead-Replayed"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One dead letter.
-
-    `number` is its sequence number in the stream DEAD. `kind` is songs, results or deliveries, and
-    `about` names the job, result or delivery. `subject` is the message's old subject, `tries` how
-    often the message was delivered, `time` RFC 3339.
-    """
-
-    number: int
-    kind: str
-    about: str
-    reason: str
-    subject: str
-    tries: int
-    time: str
-    body: bytes
 
 
 async def dead_letter(
@@ -66,10 +38,10 @@ async def write_dead_letter(
     away.
     """
     headers = {
-        _REASON: reason,
-        _SUBJECT: subject,
-        _TRIES: str(tries),
-        _TIME: now(),
+        REASON: reason,
+        SUBJECT: subject,
+        TRIES: str(tries),
+        TIME: now(),
         "Nats-Msg-Id": unique,
     }
     await client.jetstream().publish(f"dead.{kind}.{subject_token(about)}", data, headers=headers)
@@ -106,18 +78,7 @@ async def list_dead_letters(client: Client) -> list[DeadLetter]:
 async def get(client: Client, number: int) -> DeadLetter:
     """Return the dead letter `number`. Raises nats.js.errors.NotFoundError."""
     stored = await client.jetstream().get_msg(DEAD, number)
-    headers = stored.headers or {}
-    _, kind, about = (stored.subject or "").split(".", 2)
-    return DeadLetter(
-        number=number,
-        kind=kind,
-        about=about,
-        reason=headers.get(_REASON, ""),
-        subject=headers.get(_SUBJECT, ""),
-        tries=int(headers.get(_TRIES, 0)),
-        time=headers.get(_TIME, ""),
-        body=stored.data or b"",
-    )
+    return DeadLetter.of(number, stored.subject or "", stored.headers or {}, stored.data or b"")
 
 
 async def replay(client: Client, number: int) -> None:
@@ -126,13 +87,13 @@ async def replay(client: Client, number: int) -> None:
     Raises nats.js.errors.NotFoundError.
     """
     dead = await get(client, number)
-    await client.jetstream().publish(dead.subject, dead.body, headers={_REPLAYED: now()})
+    await client.jetstream().publish(dead.subject, dead.body, headers={REPLAYED: now()})
     await drop(client, number)
 
 
 def is_replayed(msg: Msg) -> bool:
     """Return whether `msg` was a dead letter: then it is no duplicate."""
-    return _REPLAYED in (msg.headers or {})
+    return REPLAYED in (msg.headers or {})
 
 
 async def drop(client: Client, number: int) -> None:

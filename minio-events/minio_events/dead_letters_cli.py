@@ -4,9 +4,10 @@ import json
 
 import nats.errors
 
+from microdemucs.dead_letters import DeadLetter
 from microdemucs.settings import BusSettings
 from minio_events.connection import connect
-from minio_events.dead_letters import DeadLetter, drop, list_dead_letters, replay
+from minio_events.dead_letters import drop, list_dead_letters, replay
 
 
 async def dead_letters(settings: BusSettings, action: str, numbers: list[str]) -> None:

@@ -7,6 +7,7 @@ const UNFINISHED = ["running", "waiting"];
 const RETRYABLE = ["failed", "cancelled"];
 const element = (id) => document.getElementById(id);
 let nextPage = null;
+let lastLetter = 0;
 
 // Run `work`, and show on the page why it failed.
 async function attempt(work) {
@@ -131,6 +132,35 @@ function rememberNext(cursor) {
   element("more-jobs").hidden = !cursor;
 }
 
+function letterRow(letter) {
+  const show = document.createElement("button");
+  show.type = "button";
+  show.textContent = "Show";
+  show.setAttribute("aria-label", `Show: ${letter.number}`);
+  show.addEventListener("click", () => attempt(() => showLetter(letter.number)));
+  const buttons = [show];
+  if (letter.kind === "songs") {
+    buttons.push(action("Retry", letter.about, "POST", `/apiv1/jobs/${letter.about}/retry`));
+  }
+  return row(localTime(letter.time), letter.kind, letter.about, letter.reason, String(letter.tries), buttons);
+}
+
+async function showLetter(number) {
+  const letter = await call("GET", `/apiv1/admin/dead-letters/${number}`);
+  element("letter").textContent = JSON.stringify(letter.message, null, 2);
+  element("letter").hidden = false;
+  element("letter").focus();
+}
+
+async function showLetters(after = 0) {
+  const page = await call("GET", `/apiv1/admin/dead-letters?after=${after}`);
+  const rows = page.dead_letters.map(letterRow);
+  if (after) element("letter-rows").append(...rows);
+  else element("letter-rows").replaceChildren(...rows);
+  lastLetter = page.next;
+  element("more-letters").hidden = !page.next;
+}
+
 function webhookState(hook) {
   if (!hook.active) return hook.inactive_reason ? `off: ${hook.inactive_reason}` : "off";
   return hook.failing_since ? `failing since ${localTime(hook.failing_since)}` : "on";
@@ -162,6 +192,7 @@ async function refreshAll() {
   await attempt(async () => {
     await refresh();
     await showJobs();
+    await showLetters();
     showWebhooks((await call("GET", "/apiv1/webhooks")).webhooks);
   });
 }
@@ -171,6 +202,7 @@ element("jobs-form").addEventListener("submit", (event) => {
   attempt(showJobs);
 });
 element("more-jobs").addEventListener("click", () => attempt(showOlderJobs));
+element("more-letters").addEventListener("click", () => attempt(() => showLetters(lastLetter)));
 await refreshAll();
 setInterval(() => {
   if (!document.hidden) attempt(refresh);

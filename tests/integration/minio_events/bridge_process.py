@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from nats.aio.client import Client
 
 from local.ports import free_port
+from microdemucs.dead_letters import DeadLetter
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobRecord, job_id
-from minio_events.dead_letters import DeadLetter, list_dead_letters
+from minio_events.dead_letters import list_dead_letters
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.function_server import FunctionServer

@@ -2,6 +2,7 @@ import uuid
 from collections.abc import Callable
 
 import urllib3
+from nats.aio.client import Client
 from playwright.sync_api import Page, expect
 
 from microdemucs.jobs import JobRecord, JobState
@@ -38,3 +39,15 @@ def test_the_operator_is_asked_for_a_token(serve: Callable[..., str], page: Page
     page.get_by_label("Enter an access token").fill("operator-token")
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#health")).to_contain_text("up, NATS 2.")
+
+
+def test_the_operator_reads_a_dead_letter(site: str, page: Page, stack: Stack) -> None:
+    async def bury(client: Client) -> None:
+        headers = {"Dead-Reason": "it is too strange", "Dead-Subject": "minio.songs"}
+        await client.jetstream().publish("dead.songs.j1", b'{"odd": true}', headers=headers)
+
+    stack.on_bus("events", bury)
+    page.goto(f"{site}/admin")
+    row = page.locator("#letter-rows tr", has_text="it is too strange").first
+    row.get_by_role("button", name="Show").click()
+    expect(page.locator("#letter")).to_contain_text('"odd": true')

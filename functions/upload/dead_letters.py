@@ -1,0 +1,86 @@
+"""GET /apiv1/admin/dead-letters: messages that failed for good, for the operator.
+
+They can only be read here. A song is tried again by a retry of its job; the command `dead-letters`
+replays and drops them (docs/operations.md).
+"""
+
+import json
+from typing import Any
+
+import flask
+
+from functions.upload.context import context
+from functions.upload.json_documents import bad_value, describe, unknown_parameter
+from microdemucs.bus import DEAD
+from microdemucs.dead_letters import DeadLetter
+from microdemucs.problems import Problem
+
+_SUBJECTS = "dead.>"
+_PAGE = 50
+_MAX_DIGITS = 15
+
+routes = flask.Blueprint("dead_letters", __name__, url_prefix="/apiv1/admin/dead-letters")
+
+
+@routes.get("")
+def list_dead_letters() -> dict[str, Any]:
+    """Return a page of dead letters, oldest first, without their messages."""
+    for name in flask.request.args:
+        if name != "after":
+            raise unknown_parameter(name, ("after",))
+    after = flask.request.args.get("after", "0")
+    if not _is_number(after):
+        raise bad_value("after", after, "the value of `next` in the page before")
+    found, pending = _read(int(after), _PAGE)
+    return {
+        "dead_letters": [_summary(letter) for letter in found],
+        "next": found[-1].number if pending else None,
+    }
+
+
+@routes.get("/<number>")
+def get_dead_letter(number: str) -> dict[str, Any]:
+    """Return one dead letter with its message: parsed JSON, or text if it is none."""
+    if _is_number(number):
+        found, _ = _read(max(0, int(number) - 1), 1)
+        for letter in found:
+            if letter.number == int(number):
+                return _summary(letter) | {"message": _readable(letter.body)}
+    raise Problem(
+        404,
+        "unknown-dead-letter",
+        "There is no such dead letter",
+        f"none has the number {describe(number)}: it was replayed or dropped, or never existed",
+    )
+
+
+def _read(after: int, most: int) -> tuple[list[DeadLetter], int]:
+    messages, pending = context().bus.messages(DEAD, _SUBJECTS, after=after, most=most)
+    found = [
+        DeadLetter.of(message.number, message.subject, message.headers, message.data)
+        for message in messages
+    ]
+    return found, pending
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "number": letter.number,
+        "kind": letter.kind,
+        "about": letter.about,
+        "reason": letter.reason,
+        "subject": letter.subject,
+        "tries": letter.tries,
+        "time": letter.time,
+    }
+
+
+def _readable(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # the very reason, perhaps
+        return body.decode(errors="backslashreplace")

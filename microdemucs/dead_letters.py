@@ -1,0 +1,47 @@
+"""Dead letters: messages that failed for good, kept in the stream DEAD with the reason.
+
+Subjects: dead.songs.<job id>, dead.results.<hash>, dead.deliveries.<delivery id>.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+REASON = "Dead-Reason"
+SUBJECT = "Dead-Subject"
+TRIES = "Dead-Tries"
+TIME = "Dead-Time"
+REPLAYED = "Dead-Replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter.
+
+    `number` is its sequence number in the stream DEAD. `kind` is songs, results or deliveries, and
+    `about` names the job, result or delivery. `subject` is the message's old subject, `tries` how
+    often the message was delivered, `time` RFC 3339.
+    """
+
+    number: int
+    kind: str
+    about: str
+    reason: str
+    subject: str
+    tries: int
+    time: str
+    body: bytes
+
+    @staticmethod
+    def of(number: int, subject: str, headers: Mapping[str, str], body: bytes) -> "DeadLetter":
+        """Return the dead letter that the stream DEAD stores as this message."""
+        _, kind, about = subject.split(".", 2)
+        return DeadLetter(
+            number=number,
+            kind=kind,
+            about=about,
+            reason=headers.get(REASON, ""),
+            subject=headers.get(SUBJECT, ""),
+            tries=int(headers.get(TRIES, 0)),
+            time=headers.get(TIME, ""),
+            body=body,
+        )
