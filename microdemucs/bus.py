@@ -59,6 +59,7 @@ JOBS, CANCELS, LEASES, RESULTS, WEBHOOKS = "jobs", "cancels", "leases", "results
 IDEMPOTENCY = "idempotency"
 
 _TIMEOUT_S = 5.0
+_BRIDGE_TIMEOUT_S = 4.0  # a little less, so that an error can name the bridge
 _POLL_S = 5.0  # a watch looks for changes of which it was not told, too
 _LAG_S = 0.05  # until a copy of the stream on another server has caught up
 _PUBLISHED_AT_ONCE = 256
@@ -228,6 +229,10 @@ class Bus:
         reading = read_messages(self._client, stream, subjects, after=after, most=most)
         return self._request(reading)
 
+    def ask_bridge(self, subject: str, data: bytes) -> bytes:
+        """Send a request to the bridge and return its reply. Raises RetryLater."""
+        return self._request(self._ask_bridge(subject, data))
+
     def send(self, subject: str, data: bytes) -> None:
         """Publish at most once, without waiting: `data` is lost if the bus is away."""
         if self.is_up:
@@ -366,6 +371,16 @@ class Bus:
             if error.err_code in _WRONG_LAST_SEQUENCE:
                 raise nats.js.errors.KeyWrongLastSequenceError from error
             raise
+
+    async def _ask_bridge(self, subject: str, data: bytes) -> bytes:
+        try:
+            return (await self._client.request(subject, data, timeout=_BRIDGE_TIMEOUT_S)).data
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
+            raise RetryLater(
+                "bridge-away",
+                "The bridge does not answer",
+                "it does not run, or the bus cannot be reached: try again",
+            ) from error
 
     async def _publish(self, subject: str, data: bytes, message_id: str) -> None:
         await self._js.publish(subject, data, headers={"Nats-Msg-Id": message_id})

@@ -1,16 +1,31 @@
 """Dead letters: messages that failed for good, kept in the stream DEAD with the reason.
 
 Subjects: dead.songs.<job id>, dead.results.<hash>, dead.deliveries.<delivery id>.
+upload reads them, and asks the bridge to replay or drop one: a request on REPLAY_SUBJECT or
+DROP_SUBJECT holds the letter's number, and the reply an Outcome.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+REPLAY_SUBJECT, DROP_SUBJECT = "dead-letters.replay", "dead-letters.drop"
 
 REASON = "Dead-Reason"
 SUBJECT = "Dead-Subject"
 TRIES = "Dead-Tries"
 TIME = "Dead-Time"
 REPLAYED = "Dead-Replayed"
+
+
+class Outcome(StrEnum):
+    """What a request to replay or drop a dead letter came to."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    """No dead letter has this number."""
+    FAILED = "failed"
+    """The bus did not accept it; the letter may still exist."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""GET /apiv1/admin/dead-letters: messages that failed for good, for the operator.
+"""The routes of dead letters, messages that failed for good: list, show, replay and drop.
 
-They can only be read here. A song is tried again by a retry of its job; the command `dead-letters`
-replays and drops them (docs/operations.md).
+upload reads them, but may neither publish on the subjects of others nor remove what they stored. So
+the bridge replays and drops them (minio_events/dead_letter_requests.py).
 """
 
 import json
@@ -12,8 +12,8 @@ import flask
 from functions.upload.context import context
 from functions.upload.json_documents import bad_value, describe, unknown_parameter
 from microdemucs.bus import DEAD
-from microdemucs.dead_letters import DeadLetter
-from microdemucs.problems import Problem
+from microdemucs.dead_letters import DROP_SUBJECT, REPLAY_SUBJECT, DeadLetter, Outcome
+from microdemucs.problems import Problem, RetryLater
 
 _SUBJECTS = "dead.>"
 _PAGE = 50
@@ -46,7 +46,39 @@ def get_dead_letter(number: str) -> dict[str, Any]:
         for letter in found:
             if letter.number == int(number):
                 return _summary(letter) | {"message": _readable(letter.body)}
-    raise Problem(
+    raise _unknown(number)
+
+
+@routes.post("/<number>/replay")
+def replay_dead_letter(number: str) -> tuple[str, int]:
+    """Have the message published again, and its dead letter dropped."""
+    return _have_done(REPLAY_SUBJECT, number)
+
+
+@routes.delete("/<number>")
+def drop_dead_letter(number: str) -> tuple[str, int]:
+    """Have the dead letter deleted."""
+    return _have_done(DROP_SUBJECT, number)
+
+
+def _have_done(subject: str, number: str) -> tuple[str, int]:
+    """Ask the bridge. Raises Problem (404) and RetryLater."""
+    outcome = Outcome.UNKNOWN
+    if _is_number(number):
+        outcome = Outcome(context().bus.ask_bridge(subject, number.encode()).decode())
+    match outcome:
+        case Outcome.DONE:
+            return "", 204
+        case Outcome.UNKNOWN:
+            raise _unknown(number)
+        case Outcome.FAILED:
+            raise RetryLater(
+                "bus-away", "The message bus has not accepted it", "try again", after=3
+            )
+
+
+def _unknown(number: str) -> Problem:
+    return Problem(
         404,
         "unknown-dead-letter",
         "There is no such dead letter",

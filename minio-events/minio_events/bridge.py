@@ -22,6 +22,7 @@ from minio_events.backoff import Backoff
 from minio_events.bus_setup import NOTIFIED
 from minio_events.cancellation import run_all
 from minio_events.daemon import serve, wait_for_bucket
+from minio_events.dead_letter_requests import answer_requests
 from minio_events.dead_letters import dead_letter, is_replayed
 from minio_events.dedup import Deduplicator
 from minio_events.deliveries import Deliveries
@@ -186,6 +187,7 @@ async def bridge(settings: BridgeSettings) -> None:
                 Bridge(client, session, notified, secret).run(_routes(client, settings)),
                 lead(client, leases, "songs", separate),
                 lead(client, leases, "deliveries", deliver),
+                answer_requests(client),
             )
 
     await serve("bridge", settings.bus, work)

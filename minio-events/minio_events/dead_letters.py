@@ -88,7 +88,7 @@ async def replay(client: Client, number: int) -> None:
     """
     dead = await get(client, number)
     await client.jetstream().publish(dead.subject, dead.body, headers={REPLAYED: now()})
-    await drop(client, number)
+    await client.jetstream().delete_msg(DEAD, number)
 
 
 def is_replayed(msg: Msg) -> bool:
@@ -98,4 +98,5 @@ def is_replayed(msg: Msg) -> bool:
 
 async def drop(client: Client, number: int) -> None:
     """Delete the dead letter `number`. Raises nats.js.errors.NotFoundError."""
+    await get(client, number)  # the server does not say whether a message is missing
     await client.jetstream().delete_msg(DEAD, number)

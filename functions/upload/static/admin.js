@@ -133,20 +133,22 @@ function rememberNext(cursor) {
 }
 
 function letterRow(letter) {
+  const path = `/apiv1/admin/dead-letters/${letter.number}`;
+  const name = `${letter.number}, ${letter.reason}`;
   const show = document.createElement("button");
   show.type = "button";
   show.textContent = "Show";
-  show.setAttribute("aria-label", `Show: ${letter.number}`);
-  show.addEventListener("click", () => attempt(() => showLetter(letter.number)));
-  const buttons = [show];
-  if (letter.kind === "songs") {
-    buttons.push(action("Retry", letter.about, "POST", `/apiv1/jobs/${letter.about}/retry`));
-  }
-  return row(localTime(letter.time), letter.kind, letter.about, letter.reason, String(letter.tries), buttons);
+  show.setAttribute("aria-label", `Show: ${name}`);
+  show.addEventListener("click", () => attempt(() => showLetter(path)));
+  return row(String(letter.number), localTime(letter.time), letter.kind, letter.about, letter.reason, String(letter.tries), [
+    show,
+    action("Replay", name, "POST", `${path}/replay`),
+    action("Drop", name, "DELETE", path, { question: "Drop this dead letter for good?" }),
+  ]);
 }
 
-async function showLetter(number) {
-  const letter = await call("GET", `/apiv1/admin/dead-letters/${number}`);
+async function showLetter(path) {
+  const letter = await call("GET", path);
   element("letter").textContent = JSON.stringify(letter.message, null, 2);
   element("letter").hidden = false;
   element("letter").focus();

@@ -7,10 +7,22 @@ from playwright.sync_api import Page, expect
 
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.problems import now
+from testing.bridge_answers import dead_letters_answered
 from testing.job_writer import JobWriter
 from testing.objects import put_song
 from testing.stack import Stack
 from testing.waiting import wait_until
+
+
+def bury(stack: Stack, reason: str, count: int = 1) -> None:
+    """Store so many dead letters."""
+
+    async def publish(client: Client) -> None:
+        headers = {"Dead-Reason": reason, "Dead-Subject": "minio.songs"}
+        for _ in range(count):
+            await client.jetstream().publish("dead.songs.j1", b'{"odd": true}', headers=headers)
+
+    stack.on_bus("events", publish)
 
 
 def test_the_operator_sees_health_queue_jobs_and_retries_one(
@@ -42,12 +54,26 @@ def test_the_operator_is_asked_for_a_token(serve: Callable[..., str], page: Page
 
 
 def test_the_operator_reads_a_dead_letter(site: str, page: Page, stack: Stack) -> None:
-    async def bury(client: Client) -> None:
-        headers = {"Dead-Reason": "it is too strange", "Dead-Subject": "minio.songs"}
-        await client.jetstream().publish("dead.songs.j1", b'{"odd": true}', headers=headers)
-
-    stack.on_bus("events", bury)
+    reason = uuid.uuid4().hex
+    bury(stack, reason)
     page.goto(f"{site}/admin")
-    row = page.locator("#letter-rows tr", has_text="it is too strange").first
+    row = page.locator("#letter-rows tr", has_text=reason)
     row.get_by_role("button", name="Show").click()
     expect(page.locator("#letter")).to_contain_text('"odd": true')
+
+
+def test_the_operator_drops_a_dead_letter_and_replays_another(
+    site: str, page: Page, stack: Stack
+) -> None:
+    reason = uuid.uuid4().hex
+    bury(stack, reason, 2)
+    page.on("dialog", lambda dialog: dialog.accept())
+    with dead_letters_answered(stack):
+        page.goto(f"{site}/admin")
+        rows = page.locator("#letter-rows tr", has_text=reason)
+        expect(rows).to_have_count(2)
+        rows.first.get_by_role("button", name="Drop").click()
+        expect(rows).to_have_count(1)
+        rows.first.get_by_role("button", name="Replay").click()
+        expect(rows).to_have_count(0)
+    expect(page.locator("#admin-problem")).to_have_text("")

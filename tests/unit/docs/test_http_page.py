@@ -159,6 +159,7 @@ def named(schema: str) -> dict[str, Any]:
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
         ("service", named("Service")),
         ("health", named("Health")),
+        ("dead_letters", answer("/apiv1/admin/dead-letters", "get", "200")),
         ("problem", named("Problem")),
     ],
 )
