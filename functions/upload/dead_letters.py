@@ -13,11 +13,11 @@ from functions.upload.context import context
 from functions.upload.json_documents import bad_value, describe, unknown_parameter
 from microdemucs.bus import DEAD
 from microdemucs.dead_letters import DROP_SUBJECT, REPLAY_SUBJECT, DeadLetter, Outcome
+from microdemucs.plain_numbers import whole_number
 from microdemucs.problems import Problem, RetryLater
 
 _SUBJECTS = "dead.>"
 _PAGE = 50
-_MAX_DIGITS = 15
 
 routes = flask.Blueprint("dead_letters", __name__, url_prefix="/apiv1/admin/dead-letters")
 
@@ -29,9 +29,10 @@ def list_dead_letters() -> dict[str, Any]:
         if name != "after":
             raise unknown_parameter(name, ("after",))
     after = flask.request.args.get("after", "0")
-    if not _is_number(after):
+    last = whole_number(after)
+    if last is None:
         raise bad_value("after", after, "the value of `next` in the page before")
-    found, pending = _read(int(after), _PAGE)
+    found, pending = _read(last, _PAGE)
     return {
         "dead_letters": [_summary(letter) for letter in found],
         "next": found[-1].number if pending else None,
@@ -41,10 +42,11 @@ def list_dead_letters() -> dict[str, Any]:
 @routes.get("/<number>")
 def get_dead_letter(number: str) -> dict[str, Any]:
     """Return one dead letter with its message: parsed JSON, or text if it is none."""
-    if _is_number(number):
-        found, _ = _read(max(0, int(number) - 1), 1)
+    requested = whole_number(number)
+    if requested:
+        found, _ = _read(requested - 1, 1)
         for letter in found:
-            if letter.number == int(number):
+            if letter.number == requested:
                 return _summary(letter) | {"message": _readable(letter.body)}
     raise _unknown(number)
 
@@ -64,7 +66,7 @@ def drop_dead_letter(number: str) -> tuple[str, int]:
 def _have_done(subject: str, number: str) -> tuple[str, int]:
     """Ask the bridge. Raises Problem (404) and RetryLater."""
     outcome = Outcome.UNKNOWN
-    if _is_number(number):
+    if whole_number(number):
         outcome = Outcome(context().bus.ask_bridge(subject, number.encode()).decode())
     match outcome:
         case Outcome.DONE:
@@ -93,10 +95,6 @@ def _read(after: int, most: int) -> tuple[list[DeadLetter], int]:
         for message in messages
     ]
     return found, pending
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:

@@ -5,7 +5,6 @@ A request names one by its number (microdemucs.dead_letters). Of several bridges
 
 import asyncio
 import logging
-import re
 
 import nats.errors
 import nats.js.errors
@@ -13,13 +12,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from microdemucs.dead_letters import DROP_SUBJECT, REPLAY_SUBJECT, Outcome
+from microdemucs.plain_numbers import whole_number
 from minio_events.dead_letters import drop, replay
 
 log = logging.getLogger(__name__)
 
 _ACTIONS = {REPLAY_SUBJECT: ("replayed", replay), DROP_SUBJECT: ("dropped", drop)}
 _ANSWERERS = "bridge"
-_is_number = re.compile(rb"[1-9][0-9]{0,14}").fullmatch
 
 
 async def answer_requests(client: Client) -> None:
@@ -35,9 +34,9 @@ async def answer_requests(client: Client) -> None:
 
 async def _act_on(client: Client, request: Msg) -> Outcome:
     done, act = _ACTIONS[request.subject]
-    if not _is_number(request.data):
+    number = whole_number(request.data.decode(errors="replace"))
+    if not number:
         return Outcome.UNKNOWN
-    number = int(request.data)
     try:
         await act(client, number)
     except nats.js.errors.NotFoundError:
