@@ -19,7 +19,7 @@ def dead_letters_answered(stack: Stack) -> Iterator[None]:
     stop = asyncio.Event()
 
     async def answer() -> None:
-        client = await connect(stack.bus_settings("events"), "bridge")
+        client = await connect(stack.bus_settings("bridge"), "bridge")
         answering = asyncio.create_task(answer_requests(client))
         await asyncio.sleep(0)  # it subscribes
         await client.flush()

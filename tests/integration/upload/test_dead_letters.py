@@ -30,7 +30,7 @@ def bury(stack: Stack, body: bytes, number: int = 1, subject: str = "minio.songs
         for _ in range(number):
             await client.jetstream().publish(f"dead.songs.{about}", body, headers=headers)
 
-    stack.on_bus("events", publish)
+    stack.on_bus("bridge", publish)
     return about
 
 

@@ -22,7 +22,7 @@ def bury(stack: Stack, reason: str, count: int = 1) -> None:
         for _ in range(count):
             await client.jetstream().publish("dead.songs.j1", b'{"odd": true}', headers=headers)
 
-    stack.on_bus("events", publish)
+    stack.on_bus("bridge", publish)
 
 
 def test_the_operator_sees_health_queue_jobs_and_retries_one(

@@ -124,7 +124,7 @@ def test_the_rights_on_the_bus_are_those_of_nats_conf(user: str) -> None:
 def test_an_account_imports_what_its_user_may_publish(account: str) -> None:
     text = block(f"{account} {{", "  }")
     [user] = re.findall(r"user: (\w+)", text)
-    imported = re.findall(r'service: \{ account: CORE, subject: "([^"]+)"', text)
+    imported = re.findall(r'service: \{ account: (?:CORE|BRIDGE), subject: "([^"]+)"', text)
     assert imported[0] == "$JS.API.INFO"  # nats.conf says why
     assert imported[1:] == [one for one in publishes(user) if not one.startswith("logs.")]
 
@@ -159,7 +159,9 @@ def test_an_account_imports_what_its_user_may_follow(account: str) -> None:
     imported = re.findall(r'stream: \{ account: CORE, subject: "([^"]+)"', text)
     [subscribed] = re.findall(r"subscribe: \[(.*?)\]", text)
     subjects = re.findall('"([^"]+)"', subscribed)
-    assert imported == [one for one in subjects if not one.startswith("_INBOX")]
+    requests = re.findall(r'exports: .*service: "([^"]+)"', text)
+    followed = [one for one in subjects if not one.startswith("_INBOX") and one not in requests]
+    assert imported == followed
 
 
 @pytest.mark.parametrize("user", [user for user in BUS_USERS if user != "provision"])
@@ -170,7 +172,8 @@ def test_only_provision_may_create_a_consumer_or_change_a_stream(user: str) -> N
     expected = {
         "bridge": {
             *("$JS.API.STREAM.MSG.DELETE.DELIVERIES", "$JS.API.STREAM.MSG.DELETE.QUEUE"),
-            "$JS.API.STREAM.MSG.DELETE.OUTBOX",
+            *("$JS.API.STREAM.MSG.DELETE.OUTBOX", "$JS.API.STREAM.MSG.DELETE.DEAD"),
+            "$JS.API.STREAM.MSG.GET.DEAD",
         },
         "events": {
             *("$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD"),
