@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from microdemucs.plain_numbers import whole_number
+
 REPLAY_SUBJECT, DROP_SUBJECT = "dead-letters.replay", "dead-letters.drop"
 
 REASON = "Dead-Reason"
@@ -49,14 +51,14 @@ class DeadLetter:
     @staticmethod
     def of(number: int, subject: str, headers: Mapping[str, str], body: bytes) -> "DeadLetter":
         """Return the dead letter that the stream DEAD stores as this message."""
-        _, kind, about = subject.split(".", 2)
+        kind, _, about = subject.removeprefix("dead.").partition(".")
         return DeadLetter(
             number=number,
             kind=kind,
             about=about,
             reason=headers.get(REASON, ""),
             subject=headers.get(SUBJECT, ""),
-            tries=int(headers.get(TRIES, 0)),
+            tries=whole_number(headers.get(TRIES, "")) or 0,
             time=headers.get(TIME, ""),
             body=body,
         )

@@ -4,6 +4,7 @@ Each has one writer and one reader here. Bucket notifications are in microdemucs
 """
 
 import hashlib
+from enum import StrEnum
 from typing import Any, Self
 
 import msgspec
@@ -134,6 +135,34 @@ class Delivery(Message, frozen=True, kw_only=True):
         """
         receiver = f"{_digest(_host(self.receiver))}_{_digest(self.receiver)}"
         return f"{NEW_SUBJECT}.{receiver}.{self.target}"
+
+
+class DeliveryState(StrEnum):
+    """What becomes of a delivery after an attempt."""
+
+    DELIVERED = "delivered"
+    WAITING = "waiting"
+    """The next attempt is due at `next`."""
+    FAILED = "failed"
+    """There is no other attempt."""
+
+
+class Attempt(Message, frozen=True, kw_only=True):
+    """attempts.<webhook id>: one attempt of a delivery to a webhook.
+
+    `attempt` counts from 1. `status` is that of the response, 0 if there was none. `reason` says
+    why the attempt failed. `time` and `next`, when the next one is due, are RFC 3339.
+    """
+
+    delivery: str
+    type: str
+    job: str
+    attempt: int
+    time: str
+    state: DeliveryState
+    status: int = 0
+    reason: str = ""
+    next: str = ""
 
 
 def _host(receiver: str) -> str:

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import msgspec
 from standardwebhooks import Webhook
 
+from functions.notify.attempt_log import log_attempt
 from functions.notify.context import Context
 from functions.notify.deliveries import next_delay
 from functions.notify.egress import Unreachable
 from microdemucs.addresses import ForbiddenUrl, parse_webhook_url
 from microdemucs.bus import WEBHOOKS, Bus, RevisionConflict
 from microdemucs.manifest import BadDocument
-from microdemucs.messages import Delivery
+from microdemucs.messages import Delivery, DeliveryState
 from microdemucs.problems import Problem, Rejected, RetryLater, now
 from microdemucs.webhooks import CallbackRecord, WebhookRecord, is_callback
 
@@ -52,24 +53,29 @@ def attempt_delivery(ctx: Context, delivery: Delivery, attempt: int) -> None:
         response = ctx.egress.post(receiver.url, headers, delivery.body.encode())
     except ForbiddenUrl as error:
         log.error("webhook URL not allowed", extra={"reason": str(error)})
+        log_attempt(ctx.bus, delivery, attempt, DeliveryState.FAILED, reason=str(error))
         raise Rejected("webhook-refused", "This webhook URL is not allowed", str(error)) from error
     except Unreachable as error:
         _record_failure(ctx, receiver, host)
         raise _failed(ctx, delivery, attempt, host, str(error)) from error
-    if response.status == 410:
-        _deactivate(ctx.bus, receiver, "the receiver answered 410")
+    status = response.status
+    if status == 410:
+        reason = "the receiver answered 410"
+        _deactivate(ctx.bus, receiver, reason)
+        log_attempt(ctx.bus, delivery, attempt, DeliveryState.FAILED, status=status, reason=reason)
         log.warning("webhook deactivated: it answered 410", extra={"receiver": host})
-    elif not 200 <= response.status < 300:
+    elif not 200 <= status < 300:
         _record_failure(ctx, receiver, host)
-        retry_after = response.retry_after if response.status in _MAY_ASK_FOR_TIME else 0
-        reason = f"the receiver answered {response.status}"
-        raise _failed(ctx, delivery, attempt, host, reason, retry_after)
+        retry_after = response.retry_after if status in _MAY_ASK_FOR_TIME else 0
+        reason = f"the receiver answered {status}"
+        raise _failed(ctx, delivery, attempt, host, reason, retry_after, status)
     else:
         if receiver.webhook and receiver.webhook.failing_since:
             _update(ctx.bus, receiver, failing_since="")
+        log_attempt(ctx.bus, delivery, attempt, DeliveryState.DELIVERED, status=status)
         log.info(
             "webhook delivered",
-            extra={"receiver": host, "attempt": attempt, "status": response.status},
+            extra={"receiver": host, "attempt": attempt, "status": status},
         )
 
 
@@ -91,10 +97,13 @@ def _failed(
     host: str,
     reason: str,
     retry_after: float = 0,
+    status: int = 0,
 ) -> Problem:
     age = (datetime.now(UTC) - datetime.fromisoformat(delivery.created)).total_seconds()
     delay = next_delay(delivery.delivery, attempt, age, ctx.settings.schedule, retry_after)
     about = {"receiver": host, "attempt": attempt, "reason": reason}
+    state = DeliveryState.FAILED if delay is None else DeliveryState.WAITING
+    log_attempt(ctx.bus, delivery, attempt, state, status=status, reason=reason, delay=delay)
     if delay is None:
         log.error("webhook delivery given up", extra=about)
         return Rejected(

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from base64 import b64encode
+from contextlib import suppress
 from typing import Any
 
 import flask
@@ -16,9 +17,17 @@ from functions.upload.json_documents import (
     describe,
     read_document,
 )
-from microdemucs.bus import WEBHOOKS, Entry, RevisionConflict
+from microdemucs.bus import (
+    ATTEMPTS,
+    ATTEMPTS_KEPT,
+    ATTEMPTS_SUBJECT,
+    WEBHOOKS,
+    Entry,
+    RevisionConflict,
+)
 from microdemucs.events import COMPLETED, FAILED, STARTED
 from microdemucs.manifest import BadDocument
+from microdemucs.messages import Attempt
 from microdemucs.problems import Problem, RetryLater, now
 from microdemucs.webhooks import WEBHOOK_KEYS, WebhookRecord, is_webhook_secret
 
@@ -59,6 +68,20 @@ def get_webhook(id_: str) -> dict[str, Any]:
     """Return one webhook without its secret."""
     webhook, _ = _find_webhook(context(), id_)
     return _without_secret(webhook)
+
+
+@routes.get("/<id_>/attempts")
+def list_attempts(id_: str) -> dict[str, Any]:
+    """Return the last attempts of the webhook's deliveries, newest first."""
+    ctx = context()
+    _find_entry(ctx, id_)
+    subject = f"{ATTEMPTS_SUBJECT}.{id_}"
+    messages, _ = ctx.bus.messages(ATTEMPTS, subject, after=0, most=ATTEMPTS_KEPT)
+    attempts = []
+    for message in reversed(messages):
+        with suppress(BadDocument):  # of another version
+            attempts.append(Attempt.read(message.data).data())
+    return {"attempts": attempts}
 
 
 @routes.patch("/<id_>")

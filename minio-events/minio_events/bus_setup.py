@@ -6,6 +6,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import (
     ConsumerConfig,
+    DiscardPolicy,
     KeyValueConfig,
     RePublish,
     RetentionPolicy,
@@ -26,6 +27,7 @@ extends the wait every ACK_WAIT_S / 3."""
 NOTIFIED = "notified"
 """Key-value bucket: song digest → eTag of the result document that the sink accepted."""
 
+_ATTEMPTS_BYTES = 64 << 20  # 50 attempts of 1,000 webhooks take some 25 MB
 _OLD_NOTIFIED = "told"
 _WATCHED = (bus.JOBS,)
 _OLD_CONSUMER = "deliveries"
@@ -94,6 +96,18 @@ def _streams(replicas: int) -> list[StreamConfig]:
             subjects=["dead.>"],
             allow_direct=True,
             storage=storage,
+            num_replicas=replicas,
+        ),
+        # In memory: an attempt of a webhook must not wait for a disk because somebody may look.
+        StreamConfig(
+            name=bus.ATTEMPTS,
+            subjects=[f"{bus.ATTEMPTS_SUBJECT}.*"],
+            max_age=7 * _DAY,
+            max_msgs_per_subject=bus.ATTEMPTS_KEPT,
+            max_bytes=_ATTEMPTS_BYTES,
+            discard=DiscardPolicy.OLD,
+            allow_direct=True,
+            storage=StorageType.MEMORY,
             num_replicas=replicas,
         ),
     ]

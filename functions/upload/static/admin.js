@@ -29,13 +29,18 @@ function row(...cells) {
   return tr;
 }
 
-// A button that calls the API, if `question` is confirmed, and refreshes the tables.
-function action(label, about, method, path, { body, question } = {}) {
+function plainButton(label, about, onClick) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = label;
   button.setAttribute("aria-label", `${label}: ${about}`);
-  button.addEventListener("click", () => {
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+// A button that calls the API, if `question` is confirmed, and refreshes the tables.
+function action(label, about, method, path, { body, question } = {}) {
+  const button = plainButton(label, about, () => {
     if (question && !confirm(`${question}\n\n${about}`)) return;
     button.disabled = true;
     attempt(() => call(method, path, body)).then(refreshAll);
@@ -60,6 +65,7 @@ function jobActions(job) {
 
 const seconds = (value) => (value == null ? "" : `${Math.round(value)} s`);
 const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
+const shortType = (type) => type.split(".").pop();
 const localTime = (text) => (text ? new Date(text).toLocaleString() : "");
 
 function took(job) {
@@ -135,11 +141,7 @@ function rememberNext(cursor) {
 function letterRow(letter) {
   const path = `/apiv1/admin/dead-letters/${letter.number}`;
   const name = `${letter.number}, ${letter.reason}`;
-  const show = document.createElement("button");
-  show.type = "button";
-  show.textContent = "Show";
-  show.setAttribute("aria-label", `Show: ${name}`);
-  show.addEventListener("click", () => attempt(() => showLetter(path)));
+  const show = plainButton("Show", name, () => attempt(() => showLetter(path)));
   return row(String(letter.number), localTime(letter.time), letter.kind, letter.about, letter.reason, String(letter.tries), [
     show,
     action("Replay", name, "POST", `${path}/replay`),
@@ -168,12 +170,29 @@ function webhookState(hook) {
   return hook.failing_since ? `failing since ${localTime(hook.failing_since)}` : "on";
 }
 
+function attemptsButton(hook) {
+  return plainButton("Attempts", hook.url, () => attempt(() => showAttempts(hook)));
+}
+
+async function showAttempts(hook) {
+  const { attempts } = await call("GET", `/apiv1/webhooks/${hook.id}/attempts`);
+  element("attempts-title").textContent = `Last attempts: ${hook.url}`;
+  element("attempt-rows").replaceChildren(...attempts.map((each) => row(
+    localTime(each.time), shortType(each.type), each.job, String(each.attempt), each.state,
+    each.reason || String(each.status), localTime(each.next),
+  )));
+  element("no-attempts").hidden = attempts.length > 0;
+  element("attempts").hidden = false;
+  element("attempts-title").focus();
+}
+
 function showWebhooks(hooks) {
   element("webhook-rows").replaceChildren(...hooks.map((hook) => {
     const path = `/apiv1/webhooks/${hook.id}`;
     return row(
-      hook.url, hook.events.map((event) => event.split(".").pop()).join(", "), webhookState(hook), hook.description,
+      hook.url, hook.events.map(shortType).join(", "), webhookState(hook), hook.description,
       [
+        attemptsButton(hook),
         action(hook.active ? "Switch off" : "Switch on", hook.url, "PATCH", path, { body: { active: !hook.active } }),
         action("Delete", hook.url, "DELETE", path, { question: "Delete this webhook?" }),
       ],

@@ -19,7 +19,7 @@ from tests.integration.minio_events.connections import connected
 
 EVERYTHING = [
     *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS")),
-    *(f"stream {name}" for name in ("OUTBOX", "DELIVERIES", "DEAD")),
+    *(f"stream {name}" for name in ("OUTBOX", "DELIVERIES", "DEAD", "ATTEMPTS")),
     *("consumer SONGS.separate", "consumer SONGS.intake"),
     "consumer STEMS.results",
     *(f"bucket {name}" for name in ("jobs", "cancels", "leases", "results", "webhooks")),

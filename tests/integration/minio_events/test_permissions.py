@@ -18,7 +18,7 @@ USERS = (
 )
 PROGRAMS = {"bridge", "intake", "sweep"}
 
-STREAMS = ("SONGS", "QUEUE", "STEMS", "OUTBOX", "DELIVERIES", "DEAD")
+STREAMS = ("SONGS", "QUEUE", "STEMS", "OUTBOX", "DELIVERIES", "DEAD", "ATTEMPTS")
 BUCKETS = ("jobs", "cancels", "leases", "results", "webhooks", "idempotency", "notified")
 ALL_STREAMS = (*STREAMS, *(f"KV_{bucket}" for bucket in BUCKETS))
 
@@ -43,6 +43,7 @@ PUBLISH: dict[str, set[str]] = {
     "deliveries.msg_1": {"events", "bridge"},
     "ready.due.r.w": set(),
     "dead.songs.j": {"bridge"},
+    "attempts.w": {"notify"},
     "dead-letters.replay": {"upload"},
     "dead-letters.drop": {"upload"},
     "queue.s": {"bridge"},
@@ -91,6 +92,7 @@ PUBLISH: dict[str, set[str]] = {
             "OUTBOX": {"bridge"},
             "DELIVERIES": {"bridge"},
             "DEAD": {"upload"},
+            "ATTEMPTS": {"upload"},
         },
         "$JS.API.DIRECT.GET.{}",
         ALL_STREAMS,

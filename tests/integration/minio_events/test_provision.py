@@ -89,7 +89,7 @@ def test_a_store_and_a_bus_that_are_starting_are_waited_for(started: Started) ->
     changes = started.first_changes.result()
     assert [change for change in changes if change.startswith(("stream", "user"))] == [
         *(f"stream {name}" for name in ("SONGS", "QUEUE", "STEMS")),
-        *(f"stream {name}" for name in ("OUTBOX", "DELIVERIES", "DEAD")),
+        *(f"stream {name}" for name in ("OUTBOX", "DELIVERIES", "DEAD", "ATTEMPTS")),
         *(f"user {name}" for name in ("events", "separate", "upload", "notify", "models")),
     ]
 

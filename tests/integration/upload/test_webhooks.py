@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 from standardwebhooks import Webhook
 
 from functions.upload.webhooks import EVENT_TYPES
-from microdemucs.bus import WEBHOOKS
+from microdemucs.bus import ATTEMPTS_SUBJECT, WEBHOOKS
+from microdemucs.messages import Attempt, DeliveryState
+from testing.stack import Stack
 from testing.waiting import wait_until
 from testing.web_client import WebClient
 
@@ -220,3 +223,50 @@ def test_a_change_by_its_owner_forgets_the_failures(
     changed = client.patch(path, json=changes).json
     assert changed["failing_since"] == ""
     assert changed["inactive_reason"] == ("" if "active" in changes else "it failed")
+
+
+def publish_attempts(stack: Stack, webhook: str, *texts: bytes) -> None:
+    """Publish attempts as the notify function does."""
+
+    async def publish(client: Client) -> None:
+        for text in texts:
+            await client.jetstream().publish(f"{ATTEMPTS_SUBJECT}.{webhook}", text)
+
+    stack.on_bus("notify", publish)
+
+
+def attempt(number: int, state: DeliveryState) -> Attempt:
+    return Attempt(
+        delivery="msg_1",
+        type=EVENT_TYPES[1],
+        job="j",
+        attempt=number,
+        time="2026-01-01T00:00:00.000Z",
+        state=state,
+    )
+
+
+def test_the_last_attempts_are_listed_newest_first(
+    stack: Stack, client: WebClient, registered: dict[str, Any]
+) -> None:
+    path = f"/apiv1/webhooks/{registered['id']}/attempts"
+    assert client.get(path).json == {"attempts": []}
+    first, second = attempt(1, DeliveryState.WAITING), attempt(2, DeliveryState.DELIVERED)
+    publish_attempts(stack, registered["id"], first.write(), second.write())
+    assert client.get(path).json == {"attempts": [second.data(), first.data()]}
+
+
+def test_an_attempt_that_cannot_be_read_is_left_out(
+    stack: Stack, client: WebClient, registered: dict[str, Any]
+) -> None:
+    readable = attempt(1, DeliveryState.WAITING)
+    publish_attempts(stack, registered["id"], b"[" * 10_000, readable.write(), b"{}")
+    listed = client.get(f"/apiv1/webhooks/{registered['id']}/attempts").json
+    assert listed == {"attempts": [readable.data()]}
+
+
+def test_an_unknown_webhook_has_no_attempts(client: WebClient) -> None:
+    for id_ in ("0" * 32, "*", "%3E", "a.b"):
+        response = client.get(f"/apiv1/webhooks/{id_}/attempts")
+        assert response.status_code == 404
+        assert response.json["type"].endswith(":unknown-webhook")

@@ -5,27 +5,12 @@ from pathlib import Path
 
 import av
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
+from tests.system.browser.accessibility import violations
 from tests.system.browser.songs import TONES, files, wait_for_upload
-
-AXE_OPTIONS = {
-    "resultTypes": ["violations"],
-    "rules": {"label-content-name-mismatch": {"enabled": True}},
-}
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds, one line for each element."""
-    found = Axe().run(page, options=AXE_OPTIONS).response["violations"]
-    return [
-        f"{rule['id']}: {node['target']} {node['html'][:120]}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
 
 
 def colours(picture: bytes) -> tuple[list[int], list[int]]:

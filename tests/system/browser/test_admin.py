@@ -1,17 +1,22 @@
+import json
 import uuid
 from collections.abc import Callable
 
+import pytest
 import urllib3
 from nats.aio.client import Client
 from playwright.sync_api import Page, expect
 
+from microdemucs.events import COMPLETED
 from microdemucs.jobs import JobRecord, JobState
+from microdemucs.messages import Attempt, DeliveryState
 from microdemucs.problems import now
 from testing.bridge_answers import dead_letters_answered
 from testing.job_writer import JobWriter
 from testing.objects import put_song
 from testing.stack import Stack
 from testing.waiting import wait_until
+from tests.system.browser.accessibility import violations
 
 
 def bury(stack: Stack, reason: str, count: int = 1) -> None:
@@ -77,3 +82,60 @@ def test_the_operator_drops_a_dead_letter_and_replays_another(
         rows.first.get_by_role("button", name="Replay").click()
         expect(rows).to_have_count(0)
     expect(page.locator("#admin-problem")).to_have_text("")
+
+
+def webhook(site: str, stack: Stack) -> str:
+    """Register a webhook of which one attempt failed; return its URL."""
+    url = f"http://203.0.113.7/{uuid.uuid4().hex}"
+    body = json.dumps({"url": url}).encode()
+    headers = {"Content-Type": "application/json"}
+    response = urllib3.request("POST", f"{site}/apiv1/webhooks", body=body, headers=headers)
+    attempt = Attempt(
+        delivery="msg_1",
+        type=COMPLETED,
+        job="j1",
+        attempt=3,
+        time=now(),
+        state=DeliveryState.WAITING,
+        status=503,
+        reason="the receiver answered 503",
+        next=now(),
+    )
+
+    async def publish(client: Client) -> None:
+        await client.jetstream().publish(f"attempts.{response.json()['id']}", attempt.write())
+
+    stack.on_bus("notify", publish)
+    return url
+
+
+def test_the_operator_sees_the_last_attempts_of_a_webhook(
+    site: str, page: Page, stack: Stack
+) -> None:
+    url = webhook(site, stack)
+    page.goto(f"{site}/admin")
+    row = page.locator("#webhook-rows tr", has_text=url)
+    row.get_by_role("button", name="Attempts").click()
+    expect(page.locator("#attempts-title")).to_contain_text(url)
+    expect(page.locator("#attempt-rows tr")).to_contain_text("the receiver answered 503")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])
+def test_axe_finds_nothing_on_the_operators_page(
+    page: Page, site: str, stack: Stack, width: int, dark: bool
+) -> None:
+    reason, url = uuid.uuid4().hex, webhook(site, stack)
+    bury(stack, reason)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    page.goto(f"{site}/admin")
+    letter = page.locator("#letter-rows tr", has_text=reason)
+    expect(letter).to_be_visible()
+    found = {"tables": violations(page)}
+    letter.get_by_role("button", name="Show").click()
+    expect(page.locator("#letter")).to_be_visible()
+    found["letter"] = violations(page)
+    page.locator("#webhook-rows tr", has_text=url).get_by_role("button", name="Attempts").click()
+    expect(page.locator("#attempt-rows tr")).to_be_visible()
+    found["attempts"] = violations(page)
+    assert {state: lines for state, lines in found.items() if lines} == {}

@@ -5,6 +5,7 @@ import json
 import re
 import types
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -34,7 +35,16 @@ from microdemucs.manifest import (
     StemEntry,
     StoredSong,
 )
-from microdemucs.messages import Delivery, Finished, RangeId, RangeRequest, Requeue, Started
+from microdemucs.messages import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Finished,
+    RangeId,
+    RangeRequest,
+    Requeue,
+    Started,
+)
 from microdemucs.paths import ROOT
 from microdemucs.peaks import Peaks, PeaksHeader
 from microdemucs.problems import Problem
@@ -63,6 +73,8 @@ def type_text(annotation: Any) -> str:
     plain = {str: "string", int: "integer", float: "number", bool: "boolean", Any: "any JSON value"}
     if annotation in plain:
         return plain[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return "string"
     arguments = [a for a in get_args(annotation) if a not in (UnsetType, types.NoneType)]
     if get_origin(annotation) in (Union, types.UnionType):
         may_be_null = " or null" if types.NoneType in get_args(annotation) else ""
@@ -103,6 +115,7 @@ DESCRIBED = {
     "Audio facts": members(AudioFacts),
     "requeue": members(Requeue),
     "delivery": members(Delivery),
+    "attempt": members(Attempt),
     "manifest.json": members(Manifest),
     "Cover": members(CoverEntry),
     "Stem": members(StemEntry),
@@ -144,6 +157,11 @@ def test_the_table_of_job_states() -> None:
     assert [state for state, _ in table("Job states")[1:]] == [str(state) for state in JobState]
 
 
+def test_the_states_of_a_delivery_are_listed() -> None:
+    [meaning] = [meaning for name, _, meaning in table("attempt") if name == "state"]
+    assert re.findall("`([a-z]+)`", meaning) == list(DeliveryState)
+
+
 def test_the_table_of_timings() -> None:
     names = [name for name, _ in table("Timings")[1:]]
     assert sorted(names) == sorted([*PHASES, "first_block"])
@@ -158,7 +176,7 @@ def test_the_table_of_streams() -> None:
     rows = table("NATS")[1:]
     assert [row[0] for row in rows] == [
         *(bus.SONGS, bus.QUEUE, bus.STEMS),
-        *(bus.OUTBOX, bus.DELIVERIES, bus.DEAD),
+        *(bus.OUTBOX, bus.DELIVERIES, bus.DEAD, bus.ATTEMPTS),
     ]
     subjects = {row[0]: row[1].split(", ") for row in rows}
     assert subjects[bus.SONGS] == [bus.SONGS_SUBJECT, bus.RANGE_SUBJECT, bus.REQUEUE_SUBJECT]
@@ -180,6 +198,7 @@ READ_AND_WRITE: dict[str, Callable[[bytes], bytes]] = {
     "range": lambda text: RangeRequest.read(text).write(),
     "requeue": lambda text: Requeue.read(text).write(),
     "delivery": lambda text: Delivery.read(text).write(),
+    "attempt": lambda text: Attempt.read(text).write(),
     "manifest": lambda text: Manifest.read(text).write(),
     "peaks": lambda text: Peaks.read(text).write(),
     "failure": lambda text: Failure.read(text).write(),

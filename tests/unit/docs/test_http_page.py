@@ -157,6 +157,7 @@ def named(schema: str) -> dict[str, Any]:
         ("share", answer("/apiv1/jobs/{id}/share", "post", "201")),
         ("remove", answer("/apiv1/remove/{hash}/{track}", "delete", "200")),
         ("webhook", answer("/apiv1/webhooks", "post", "201")),
+        ("attempts", answer("/apiv1/webhooks/{id}/attempts", "get", "200")),
         ("service", named("Service")),
         ("health", named("Health")),
         ("dead_letters", answer("/apiv1/admin/dead-letters", "get", "200")),
@@ -171,5 +172,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 13
+    assert len(EXAMPLES) == 14
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)

@@ -23,3 +23,8 @@ def test_a_stored_message_is_read_with_its_reason() -> None:
 def test_a_message_without_headers_is_still_read() -> None:
     letter = DeadLetter.of(1, "dead.results.a.b", {}, b"")
     assert (letter.kind, letter.about, letter.tries, letter.reason) == ("results", "a.b", 0, "")
+
+
+def test_a_message_that_nobody_here_wrote_is_still_read() -> None:
+    letter = DeadLetter.of(1, "dead.odd", {"Dead-Tries": "many"}, b"")
+    assert (letter.kind, letter.about, letter.tries) == ("odd", "", 0)
