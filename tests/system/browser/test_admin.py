@@ -86,7 +86,7 @@ def test_the_operator_drops_a_dead_letter_and_replays_another(
 
 def webhook(site: str, stack: Stack) -> str:
     """Register a webhook of which one attempt failed; return its URL."""
-    url = f"http://203.0.113.7/{uuid.uuid4().hex}"
+    url = f"https://example.com/{uuid.uuid4().hex}"
     body = json.dumps({"url": url}).encode()
     headers = {"Content-Type": "application/json"}
     response = urllib3.request("POST", f"{site}/apiv1/webhooks", body=body, headers=headers)
