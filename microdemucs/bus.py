@@ -52,7 +52,7 @@ OLD_REQUEUE_SUBJECT = "separation.again"  # also routed, for one release
 NEW_SUBJECT = "deliveries.new"
 DUE_SUBJECT, WAITING_SUBJECT, READY_SUBJECT = "deliveries.due", "deliveries.wait", "ready"
 OLD_DUE_SUBJECT = "deliveries.*"  # deliveries of the previous release, for one release
-# The last attempts of each webhook, on <ATTEMPTS_SUBJECT>.<webhook id>: for people, and in memory.
+# The last attempts of each webhook, on <ATTEMPTS_SUBJECT>.<webhook id>: for people.
 ATTEMPTS, ATTEMPTS_SUBJECT, ATTEMPTS_KEPT = "ATTEMPTS", "attempts", 50
 # Key-value buckets: job id → JobRecord; job id → cancel request; song digest → lease owner;
 # SHA-256 and options → the job whose stems can be reused; webhooks and callbacks; idempotency key

@@ -98,7 +98,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
             storage=storage,
             num_replicas=replicas,
         ),
-        # In memory: an attempt of a webhook must not wait for a disk because somebody may look.
+        # For people who look for an error: notify does not wait until an attempt is stored.
         StreamConfig(
             name=bus.ATTEMPTS,
             subjects=[f"{bus.ATTEMPTS_SUBJECT}.*"],
@@ -107,7 +107,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
             max_bytes=_ATTEMPTS_BYTES,
             discard=DiscardPolicy.OLD,
             allow_direct=True,
-            storage=StorageType.MEMORY,
+            storage=storage,
             num_replicas=replicas,
         ),
     ]

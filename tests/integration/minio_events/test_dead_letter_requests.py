@@ -1,6 +1,7 @@
 """The bridge replays and drops dead letters for upload, which may only read them."""
 
 from nats.aio.client import Client
+from nats.errors import NoRespondersError
 
 from microdemucs.dead_letters import DROP_SUBJECT, REPLAY_SUBJECT
 from testing.http_receiver import in_turn
@@ -16,13 +17,16 @@ from tests.integration.minio_events.function_server import FunctionServer
 
 
 def ask(stack: Stack, subject: str, number: bytes) -> str:
-    """Return the bridge's reply to a request of upload."""
+    """Return the bridge's reply to a request of upload, once it listens."""
 
-    async def request(client: Client) -> bytes:
-        return (await client.request(subject, number, timeout=10)).data
+    async def request(client: Client) -> str:
+        try:
+            return (await client.request(subject, number, timeout=10)).data.decode()
+        except NoRespondersError:
+            return ""
 
-    reply: bytes = stack.on_bus("upload", request)
-    return reply.decode()
+    reply: str = wait_until(lambda: stack.on_bus("upload", request))
+    return reply
 
 
 def test_upload_has_a_song_replayed_and_another_dropped(bus_stack: Stack) -> None:

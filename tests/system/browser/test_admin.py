@@ -138,4 +138,5 @@ def test_axe_finds_nothing_on_the_operators_page(
     page.locator("#webhook-rows tr", has_text=url).get_by_role("button", name="Attempts").click()
     expect(page.locator("#attempt-rows tr")).to_be_visible()
     found["attempts"] = violations(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     assert {state: lines for state, lines in found.items() if lines} == {}
