@@ -172,5 +172,5 @@ def test_an_example_matches_the_schema_of_its_response(
 
 
 def test_every_example_is_checked() -> None:
-    assert len(EXAMPLES) == 14
+    assert len(EXAMPLES) == 15
     assert len(re.findall("```json", PAGE)) == len(EXAMPLES)
