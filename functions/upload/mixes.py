@@ -18,6 +18,7 @@ from functions.upload.finished_stems import FinishedStems, find_finished_stems
 from functions.upload.jobs import attachment, download_name
 from functions.upload.json_documents import bad_value, unknown_parameter
 from functions.upload.stored_stem import StoredStem
+from microdemucs.plain_numbers import decimal_number
 
 _TYPES = {Output.MP3: "audio/mpeg", Output.FLAC: "audio/flac"}
 _MAX_VOLUME = 4.0  # 12 dB
@@ -104,11 +105,10 @@ def _number(
     text = parameters.get(name)
     if text is None:
         return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
+    value = decimal_number(text.removeprefix("-"))
+    if value is not None and text.startswith("-"):
+        value = -value
+    if value is None or not low <= value <= high:
         raise bad_value(name, text, f"a number from {low} to {high:g}")
     return value
 

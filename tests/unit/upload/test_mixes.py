@@ -41,7 +41,8 @@ def test_pan_has_the_gains_of_the_browsers_panner(
     ("name", "text"),
     [
         *[("drums", text) for text in ("", "x", "nan", "inf", "-0.1", "4.01", "1e999", "0x1")],
-        *[("drums.pan", text) for text in ("-1.01", "1.01", "left")],
+        *[("drums", text) for text in ("0_1", " 1", "+1", "1e0", "\u0661")],
+        *[("drums.pan", text) for text in ("-1.01", "1.01", "left", "--1", "-0_1", "-", "- 1")],
     ],
 )
 def test_another_value_is_refused_with_what_is_accepted(name: str, text: str) -> None:
