@@ -173,8 +173,18 @@ def opened(url: str) -> Iterator[Iterator[bytes]]:
 
 
 def children(server: FunctionProcess) -> list[psutil.Process]:
+    """Return the server's encoders, also one that has just ended and is not reaped yet."""
     running = psutil.Process(server.process.pid).children(recursive=True)
-    return [one for one in running if "encoder_process" in " ".join(one.cmdline())]
+    return [process for process in running if is_encoder(process)]
+
+
+def is_encoder(process: psutil.Process) -> bool:
+    try:
+        return "encoder_process" in " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 def read_on(blocks: Iterator[bytes]) -> int:
