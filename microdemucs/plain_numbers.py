@@ -1,14 +1,15 @@
 """Read numbers that people write: options, query parameters, settings.
 
-Python's int() and float() read more than is meant: 5_0, " 5", +5, 0x5, the digits of other scripts,
-1e5, nan and inf.
+Python's int() and float() read more than is meant: 5_0, " 5", +5, the digits of other scripts, nan
+and inf.
 """
 
+import math
 import re
 from decimal import Decimal
 
 _is_whole = re.compile(r"[0-9]{1,18}").fullmatch
-_is_decimal = re.compile(r"[0-9]{1,18}(\.[0-9]+)?|\.[0-9]+").fullmatch
+_is_decimal = re.compile(r"([0-9]{1,18}(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?").fullmatch
 
 
 def whole_number(text: str) -> int | None:
@@ -17,8 +18,9 @@ def whole_number(text: str) -> int | None:
 
 
 def decimal_number(text: str) -> float | None:
-    """Return the number that `text` is in digits, with a fraction or without; otherwise None."""
-    return float(text) if _is_decimal(text) else None
+    """Return the number that `text` is, with or without a fraction and an exponent, else None."""
+    number = float(text) if _is_decimal(text) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def decimal_text(number: float) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from microdemucs.plain_numbers import decimal_number, whole_number
+from microdemucs.plain_numbers import decimal_number
 
 _SECRET_CHARACTERS = 16
 
@@ -107,13 +107,16 @@ def number(low: float = 0, high: float = float("inf")) -> Parse:
 
 
 def whole(low: int = 0, high: float = float("inf")) -> Parse:
-    """Return a parser of whole numbers from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`.
+
+    Helm writes large ones with an exponent: 1e+06.
+    """
 
     def parse(value: str) -> int:
-        parsed = whole_number(value.strip())
-        if parsed is None or not low <= parsed <= high:
+        parsed = decimal_number(value.strip())
+        if parsed is None or not low <= parsed <= high or not parsed.is_integer():
             raise ValueError(f"a whole number{_bounds(low, high)}")
-        return parsed
+        return int(parsed)
 
     return parse
 

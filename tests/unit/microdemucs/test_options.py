@@ -39,7 +39,7 @@ def test_options_survive_as_metadata(options: Options) -> None:
         ("shifts", "+1", "a whole number from 0 to 20"),
         ("shifts", "\u0661", "a whole number from 0 to 20"),
         ("segment", "5_0", "a number from 1 to 60"),
-        ("segment", "5e0", "a number from 1 to 60"),
+        ("segment", "5e", "a number from 1 to 60"),
         ("overlap", "0.1_5", "a number from 0 to 0.9"),
         ("overlap", "-0", "a number from 0 to 0.9"),
         ("overlap", "nan", "a number from 0 to 0.9"),

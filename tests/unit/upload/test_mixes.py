@@ -41,7 +41,7 @@ def test_pan_has_the_gains_of_the_browsers_panner(
     ("name", "text"),
     [
         *[("drums", text) for text in ("", "x", "nan", "inf", "-0.1", "4.01", "1e999", "0x1")],
-        *[("drums", text) for text in ("0_1", " 1", "+1", "1e0", "\u0661")],
+        *[("drums", text) for text in ("0_1", " 1", "+1", "1e", "\u0661")],
         *[("drums.pan", text) for text in ("-1.01", "1.01", "left", "--1", "-0_1", "-", "- 1")],
     ],
 )
