@@ -36,6 +36,10 @@ PROGRAMS = {
     "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
     "bench": (MC, MINIO),
 }
+_BROWSERS = {  # the package, and the programs that will do
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "firefox-esr": ("firefox-esr", "firefox"),
+}
 
 
 class CannotSetUp(SystemExit):
@@ -58,7 +62,7 @@ def set_up(kind: str, *, with_model: bool = False) -> None:
     else:
         build(PROGRAMS[kind], pip_install)
     if kind == "test":
-        _install_browser()
+        _install_browsers()
 
 
 def _install_packages(kind: str) -> None:
@@ -129,16 +133,17 @@ def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _install_browser() -> None:
-    """Install Chromium if this user may; otherwise the browser tests say how to install it."""
-    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+def _install_browsers() -> None:
+    """Install those that are missing if this user may; otherwise the tests say how to do it."""
+    packages = [
+        name for name, programs in _BROWSERS.items() if not any(map(shutil.which, programs))
+    ]
+    if not packages or os.geteuid() or not shutil.which("apt-get"):
         return
-    if os.geteuid() or not shutil.which("apt-get"):
-        return
-    with ProgressBar("installing Chromium"):
+    with ProgressBar(f"installing {' and '.join(packages)}"):
         for command in (
             ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
         ):
             done = subprocess.run(
                 command,
@@ -147,7 +152,8 @@ def _install_browser() -> None:
                 env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
             )
             if done.returncode:
-                print(f"cannot install Chromium: {done.stderr.strip().splitlines()[-1:]}")
+                errors = done.stderr.strip().splitlines()[-1:]
+                print(f"cannot install {' and '.join(packages)}: {errors}")
                 return
 
 
