@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from microdemucs.jobs import JobState
 from microdemucs.problems import now
@@ -175,6 +175,31 @@ def test_the_page_fits_a_phone_and_a_dark_screen(
     expect(page.locator(".stem")).to_have_count(4)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture(f"{width}-{'dark' if dark else 'light'}")
+
+
+def test_nothing_moves_while_a_page_with_songs_loads(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.set_viewport_size({"width": 412, "height": 823})
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    expect(page.locator("#duration")).to_have_text("0:04")
+    held: list[Route] = []
+    page.route("**/page.js", lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    wait_until(lambda: page.evaluate("performance.getEntriesByType('paint').length > 0"))
+    held[0].continue_()
+    expect(page.locator("#duration")).to_have_text("0:04")
+    expect(page.locator("#limits")).to_contain_text("long")
+    shift = page.evaluate("""() => new Promise((resolve) => {
+        let sum = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) sum += entry.value;
+        }).observe({ type: "layout-shift", buffered: true });
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)));
+    })""")
+    assert shift < 0.1  # as web.dev's "good"
 
 
 def test_the_form_can_be_used_by_keyboard(page: Page, site: str) -> None:
