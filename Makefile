@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export PYTHONPATH := $(CURDIR):$(CURDIR)/minio-events
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images faults faults-report lint format bench-bridge bench-latency bench-webhooks bench-upload bench-separate bench-knative models images lock schemas clean setup setup-models setup-torch setup-test setup-bench
+.PHONY: help run stop logs requests dead-letters deadletters webhooks test test-unit test-integration test-system test-cluster test-images faults faults-report lint format bench-bridge bench-latency bench-webhooks bench-page bench-upload bench-separate bench-knative models images lock schemas clean setup setup-models setup-torch setup-test setup-bench
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## ?/\1\t/' | expand -t 18
@@ -85,6 +85,9 @@ bench-latency: setup-test  ## measure the time from a finished upload to the cal
 
 bench-webhooks: setup-test  ## measure how soon a healthy receiver is told while others are dead or hang
 	@$(PYTHON) -m benchmarks.webhooks $(ARGS)
+
+bench-page: setup-test  ## measure how soon the page sounds and answers
+	@$(PYTHON) -m benchmarks.page $(ARGS)
 
 bench-upload: setup-test  ## measure the memory of the upload function during an upload of 200 MB
 	@$(PYTHON) -m benchmarks.upload_memory $(ARGS)
