@@ -158,11 +158,11 @@ def test_a_waiting_song_that_is_cancelled_is_never_begun(stack: Stack) -> None:
     job = job_id(stack.put_song("unwanted.mp3", mp3(3.95)))
     stack.wait_for_job("unwanted.mp3", "waiting")
     stack.api("DELETE", f"/apiv1/jobs/{job}")
+    assert stack.api("DELETE", f"/apiv1/jobs/{long}")["state"] == "running"
     failure = stack.wait_for_failure("unwanted.mp3")
     record = stack.api("GET", f"/apiv1/jobs/{job}")
     assert failure["cancelled_at"] == record["cancel_requested"]
     assert runs(stack, job) == 0
-    stack.api("DELETE", f"/apiv1/jobs/{long}")
 
 
 def test_a_song_that_is_removed_while_it_is_separated_is_given_up(stack: Stack) -> None:
