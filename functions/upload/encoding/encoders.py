@@ -37,7 +37,7 @@ _LONGEST_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make: the stems in the order of the tracks, their gains, and for how long a song."""
+    """What to encode: stems in the order of the tracks, and their gains. The song has `seconds`."""
 
     output: Output
     stems: Sequence[StoredStem]

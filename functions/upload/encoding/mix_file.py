@@ -1,4 +1,4 @@
-"""Encode a mix as a stream: what is written is never changed, so it can be sent at once."""
+"""Encode a mix as a stream: bytes that are written never change, so they can be sent at once."""
 
 from collections.abc import Iterable
 from typing import BinaryIO

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
-_COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9")  # those of other programs: djs know them
+_COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9")  # as in other programs: DJs know them
 _MASTERING_DSP = {  # of the sum of the stems; both are off, since the stems add up to the song
     "compressor": {
         "enabled": False,

@@ -20,7 +20,7 @@ class Output(StrEnum):
 
 
 class Gains(Struct, frozen=True):
-    """How much of each side of a stem is heard on each side of the mix."""
+    """The factors from each channel of a stem to each channel of the mix."""
 
     left_to_left: float = 1.0
     right_to_left: float = 0.0
