@@ -75,8 +75,13 @@ class RetryLater(Problem):
 
 
 def now() -> str:
-    """Return the current time as RFC 3339 in UTC, to the millisecond: the form of all our times."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return the current time as `time_text` writes it."""
+    return time_text(datetime.now(UTC))
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time as RFC 3339 in UTC, to the millisecond: the form of all our times."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_time(text: str) -> bool:

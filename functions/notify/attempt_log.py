@@ -6,7 +6,7 @@ import msgspec
 
 from microdemucs.bus import ATTEMPTS_SUBJECT, Bus
 from microdemucs.messages import Attempt, Delivery, DeliveryState
-from microdemucs.problems import now
+from microdemucs.problems import now, time_text
 from microdemucs.webhooks import is_callback
 
 
@@ -30,7 +30,7 @@ def log_attempt(
     """
     if is_callback(delivery.target):
         return
-    due = "" if delay is None else _time_after(delay)
+    due = "" if delay is None else time_text(datetime.now(UTC) + timedelta(seconds=delay))
     message = Attempt(
         delivery=delivery.delivery,
         type=_type_of(delivery.body),
@@ -51,8 +51,3 @@ def _type_of(body: str) -> str:
         return msgspec.json.decode(body, type=_Event).type
     except msgspec.DecodeError:
         return ""
-
-
-def _time_after(seconds: float) -> str:
-    time = datetime.now(UTC) + timedelta(seconds=seconds)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

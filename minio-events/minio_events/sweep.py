@@ -40,7 +40,7 @@ from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import FINISHED, JobRecord, JobState, job_id, options_hash, song_digest
 from microdemucs.manifest import BadDocument, Failure, Manifest, failure_key, manifest_key
 from microdemucs.options import Options
-from microdemucs.problems import Problem, RetryLater, is_after, now
+from microdemucs.problems import Problem, RetryLater, is_after, now, time_text
 from minio_events.bus_setup import NOTIFIED
 from minio_events.connection import connect
 from minio_events.dead_letters import is_dead_lettered
@@ -122,7 +122,7 @@ class Sweep:
         if not await self._is_lost_result(result):
             return 0
         created = ObjectCreated(
-            self._stems.name, result.key, 0, result.etag, time=_rfc3339(result.modified)
+            self._stems.name, result.key, 0, result.etag, time=time_text(result.modified)
         )
         await self._notify(bus.STEMS_SUBJECT, created)
         log.warning("lost result found", extra={"key": result.key})
@@ -166,7 +166,7 @@ class Sweep:
             # With other options the same bytes are another job, which this result may have
             # overtaken: then the jobs are compared below.
             decided = content.decided if isinstance(content, Failure) else content.created
-            if not is_after(_rfc3339(modified), decided):
+            if not is_after(time_text(modified), decided):
                 self._settled_songs.add(state)
                 return None
         if self._record_ttl and datetime.now(UTC) - modified > self._record_ttl:
@@ -198,7 +198,7 @@ class Sweep:
             size=stat.size or 0,
             etag=stat.etag or "",
             version="" if stat.version_id == "null" else stat.version_id or "",
-            time=_rfc3339(max(stat.last_modified or listed, listed)),
+            time=time_text(max(stat.last_modified or listed, listed)),
             content_type=stat.content_type or "",
             metadata=user_metadata(stat),
         )
@@ -355,7 +355,3 @@ def _ttl(jobs: KeyValue.BucketStatus) -> timedelta | None:
 def _newest(*results: ResultDocument | None) -> ResultDocument | None:
     existing = [result for result in results if result]
     return max(existing, key=lambda result: result.modified, default=None)
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
