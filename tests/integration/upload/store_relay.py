@@ -4,11 +4,24 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from testing.stack import Stack
 
 
 @contextmanager
-def relay_to(url: str) -> Iterator[tuple[str, Callable[[], None]]]:
+def serve_with_relay(stack: Stack, output: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve the upload function; yield its address, and a function that cuts it off its store."""
+    with (
+        _relay_to(stack.connection("upload")["STORE_URL"]) as (store_url, cut),
+        stack.serve("upload", output, STORE_URL=store_url) as address,
+    ):
+        yield address, cut
+
+
+@contextmanager
+def _relay_to(url: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield an address that leads to `url`, and a function that cuts it off."""
     target = urlsplit(url)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -24,7 +24,7 @@ from testing.job_writer import JobWriter, new_job
 from testing.stack import Stack
 from testing.waiting import wait_until
 from testing.web_client import WebClient
-from tests.integration.upload.store_relay import relay_to
+from tests.integration.upload.store_relay import serve_with_relay
 
 NAMES = ("drums", "bass", "other", "vocals")
 LENGTH = 70_013
@@ -229,10 +229,7 @@ def test_a_killed_process_breaks_the_download_off(server: FunctionProcess, long:
 def test_a_store_that_fails_midway_breaks_the_download_off(
     stack: Stack, long: JobRecord, tmp_path: Path
 ) -> None:
-    with (
-        relay_to(stack.connection("upload")["STORE_URL"]) as (store_url, cut),
-        stack.serve("upload", tmp_path / "output", STORE_URL=store_url) as address,
-    ):
+    with serve_with_relay(stack, tmp_path / "output") as (address, cut):
         url = url_of(address, long, "mix.mp3")
         wait_until(lambda: urllib3.request("HEAD", url).status == 200)
         with opened(url) as blocks:

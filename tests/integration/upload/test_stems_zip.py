@@ -23,7 +23,7 @@ from testing.job_writer import JobWriter, new_job
 from testing.stack import Stack
 from testing.waiting import wait_until
 from testing.web_client import WebClient
-from tests.integration.upload.store_relay import relay_to
+from tests.integration.upload.store_relay import serve_with_relay
 
 STEMS = {"drums.mp3": os.urandom(300_000), "bass.mp3": b"bass", "other.mp3": b""}
 MB = 1_000_000
@@ -141,10 +141,7 @@ def test_a_stem_that_disappears_meanwhile_breaks_the_download_off(
 def test_a_store_that_fails_midway_breaks_the_download_off(
     stack: Stack, job_writer: JobWriter, tmp_path: Path
 ) -> None:
-    with (
-        relay_to(stack.connection("upload")["STORE_URL"]) as (store_url, cut),
-        stack.serve("upload", tmp_path / "output", STORE_URL=store_url) as address,
-    ):
+    with serve_with_relay(stack, tmp_path / "output") as (address, cut):
         record = write_large(job_writer, address, 30 * MB)
         response = urllib3.request(
             "GET", address + path_of(record), preload_content=False, retries=False

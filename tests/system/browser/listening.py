@@ -2,7 +2,6 @@
 
 import base64
 import io
-import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ import soundfile
 from numpy.typing import NDArray
 from playwright.sync_api import Page, Route
 
-from functions.separate.audio.encoders import make_encoder
 from microdemucs.jobs import JobRecord, JobState, preview_key
-from microdemucs.options import CONTENT_TYPES, Options
+from microdemucs.options import CONTENT_TYPES
 from testing.job_writer import STEMS, JobWriter, new_job
 from testing.waiting import wait_until
 
@@ -99,20 +97,8 @@ def wav(samples: NDArray[np.int16]) -> bytes:
     return buffer.getvalue()
 
 
-def encode(samples: Samples, format_: str, bitrate: int = 320) -> bytes:
-    """Return a stem's file, as the separate function writes it."""
-    options = Options(format=format_, bitrate=bitrate)
-    with tempfile.TemporaryFile() as file:
-        encoder = make_encoder(options, file, samples.shape[1], mp3_quality=9)
-        for start in range(0, samples.shape[1], RATE):
-            encoder.write(samples[:, start : start + RATE])
-        encoder.close()
-        file.seek(0)
-        return file.read()
-
-
 def decode(data: bytes) -> Samples:
-    """Return the samples of a file, [2, samples], as FFmpeg decodes it from its beginning."""
+    """Return the samples of a file, [2, samples], at its own rate, as FFmpeg decodes it."""
     with av.open(io.BytesIO(data), "r") as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     joined: NDArray[Any] = np.concatenate(frames, axis=1)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from playwright.sync_api import Browser, Page
 
 from microdemucs.lame_info import count_frames, info_frame
+from testing.encoded_stems import encode
 from testing.job_writer import STEMS, JobWriter
 from tests.system.browser.listening import (
     RATE,
@@ -22,13 +22,15 @@ from tests.system.browser.listening import (
     Song,
     counting,
     decode,
-    encode,
     find,
     noise,
     numbers_of,
     sounding,
     wav,
 )
+from tests.system.browser.player_fixtures import listener, page, song
+
+__all__ = ["listener", "page", "song"]  # pytest finds them here
 
 SECONDS = 20
 LENGTH = SECONDS * RATE
@@ -51,32 +53,9 @@ def decoded(data: bytes) -> Samples:
 def noise_stems(format_: str, bitrate: int) -> dict[str, bytes]:
     """Files of noise, another one in each stem."""
     return {
-        f"{name}.{format_}": encode(noise(number, LENGTH), format_, bitrate)
+        f"{name}.{format_}": encode(noise(number, LENGTH), format=format_, bitrate=bitrate)
         for number, name in enumerate(STEMS)
     }
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that may also load the recorder, which its policy would forbid."""
-    context = browser.new_context(bypass_csp=True)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert errors == []
-
-
-@pytest.fixture
-def song(page: Page, site: str, job_writer: JobWriter) -> Song:
-    """A song that is being separated."""
-    return Song.running(page, site, job_writer)
-
-
-@pytest.fixture
-def listener(page: Page) -> Listener:
-    return Listener(page)
 
 
 def spread(numbers: Numbers) -> set[int]:
@@ -157,7 +136,7 @@ def test_the_finished_file_continues_at_the_sample_where_its_preview_ended(
 ) -> None:
     preview = noise_stems(format_, 320)
     final = {
-        f"{name}.{format_}": encode(np.float32(gain) * noise(number, LENGTH), format_)
+        f"{name}.{format_}": encode(np.float32(gain) * noise(number, LENGTH), format=format_)
         for number, name in enumerate(STEMS)
     }
     song.add_preview(1, halves(preview, 0.15)[0])  # 3 s
@@ -294,7 +273,7 @@ def test_the_mix_is_a_file_with_the_sum_of_what_is_heard(
 
 def hour_of_noise() -> bytes:
     """An MP3 file of an hour: the same ten seconds again and again."""
-    data = encode(noise(1, 10 * RATE), "mp3", 128)
+    data = encode(noise(1, 10 * RATE), format="mp3", bitrate=128)
     header = data[:4]
     info = len(info_frame(header, 0, 0, 0))
     frames = data[info:] * 360

@@ -1,26 +1,29 @@
 """Speed and pitch of the page's player: what is heard of each stem."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from testing.job_writer import STEMS, JobWriter
+from testing.encoded_stems import encode
+from testing.job_writer import STEMS
 from tests.system.browser.listening import (
     RATE,
     Listener,
     Samples,
     Song,
     counting,
-    encode,
     numbers_of,
     sounding,
     wav,
 )
+from tests.system.browser.player_fixtures import listener, page, song
+
+__all__ = ["listener", "page", "song"]  # pytest finds them here
 
 SECONDS = 12
 LENGTH = SECONDS * RATE
@@ -29,32 +32,10 @@ STAIR_HERTZ = 300
 CLICK_EVERY = RATE  # samples
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that may also load the recorder, which its policy would forbid."""
-    context = browser.new_context(bypass_csp=True)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert errors == []
-
-
-@pytest.fixture
-def song(page: Page, site: str, job_writer: JobWriter) -> Song:
-    return Song.running(page, site, job_writer)
-
-
-@pytest.fixture
-def listener(page: Page) -> Listener:
-    return Listener(page)
-
-
 def stems(samples: Sequence[NDArray[Any]]) -> dict[str, bytes]:
     """Files of the stems, in their order."""
     pairs = zip(STEMS, samples, strict=True)
-    return {f"{name}.flac": encode(stem.astype(np.float32), "flac") for name, stem in pairs}
+    return {f"{name}.flac": encode(stem.astype(np.float32), format="flac") for name, stem in pairs}
 
 
 @cache
