@@ -15,7 +15,6 @@ from fetch import copy, fetch, split_name
 
 from functions.separate.engine import CannotBuild, UnusableWeights, hub
 from functions.separate.engine.bag import read_bag
-from functions.separate.engine.convert import convert
 from functions.separate.engine.locate import (
     BUNDLED,
     LocatedModel,
@@ -26,6 +25,7 @@ from functions.separate.engine.locate import (
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.prepare import prepare as prepare_bag
 from functions.separate.engine.settings import ModelSettings
+from functions.separate.engine.torch_backend.convert import convert
 from local.setup import set_up
 from microdemucs.settings import BadSetting
 

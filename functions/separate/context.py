@@ -55,13 +55,11 @@ def build_context() -> Context:
         log.warning("decoder not fully locked in", extra={"reason": reason})
     client = store.connect(settings.store)
     models = preload.registry()
-    publisher = ModelsPublisher(models, Bucket(client, settings.store.models))
-    publisher.start()
     return Context(
         stems=Bucket(client, settings.store.stems),
         bus=bus,
         models=models,
-        publisher=publisher,
+        publisher=ModelsPublisher(models, Bucket(client, settings.store.models)),
         max_song_bytes=settings.max_bytes,
         max_song_seconds=settings.max_seconds,
         grace_seconds=settings.server.grace_seconds,

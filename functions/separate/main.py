@@ -12,7 +12,7 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from functions.separate.context import build_context
+from functions.separate.context import Context, build_context
 from functions.separate.job import Job
 from functions.separate.job_runner import run_job
 from functions.separate.range_runner import run_range
@@ -23,7 +23,14 @@ from microdemucs.event_guard import Access, guard_events
 from microdemucs.lazy import Lazy
 from microdemucs.problems import RetryLater
 
-context = Lazy(build_context)
+
+def _start_process() -> Context:
+    context = build_context()
+    context.publisher.start()
+    return context
+
+
+context = Lazy(_start_process)
 _settings = Lazy(Settings)
 _in_work = threading.Lock()
 

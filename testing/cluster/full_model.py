@@ -6,7 +6,7 @@ python -m testing.cluster.full_model FOLDER
 import sys
 from pathlib import Path
 
-from functions.separate.engine.convert import write_network
+from functions.separate.engine.torch_backend.convert import write_network
 from testing.random_network import random_network
 
 

@@ -25,35 +25,26 @@ class PeakMeter:
         """How many columns are complete."""
         return len(self._values) // len(VALUES)
 
-    def add(self, block: Floats) -> None:
-        """Add the next [2, n] samples. `block` is not kept."""
-        if missing := -self._rest.shape[-1] % HOP:
-            self._rest = np.concatenate([self._rest, block[:, :missing]], axis=1)
-            block = block[:, missing:]
-            if self._rest.shape[-1] < HOP:
-                return
-            self._append(self._rest)
-        stop = block.shape[-1] // HOP * HOP
-        self._append(block[:, :stop])
-        self._rest = block[:, stop:].copy()
+    def add(self, block: Floats, *, is_last: bool = False) -> None:
+        """Add the next [2, n] samples. `block` is not kept.
 
-    def end(self) -> None:
-        """Complete the last column, which may have fewer samples than the others."""
-        n = self._rest.shape[-1]
-        if n:
-            self._values += _values(self._rest[:, None, :]).tobytes()
-        self._rest = self._rest[:, n:]
+        The last column is complete after the last block, though it may have fewer samples.
+        """
+        samples = np.concatenate([self._rest, block], axis=1)
+        stop = samples.shape[-1] // HOP * HOP
+        self._rest = samples[:, stop:].copy()
+        columns = _values(samples[:, :stop].reshape(2, -1, HOP)).tobytes()
+        if is_last and self._rest.size:
+            columns += _values(self._rest[:, None, :]).tobytes()
+            self._rest = self._rest[:, :0]
+        # at once: other threads read how many there are, and all means that the stem is complete
+        self._values += columns
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.int8]:
         """Return [stop - start, len(VALUES)] of the columns."""
         width = len(VALUES)
         data = bytes(self._values[start * width : stop * width])
         return np.frombuffer(data, np.int8).reshape(-1, width)
-
-    def _append(self, samples: Floats) -> None:
-        """Add columns that are full."""
-        if samples.shape[-1]:
-            self._values += _values(samples.reshape(2, -1, HOP)).tobytes()
 
 
 def _values(columns: Floats) -> npt.NDArray[np.int8]:

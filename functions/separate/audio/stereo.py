@@ -7,6 +7,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from functions.separate.audio.interleave import interleave
 from functions.separate.engine import Floats
 
 # ITU-R BS.775-4, annex 4, table 2: centre and surrounds at -3 dB, no low-frequency effects.
@@ -55,9 +56,11 @@ _LOSSY_FRAME = 1024  # samples: what is silenced around an impossible one
 def samples_of(frame: av.AudioFrame) -> Floats:
     """Return a frame's samples as [n, channels] float32, full scale at 1."""
     samples: npt.NDArray[Any] = frame.to_ndarray()
-    is_planar = frame.format.is_planar
-    by_sample = samples.T if is_planar else samples.reshape(-1, frame.layout.nb_channels)
-    floats: Floats = by_sample.astype(np.float32, order="C")
+    if frame.format.is_planar:
+        by_sample = interleave(samples)
+    else:
+        by_sample = samples.reshape(-1, frame.layout.nb_channels)
+    floats: Floats = by_sample.astype(np.float32, copy=not frame.format.is_planar)
     if by_sample.dtype == np.uint8:
         floats -= 128
         floats /= 128

@@ -15,6 +15,7 @@ from microdemucs.models import CannotBuild as CannotBuild
 from microdemucs.models import UnusableWeights as UnusableWeights
 
 process.use_one_openblas_thread()  # before numpy's import
+process.use_small_pages()  # before numpy's import
 process.disable_openvino_telemetry()  # before OpenVINO's import
 
 import numpy as np  # noqa: E402 (see above)

@@ -93,8 +93,8 @@ class ModelLoader:
     def _prepare(self, model: LocatedModel, weights: Path, digest: str, folder: Path) -> None:
         # imported here: a start with a prepared model needs none of this
         from functions.separate.engine.bag import read_bag
-        from functions.separate.engine.convert import convert
         from functions.separate.engine.openvino_backend.prepare import prepare
+        from functions.separate.engine.torch_backend.convert import convert
 
         bag = read_bag(weights, model.name)
         if bag.has_pickles and _has_torch():
@@ -132,7 +132,7 @@ def _load_on_torch(located: LocatedModel, weights: Path, reason: str) -> Model:
     if not _has_torch():
         raise UnusableWeights("torch is not installed; `python3 -m local.setup torch` installs it")
     # imported here: torch takes seconds to import, and must not be imported before a server forks
-    from functions.separate.engine.torch_engine import load
+    from functions.separate.engine.torch_backend.engine import load
 
     model = load(located.name, weights, located.note)
     _log_loaded(located, TORCH, reason)
@@ -158,6 +158,6 @@ def _has_cuda() -> bool:
             "NVIDIA device found, but torch is not installed; `python3 -m local.setup torch`"
         )
         return False
-    from functions.separate.engine.torch_engine import has_cuda
+    from functions.separate.engine.torch_backend.engine import has_cuda
 
     return has_cuda()

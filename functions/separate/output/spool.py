@@ -9,6 +9,7 @@ import tempfile
 
 import numpy as np
 
+from functions.separate.audio.interleave import interleave
 from functions.separate.engine import Floats
 
 SAMPLE_BYTES = 2 * 4
@@ -31,7 +32,7 @@ class Spool:
         if not block.shape[-1]:
             return
         self.peak = max(self.peak, np.abs(block).max())
-        view = np.ascontiguousarray(block.T).reshape(-1).view(np.uint8).data
+        view = interleave(block).reshape(-1).view(np.uint8).data
         while view:
             view = view[self._file.write(view) :]
         self.length += block.shape[-1]

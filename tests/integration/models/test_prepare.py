@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from functions.separate.engine import torch_engine
 from functions.separate.engine.openvino_backend import prepared_model
+from functions.separate.engine.torch_backend import engine as torch_engine
 from tests.integration.models.preparing import prepare
 from tests.integration.separate.engine.comparison import (
     SOURCES,

@@ -1,5 +1,6 @@
 """The context of a process, built from its settings."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -33,3 +34,7 @@ def test_a_bad_setting_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANGE_SECONDS", "-1")
     with pytest.raises(BadSetting, match="RANGE_SECONDS"):
         build_context()
+
+
+def test_a_context_publishes_nothing_by_itself(built: Context) -> None:
+    assert "models" not in {thread.name for thread in threading.enumerate()}

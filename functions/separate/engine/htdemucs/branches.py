@@ -19,7 +19,7 @@ _NORM_EPS = 1e-5  # torch.nn.GroupNorm's
 
 def encode(x: Tensor, layer: Tensors, residuals: int, type_: Any) -> Tensor:
     """Turn [1, …, n, in] into [1, …, ⌈n / stride⌉, out], with `residuals` residual layers."""
-    y = ov.gelu(_strided_convolution(x, layer.at("conv"), type_))
+    y = _strided_convolution(x, layer.at("conv"), type_)
     y = _residual_layers(y, layer, residuals, type_)
     return _gated(y, layer.at("rewrite"), type_)
 
@@ -46,22 +46,21 @@ def decode(
 
 
 def _strided_convolution(x: Tensor, layer: Tensors, type_: Any) -> Tensor:
-    """Return a convolution with kernel 2 s and stride s along the last axis but one.
+    """Return the GELU of a convolution with kernel 2 s and stride s along the last axis but one.
 
     Rows are blocks of s samples. Each output is the product of a block and its successor.
     """
     weight = _flat_kernel(layer["weight"])  # [out, in, kernel]
-    stride = weight.shape[2] // 2
+    out, _, kernel = weight.shape
+    stride = kernel // 2
     *before, n, channels = ov.shape(x)
     half, short = stride // 2, -n % stride
     padded = ov.pad(ov.convert(x, type_), len(before), half, half + short)
-    count = (n + short) // stride + 1
-    blocks = ov.reshape(padded, [*before, count, stride * channels])
-    axis = len(before)
-    first, second = ov.cut(blocks, axis, 0, count - 1), ov.cut(blocks, axis, 1, count)
-    pairs = ov.concatenate([first, second], axis + 1)
-    by_sample = weight.transpose(0, 2, 1).reshape(len(weight), -1)
-    return ov.linear(pairs, by_sample, layer["bias"], type_)
+    blocks = ov.reshape(padded, [*before, -1, stride * channels])
+    by_sample = weight.reshape(out, channels, 2, stride).transpose(0, 3, 1, 2)
+    y = _pair_convolution(blocks, by_sample.reshape(out, -1, 2), layer["bias"], 0, type_)
+    # before the channels are last again: OpenVINO fuses it with the convolution
+    return _channels_last(ov.gelu(y), x)
 
 
 def _transposed_convolution(x: Tensor, layer: Tensors, length: int, type_: Any) -> Tensor:
@@ -69,16 +68,22 @@ def _transposed_convolution(x: Tensor, layer: Tensors, length: int, type_: Any) 
     weight = _flat_kernel(layer["weight"]).transpose(2, 1, 0)  # [kernel, out, in]
     stride, out = weight.shape[0] // 2, weight.shape[1]
     first, second = weight.reshape(2, stride * out, -1)
+    pairs = np.stack([second, first], -1)
+    y = _pair_convolution(x, pairs, np.tile(layer["bias"], stride), 1, type_)
     *before, n, _ = ov.shape(x)
-    axis = len(before)
-    padded = ov.pad(x, axis, 1, 1)
-    pairs = ov.concatenate(
-        [ov.cut(padded, axis, 0, n + 1), ov.cut(padded, axis, 1, n + 2)], axis + 1
-    )
-    both = np.concatenate([second, first], -1)
-    blocks = ov.linear(pairs, both, np.tile(layer["bias"], stride), type_)
-    samples = ov.reshape(blocks, [*before, (n + 1) * stride, out])
-    return ov.cut(samples, axis, stride // 2, stride // 2 + length)
+    samples = ov.reshape(_channels_last(y, x), [*before, (n + 1) * stride, out])
+    return ov.cut(samples, len(before), stride // 2, stride // 2 + length)
+
+
+def _pair_convolution(x: Tensor, weight: Floats, bias: Floats, padding: int, type_: Any) -> Tensor:
+    """Return planes of the products of all neighbours along the last axis but one.
+
+    `weight` is [out, in, 2]; `padding` is the number of zeros at both ends.
+    """
+    is_wave = len(ov.shape(x)) == 3
+    kernel = weight[..., None] if is_wave else weight[:, :, None]
+    pads = [padding, 0] if is_wave else [0, padding]
+    return ov.convolution(_planes(x), kernel, bias, pads, type_)
 
 
 def _gated(x: Tensor, layer: Tensors, type_: Any) -> Tensor:
@@ -87,15 +92,28 @@ def _gated(x: Tensor, layer: Tensors, type_: Any) -> Tensor:
     if weight[0, 0].size == 1:
         halves = zip(np.split(weight.reshape(len(weight), -1), 2), np.split(bias, 2), strict=True)
         return ov.gated(*(ov.linear(x, *half, type_) for half in halves))
-    # Along time, it is a convolution along both axes with a single bin: for a convolution along one
-    # axis OpenVINO would put the channels first, and last again.
     weight = weight.swapaxes(2, 3) if weight.ndim == 4 else weight[..., None]  # frames before bins
-    x_shape = ov.shape(x)
-    planes = ov.reshape(x, [1, x_shape[1], -1, x_shape[-1]])
-    channels_first = ov.transpose(planes, [0, 3, 1, 2])
+    pads = [size // 2 for size in weight.shape[2:]]
+    planes = _planes(x)
     halves = zip(np.split(weight, 2), np.split(bias, 2), strict=True)
-    y = ov.gated(*(ov.convolution(channels_first, *half, type_) for half in halves))
-    return ov.reshape(ov.transpose(y, [0, 2, 3, 1]), x_shape)
+    y = ov.gated(*(ov.convolution(planes, *half, pads, type_) for half in halves))
+    return _channels_last(y, x)
+
+
+def _planes(x: Tensor) -> Tensor:
+    """Return [1, channels, frames, bins], or [1, channels, samples, 1].
+
+    OpenVINO convolves along two axes with the channels last in memory, so nothing moves. For a
+    convolution along one axis it would put the channels first, and last again.
+    """
+    by_row = ov.reshape(x, [1, ov.shape(x)[1], -1, ov.shape(x)[-1]])
+    return ov.transpose(by_row, [0, 3, 1, 2])
+
+
+def _channels_last(planes: Tensor, x: Tensor) -> Tensor:
+    """Return planes of the spectrogram or of the wave with as many axes as `x`, channels last."""
+    y = ov.transpose(planes, [0, 2, 3, 1])
+    return y if len(ov.shape(x)) == 4 else ov.reshape(y, [1, -1, ov.shape(y)[-1]])
 
 
 def _residual_layers(x: Tensor, layer: Tensors, count: int, type_: Any) -> Tensor:
@@ -113,9 +131,8 @@ def _residual_layer(x: Tensor, layer: Tensors, step: int, type_: Any) -> Tensor:
     """
     if "6.scale" not in layer:
         raise CannotBuild("its residual branches are not those of htdemucs")
-    axes = (1, len(ov.shape(x)) - 1)
     h = _dilated_convolution(x, layer.at(0), step, type_)
-    h = ov.gelu(_group_norm(h, layer.at(1), axes, type_))
+    h = ov.gelu(_group_norm(h, layer.at(1), type_))
     second = layer.at(3)
     weight, bias = second["weight"][:, :, 0], second["bias"]
     w, b = weight.astype(np.float64), bias.astype(np.float64)
@@ -123,20 +140,20 @@ def _residual_layer(x: Tensor, layer: Tensors, step: int, type_: Any) -> Tensor:
     square = (w.T @ w / len(w) * w.shape[1]).astype(np.float32)
     sums = np.stack([w.mean(0), 2 * w.T @ b / len(w)]).astype(np.float32)
     constants = np.array([b.mean(), (b**2).mean()], np.float32)
-    found = ov.linear(ov.mean(h, [1]), sums, constants, ov.F32)
-    last = axes[1]
-    mean, rest = ov.cut(found, last, 0, 1), ov.cut(found, last, 1, 2)
+    mean, rest = _two_columns(ov.linear(ov.mean_over_time(h), sums, constants, ov.F32))
     squares = ov.multiply(ov.linear(h, square, None, type_), h)
-    variance = ov.subtract(ov.add(ov.mean(squares, axes), rest), ov.multiply(mean, mean))
-    r = ov.inverse_root(variance, _NORM_EPS)
-    gain, offset = layer.at(4)["weight"], layer.at(4)["bias"]
-    products = zip(np.split(gain[:, None] * weight, 2), np.split(gain * bias, 2), strict=True)
-    norms = zip(np.split(gain, 2), np.split(offset, 2), strict=True)
-    value, gate = (
-        ov.add(ov.multiply(ov.subtract(ov.linear(h, *product, type_), ov.multiply(mean, g)), r), o)
-        for product, (g, o) in zip(products, norms, strict=True)
-    )
-    return ov.add(x, ov.gated(ov.multiply(value, layer.at(6)["scale"]), gate))
+    variance = ov.subtract(ov.add(ov.mean(squares), rest), ov.multiply(mean, mean))
+    r, mean_r = _two_columns(_inverse_deviation(mean, variance))
+    norm, scale = layer.at(4), layer.at(6)["scale"]
+    scales = np.concatenate([scale, np.ones_like(scale)])  # the gate has none
+    gain, offset = scales * norm["weight"], scales * norm["bias"]
+    value_and_gate = []
+    for half in np.split(np.arange(len(w)), 2):
+        y = ov.linear(h, gain[half, None] * weight[half], gain[half] * bias[half], type_)
+        y = ov.multiply(ov.convert(y, ov.F32), r)
+        y = ov.subtract(y, ov.multiply(mean_r, gain[half]))
+        value_and_gate.append(ov.add(y, offset[half]))
+    return ov.add(x, ov.gated(*value_and_gate))
 
 
 def _dilated_convolution(x: Tensor, layer: Tensors, step: int, type_: Any) -> Tensor:
@@ -155,11 +172,30 @@ def _dilated_convolution(x: Tensor, layer: Tensors, step: int, type_: Any) -> Te
     return total
 
 
-def _group_norm(h: Tensor, norm: Tensors, axes: tuple[int, int], type_: Any) -> Tensor:
-    mean, square = ov.mean(h, axes), ov.mean(ov.multiply(h, h), axes)
-    r = ov.inverse_root(ov.subtract(square, ov.multiply(mean, mean)), _NORM_EPS)
-    y = ov.multiply(ov.subtract(h, mean), r)
-    return ov.convert(ov.add(ov.multiply(y, norm["weight"]), norm["bias"]), type_)
+def _group_norm(h: Tensor, norm: Tensors, type_: Any) -> Tensor:
+    """Return a group norm with a single group over axis 1 and the channels."""
+    mean, square = ov.mean(h), ov.mean(ov.multiply(h, h))
+    inverse = _inverse_deviation(mean, ov.subtract(square, ov.multiply(mean, mean)))
+    gain, zeros = norm["weight"], np.zeros_like(norm["weight"])
+    # per bin and channel, so that OpenVINO processes bins and channels as one axis
+    scale = ov.linear(inverse, np.stack([gain, zeros], -1), None, ov.F32)
+    shift = ov.linear(inverse, np.stack([zeros, -gain], -1), norm["bias"], ov.F32)
+    return ov.convert(ov.add(ov.multiply(ov.convert(h, ov.F32), scale), shift), type_)
+
+
+def _inverse_deviation(mean: Tensor, variance: Tensor) -> Tensor:
+    """Return two columns: 1 / deviation, and mean / deviation.
+
+    OpenVINO would fuse the root with what uses it, and compute it for each frame and channel. It
+    does not fuse a concatenation.
+    """
+    r = ov.inverse_root(variance, _NORM_EPS)
+    return ov.concatenate([r, ov.multiply(mean, r)], len(ov.shape(r)) - 1)
+
+
+def _two_columns(x: Tensor) -> tuple[Tensor, Tensor]:
+    last = len(ov.shape(x)) - 1
+    return ov.cut(x, last, 0, 1), ov.cut(x, last, 1, 2)
 
 
 def _flat_kernel(weight: Floats) -> Floats:

@@ -46,6 +46,7 @@ CLIP = Path(__file__).with_name("clip.mp3")
 """8 s of a real song, in which all instruments play."""
 _TIMED_WINDOWS, _TIMED_S = 5, 3.0  # fewer windows if they take so long
 _CLEARLY_FASTER = 1.1  # so that machines of one kind do not choose differently by chance
+_OBVIOUSLY_FASTER = 1.5  # so that first windows, which also wait for new memory, tell enough
 MAX_DIFFERENCE_DB = -40.0
 """Energy of the difference of bf16 from f32, relative to the signal: more than this is not used."""
 
@@ -103,43 +104,64 @@ def _prepare(bag: Bag, folder: Path, precision: str) -> None:
 
 
 class _Candidate(NamedTuple):
+    """A compiled network. It took `first_s` seconds for `estimate`, its first window."""
+
     stages: Sequence[Any]
     precision: str
-    reason: str = ""
-    seconds: float = 0.0
-    estimate: Floats = np.zeros(0, np.float32)
+    engine: OpenVinoEngine
+    estimate: Floats
+    first_s: float
 
 
-def _choose(architecture: Architecture, network: NetworkFile, precision: str) -> _Candidate:
+class _Chosen(NamedTuple):
+    stages: Sequence[Any]
+    precision: str
+    reason: str
+
+
+def _choose(architecture: Architecture, network: NetworkFile, precision: str) -> _Chosen:
     if precision == F32 or (precision != BF16 and not has_bf16()):
         stages = compile_stages(build_stages(architecture, network.tensors, ALL_F32))
         reason = "the setting PRECISION" if precision == F32 else "this processor has no bf16"
-        return _Candidate(stages, F32, reason)
-    exact = _measure(architecture, network, ALL_F32, F32)
+        return _Chosen(stages, F32, reason)
+    clip = _clip(architecture.samples)
+    exact = _run(architecture, network, ALL_F32, F32, clip)
     difference = 0.0
     for precisions in (ALL_BF16, CAREFUL_BF16):
-        rounded = _measure(architecture, network, precisions, BF16)
+        rounded = _run(architecture, network, precisions, BF16, clip)
         difference = _decibels(rounded.estimate, exact.estimate)
         if difference <= MAX_DIFFERENCE_DB or precision == BF16:
             break
     if precision == BF16:
-        return rounded._replace(reason="the setting PRECISION")
+        return _Chosen(rounded.stages, BF16, "the setting PRECISION")
     if not difference <= MAX_DIFFERENCE_DB:  # also if it is no number
-        return exact._replace(reason=f"bf16 differs by {difference:.1f} dB")
-    ratio = rounded.seconds / exact.seconds
+        return _Chosen(exact.stages, F32, f"bf16 differs by {difference:.1f} dB")
+    ratio = _time_ratio(rounded, exact, clip)
     if ratio > _CLEARLY_FASTER:
-        return exact._replace(reason=f"{ratio:.2f} times as fast as bf16 here")
-    return rounded._replace(reason=f"{1 / ratio:.2f} times as fast as f32 here")
+        return _Chosen(exact.stages, F32, f"{ratio:.2f} times as fast as bf16 here")
+    return _Chosen(rounded.stages, BF16, f"{1 / ratio:.2f} times as fast as f32 here")
 
 
-def _measure(
-    architecture: Architecture, network: NetworkFile, precisions: Precisions, name: str
+def _run(
+    architecture: Architecture,
+    network: NetworkFile,
+    precisions: Precisions,
+    name: str,
+    clip: Floats,
 ) -> _Candidate:
     stages = compile_stages(build_stages(architecture, network.tensors, precisions))
     engine = OpenVinoEngine(stages, architecture.segment, architecture.nfft, name)
-    clip = _clip(architecture.samples)
+    start = monotonic()
     estimate = engine.separate(clip).copy()
-    return _Candidate(stages, name, "", _fastest(engine, clip), estimate)
+    return _Candidate(stages, name, engine, estimate, monotonic() - start)
+
+
+def _time_ratio(rounded: _Candidate, exact: _Candidate, clip: Floats) -> float:
+    """Return how many times as long as f32 bf16 takes."""
+    first = rounded.first_s / exact.first_s
+    if not 1 / _OBVIOUSLY_FASTER < first < _OBVIOUSLY_FASTER:
+        return first
+    return _fastest(rounded.engine, clip) / _fastest(exact.engine, clip)
 
 
 def _fastest(engine: OpenVinoEngine, clip: Floats) -> float:

@@ -17,7 +17,7 @@ from functions.separate.engine.openvino_backend.processor import processor_diges
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever the networks are built otherwise, so that old ones are not used."""
 NAME = "prepared.json"
 COMPILED = "compiled"

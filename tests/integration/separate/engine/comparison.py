@@ -16,7 +16,7 @@ from torch import nn
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.locate import BUNDLED
 from functions.separate.engine.overlap_add import Plan, join_ranges, separate_windows
-from functions.separate.engine.torch_engine import model_of
+from functions.separate.engine.torch_backend.engine import model_of
 from microdemucs.paths import MODELS
 
 SOURCES = ["drums", "bass", "other", "vocals"]

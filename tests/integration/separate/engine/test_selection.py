@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from minio import Minio
 
-from functions.separate.engine.convert import write_network
 from functions.separate.engine.locate import BUNDLED, OpenBucket
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.registry import ModelRegistry
 from functions.separate.engine.selection import ModelLoader
 from functions.separate.engine.settings import ModelSettings
-from functions.separate.engine.torch_engine import TorchEngine
+from functions.separate.engine.torch_backend.convert import write_network
+from functions.separate.engine.torch_backend.engine import TorchEngine
 from microdemucs.options import BadOption
 from microdemucs.paths import ROOT
 from microdemucs.settings import BadSetting

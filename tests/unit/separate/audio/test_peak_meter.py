@@ -1,6 +1,8 @@
 """The columns of a waveform, for sounds whose peaks are known."""
 
 import math
+import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,9 @@ def stereo(left: npt.ArrayLike, right: npt.ArrayLike) -> Samples:
 def measure(samples: npt.NDArray[np.floating], *cuts: int) -> list[list[int]]:
     """Return the columns of [2, n] samples that come in blocks."""
     meter = PeakMeter()
-    for block in np.split(samples, cuts, axis=1):
-        meter.add(block.astype(np.float32))
-    meter.end()
+    blocks = np.split(samples, cuts, axis=1)
+    for number, block in enumerate(blocks, 1):
+        meter.add(block.astype(np.float32), is_last=number == len(blocks))
     columns: list[list[int]] = meter.read(0, meter.columns).tolist()
     return columns
 
@@ -95,8 +97,7 @@ def test_it_can_start_again() -> None:
     meter = PeakMeter()
     meter.add(np.ones((2, HOP + 7), np.float32))
     meter.restart()
-    meter.add(np.full((2, HOP), 0.5, np.float32))
-    meter.end()
+    meter.add(np.full((2, HOP), 0.5, np.float32), is_last=True)
     assert meter.read(0, meter.columns).tolist() == [[64, 64, 64]]
 
 
@@ -104,5 +105,21 @@ def test_a_block_is_not_kept() -> None:
     meter, block = PeakMeter(), np.zeros((2, 10), np.float32)
     meter.add(block)
     block[:] = 1
-    meter.end()
+    meter.add(block[:, :0], is_last=True)
     assert meter.read(0, 1).tolist() == [[0, 0, 0]]
+
+
+def test_the_last_columns_appear_at_once() -> None:
+    meter = PeakMeter()
+    meter.add(np.ones((2, HOP + 7), np.float32))
+    seen = set()
+
+    def look(*_: object) -> Any:
+        seen.add(meter.columns)
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)  # as another thread could look between any two lines
+    meter.add(np.ones((2, 3 * HOP), np.float32), is_last=True)
+    sys.settrace(before)
+    assert seen == {1, 5}

@@ -25,18 +25,22 @@ def set_c_and_fail() -> None:
     raise RuntimeError("cannot be read")
 
 
-def test_the_number_of_openblas_threads_in_the_environment_is_kept(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("choose", "variable", "default"),
+    [
+        (process.use_one_openblas_thread, "OPENBLAS_NUM_THREADS", "1"),
+        (process.use_small_pages, "NUMPY_MADVISE_HUGEPAGE", "0"),
+    ],
+)
+def test_numpy_is_set_up_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, choose: Callable[[], None], variable: str, default: str
 ) -> None:
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    process.use_one_openblas_thread()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
-
-
-def test_openblas_uses_one_thread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    process.use_one_openblas_thread()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    monkeypatch.setenv(variable, "3")
+    choose()
+    assert os.environ[variable] == "3"
+    monkeypatch.delenv(variable)
+    choose()
+    assert os.environ[variable] == default
 
 
 @pytest.mark.parametrize(

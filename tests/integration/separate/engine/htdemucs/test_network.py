@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.separate.engine.convert import write_network
 from functions.separate.engine.htdemucs.network import (
     ALL_BF16,
     ALL_F32,
@@ -19,7 +18,8 @@ from functions.separate.engine.htdemucs.weights import read_network_file
 from functions.separate.engine.openvino_backend.compile import compile_stages
 from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.openvino_backend.processor import has_bf16
-from functions.separate.engine.torch_engine import TorchEngine
+from functions.separate.engine.torch_backend.convert import write_network
+from functions.separate.engine.torch_backend.engine import TorchEngine
 from microdemucs.models.architecture import read_architecture
 from testing.random_network import random_network
 from tests.integration.separate.engine.comparison import SOURCES, WEIGHTS, decibels

@@ -16,7 +16,7 @@ from functions.separate.engine.locate import BUNDLED
 from functions.separate.engine.openvino_backend import prepared_model
 from functions.separate.engine.openvino_backend.prepare import prepare
 from functions.separate.engine.openvino_backend.processor import precisions
-from functions.separate.engine.torch_engine import TorchEngine, model_of
+from functions.separate.engine.torch_backend.engine import TorchEngine, model_of
 from microdemucs.paths import ROOT
 from tests.integration.separate.engine.comparison import (
     SEGMENT,

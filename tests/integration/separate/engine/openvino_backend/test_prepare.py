@@ -1,6 +1,7 @@
 """A model is prepared once for a kind of processor, in the precision that suits it."""
 
 import logging
+import math
 import shutil
 import subprocess
 import sys
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.separate.engine import CannotBuild, UnusableWeights
+from functions.separate.engine import CannotBuild, Floats, UnusableWeights
 from functions.separate.engine.bag import Bag
-from functions.separate.engine.convert import write_network
 from functions.separate.engine.openvino_backend import prepare as module
 from functions.separate.engine.openvino_backend import prepared_model
+from functions.separate.engine.openvino_backend.engine import OpenVinoEngine
 from functions.separate.engine.openvino_backend.prepare import prepare
 from functions.separate.engine.openvino_backend.processor import has_bf16
+from functions.separate.engine.torch_backend.convert import write_network
 from microdemucs.models.ensemble import EnsembleDescription
 from microdemucs.paths import ROOT
 from tests.integration.separate.engine.comparison import SOURCES, WEIGHTS, save_hdemucs
@@ -114,6 +116,25 @@ def test_bf16_is_measured_against_f32(small: Path, tmp_path: Path) -> None:
     [network] = prepared(Bag([small]), tmp_path / "model", "auto").networks
     other = {"bf16": "f32", "f32": "bf16"}[network.precision]
     assert network.reason.endswith(f"times as fast as {other} here")
+
+
+@needs_bf16
+@pytest.mark.parametrize(("obvious", "expected"), [(1.0, 0), (math.inf, 2)])
+def test_more_windows_are_timed_only_if_the_first_ones_do_not_tell(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obvious: float, expected: int
+) -> None:
+    timed: list[OpenVinoEngine] = []
+    fastest = module._fastest
+
+    def counted(engine: OpenVinoEngine, clip: Floats) -> float:
+        timed.append(engine)
+        return fastest(engine, clip)
+
+    monkeypatch.setattr(module, "_OBVIOUSLY_FASTER", obvious)
+    monkeypatch.setattr(module, "_fastest", counted)
+    [network] = prepared(Bag([small]), tmp_path / "model", "auto").networks
+    assert len(timed) == expected
+    assert "times as fast as" in network.reason
 
 
 @needs_bf16

@@ -10,8 +10,9 @@ import torch
 import yaml
 from demucs.hf import load_safetensors_model
 
-from functions.separate.engine import UnusableWeights, torch_engine
-from functions.separate.engine.torch_engine import TorchEngine
+from functions.separate.engine import UnusableWeights
+from functions.separate.engine.torch_backend import engine as torch_engine
+from functions.separate.engine.torch_backend.engine import TorchEngine
 from tests.integration.separate.engine.comparison import (
     SEGMENT,
     SEGMENT_S,

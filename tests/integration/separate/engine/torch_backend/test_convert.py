@@ -10,7 +10,7 @@ from demucs.htdemucs import HTDemucs
 
 from functions.separate.engine import UnusableWeights
 from functions.separate.engine.bag import Bag
-from functions.separate.engine.convert import convert, write_network
+from functions.separate.engine.torch_backend.convert import convert, write_network
 from microdemucs.models.ensemble import EnsembleDescription
 from tests.integration.separate.engine.comparison import WEIGHTS, save_hdemucs
 from tests.integration.separate.engine.htdemucs.networks import small_htdemucs

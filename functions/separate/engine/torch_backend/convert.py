@@ -49,7 +49,7 @@ def _convert_in_child(pairs: Sequence[tuple[Path, Path]]) -> None:
 
 def _convert(pairs: Sequence[tuple[Path, Path]]) -> str:
     """Return why a file cannot be read, or ""."""
-    from functions.separate.engine.torch_engine import load_network
+    from functions.separate.engine.torch_backend.engine import load_network
 
     for pickle, target in pairs:
         try:
