@@ -13,7 +13,8 @@ class AudioFacts:
     whether the file cannot be read to its end. `length`, `mean` and `standard_deviation` are those
     of the decoded stereo audio at 44.1 kHz: samples, and the level of the mean of both channels.
     `is_clipped` tells whether the few samples above full scale are clipped, as players do.
-    `tags` may have title, artist, album, track, bpm and key. `warnings` are for the song's owner.
+    `tags` may have title, artist, album, track, date, bpm and key. `warnings` are for the song's
+    owner.
     """
 
     container: str

@@ -52,7 +52,7 @@ class SeparatedSong(StoredSong, frozen=True, kw_only=True):
     bits: int | UnsetType = UNSET
     """Per sample, of a codec that keeps them all."""
     tags: dict[str, str] | UnsetType = UNSET
-    """title, artist, album, track, bpm and key, as far as the song has them."""
+    """title, artist, album, track, date, bpm and key, as far as the song has them."""
     loudness: float | UnsetType = UNSET
     """Integrated loudness of the decoded audio in LUFS (ITU-R BS.1770)."""
     cover: CoverEntry | UnsetType = UNSET

@@ -11,10 +11,18 @@ from msgspec import UNSET
 from microdemucs import store
 from microdemucs.bucket import Bucket
 from microdemucs.bus import JOBS, Bus
+from microdemucs.covers import cover_name, cover_type
 from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.keys import hash_in_key
-from microdemucs.manifest import Manifest, ModelInfo, PeaksEntry, SeparatedSong, StemEntry
+from microdemucs.manifest import (
+    CoverEntry,
+    Manifest,
+    ModelInfo,
+    PeaksEntry,
+    SeparatedSong,
+    StemEntry,
+)
 from microdemucs.options import CONTENT_TYPES
 from microdemucs.peaks import PEAKS_TYPE, RATE, Peaks, peaks_key
 from microdemucs.problems import now
@@ -55,6 +63,8 @@ class JobWriter:
         scale: float | None = None,
         peaks: Peaks | None = None,
         seconds: float = 1.0,
+        tags: Mapping[str, str] | None = None,
+        cover: bytes = b"",
     ) -> None:
         """Write the stems, given by file name, and then the manifest of the song `key`."""
         entries = []
@@ -78,6 +88,8 @@ class JobWriter:
                 etag="",
                 sha256=hash_in_key(key) or "0" * 64,
                 seconds=seconds,
+                tags=UNSET if tags is None else dict(tags),
+                cover=self._write_cover(key, cover) if cover else UNSET,
             ),
             options=dict(options or {}),
             stems=entries,
@@ -94,16 +106,23 @@ class JobWriter:
         peaks: Peaks | None = None,
         *,
         seconds: float = 1.0,
+        tags: Mapping[str, str] | None = None,
+        cover: bytes = b"",
     ) -> JobRecord:
         """Write the stems, the manifest and the record of a job that is done."""
         about: dict[str, Any] = {"job": record.id, "options": record.options, "seconds": seconds}
-        self.write_stems(record.key, stems, peaks=peaks, **about)
+        self.write_stems(record.key, stems, peaks=peaks, tags=tags, cover=cover, **about)
         return self.write_record(record, state=JobState.DONE, progress=1.0, stems=list(stems))
 
     def _write_peaks(self, key: str, peaks: Peaks) -> PeaksEntry:
         document = peaks.write()
         self.stems.write(peaks_key(key), document, PEAKS_TYPE)
         return PeaksEntry(peaks_key(key), len(document), PEAKS_TYPE, RATE, peaks.stop)
+
+    def _write_cover(self, key: str, cover: bytes) -> CoverEntry:
+        name, content_type = f"{key}/{cover_name(cover)}", cover_type(cover)
+        self.stems.write(name, cover, content_type)
+        return CoverEntry(name, len(cover), content_type)
 
 
 def new_job(key: str, **metadata: str) -> JobRecord:

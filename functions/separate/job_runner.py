@@ -16,7 +16,6 @@ from msgspec import UNSET, structs
 from functions.separate import reuse
 from functions.separate.audio.decoder import DecodedSong, decode
 from functions.separate.audio.download import ensure_unchanged, fetch
-from functions.separate.audio.stem_tags import StemTags, title_of_stem
 from functions.separate.context import Context
 from functions.separate.engine import Floats, Model
 from functions.separate.engine.locate import LocatedModel
@@ -44,6 +43,7 @@ from functions.separate.record_writer import RecordWriter
 from functions.separate.resources import retry_when_out_of_resources
 from functions.separate.song_loudness import MeasuredSamples
 from functions.separate.stems import choose_stems, make_plan, separate_song
+from microdemucs.audio_tags import AudioTags, title_of
 from microdemucs.bus import CANCELS, STARTED_SUBJECT
 from microdemucs.jobs import JobRecord, JobState
 from microdemucs.keys import fits, hash_in_key
@@ -255,7 +255,7 @@ class JobRunner:
         has_title = bool(original.song.tags and original.song.tags.get("title"))
         if has_title or name == PurePosixPath(original.song.key).stem:
             return None
-        return partial(title_of_stem, {}, name)
+        return partial(title_of, {}, name)
 
     def _write(
         self, file: BinaryIO, options: Options, loading: Future[Model]
@@ -334,11 +334,11 @@ class JobRunner:
             )
             self.record.estimate = structs.replace(estimate, seconds=seconds)
 
-    def _tags_of(self, song: DecodedSong) -> Callable[[str], StemTags]:
+    def _tags_of(self, song: DecodedSong) -> Callable[[str], AudioTags]:
         name = PurePosixPath(self.job.song.key).stem
 
-        def tags_of(stem: str) -> StemTags:
-            return StemTags.of_song(song.audio.tags, name, stem, song.cover)
+        def tags_of(stem: str) -> AudioTags:
+            return AudioTags.of_song(song.audio.tags, name, stem, song.cover)
 
         return tags_of
 

@@ -4,8 +4,9 @@ import flask
 
 from functions.upload.context import Context, context
 from functions.upload.jobs import find_job
-from microdemucs.covers import MAX_COVER_BYTES
+from microdemucs.covers import MAX_COVER_BYTES, cover_type, is_cover
 from microdemucs.jobs import JobRecord, JobState
+from microdemucs.manifest import Manifest
 from microdemucs.problems import Problem
 from microdemucs.result_store import read_manifest
 
@@ -24,14 +25,19 @@ def get_cover(id_: str) -> flask.typing.ResponseReturnValue:
     return response.make_conditional(flask.request)
 
 
+def read_cover(ctx: Context, manifest: Manifest) -> bytes:
+    """Return the JPEG or PNG that the manifest lists; b"" if it lists none, or it is gone."""
+    if not manifest.song.cover:
+        return b""
+    data = ctx.stems.read(manifest.song.cover.key, MAX_COVER_BYTES + 1)
+    return data if data is not None and is_cover(data) else b""
+
+
 def _find_cover(ctx: Context, job: JobRecord) -> tuple[str, bytes]:
     """Return the content type and the bytes. Raises Problem if there is no cover."""
     manifest = read_manifest(ctx.stems, job.key) if job.state == JobState.DONE else None
-    if manifest and manifest.job == job.id and manifest.song.cover:
-        cover = manifest.song.cover
-        data = ctx.stems.read(cover.key, MAX_COVER_BYTES + 1)
-        if data is not None and len(data) <= MAX_COVER_BYTES:
-            return cover.content_type, data
+    if manifest and manifest.job == job.id and (cover := read_cover(ctx, manifest)):
+        return cover_type(cover), cover
     raise Problem(
         404,
         "no-cover",

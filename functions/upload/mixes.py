@@ -14,10 +14,12 @@ from functions.upload import sharing
 from functions.upload.context import context
 from functions.upload.encoding.encoders import Order
 from functions.upload.encoding.task import Gains, Output
+from functions.upload.file_tags import read_tags
 from functions.upload.finished_stems import FinishedStems, find_finished_stems
 from functions.upload.jobs import attachment, download_name
 from functions.upload.json_documents import bad_value, unknown_parameter
 from functions.upload.stored_stem import StoredStem
+from microdemucs.audio_tags import AudioTags
 from microdemucs.plain_numbers import decimal_number
 
 _TYPES = {Output.MP3: "audio/mpeg", Output.FLAC: "audio/flac"}
@@ -34,7 +36,7 @@ def get_mix(id_: str, format_: str) -> flask.Response:
         raise bad_value("format", format_, " or ".join(_TYPES))
     output = Output(format_)
     found = find_finished_stems(ctx, id_)
-    order = make_order(output, found, flask.request.args)
+    gains = read_gains([stem.entry.name for stem in found.stems], flask.request.args)
     response = flask.Response(mimetype=_TYPES[output])
     response.headers["Content-Disposition"] = attachment(
         download_name(found.job.key, f"mix.{output}")
@@ -42,6 +44,7 @@ def get_mix(id_: str, format_: str) -> flask.Response:
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the stream back
     if flask.request.method == "HEAD":
         return response
+    order = make_order(output, found, gains, read_tags(ctx, found, describe_mix(gains)))
     with ExitStack() as stack:
         encoding = ctx.encoders.start(ctx.stems, order)
         stack.callback(encoding.close)
@@ -52,10 +55,10 @@ def get_mix(id_: str, format_: str) -> flask.Response:
     return response
 
 
-def make_order(output: Output, found: FinishedStems, parameters: Mapping[str, str]) -> Order:
-    """Return what to mix. Raises Problem (422) if a parameter is not accepted."""
-    names = [stem.entry.name for stem in found.stems]
-    gains = read_gains(names, parameters)
+def make_order(
+    output: Output, found: FinishedStems, gains: Mapping[str, Gains], tags: AudioTags
+) -> Order:
+    """Return what to mix."""
     audible = [stem for stem in found.stems if gains[stem.entry.name] != _SILENT]
     audible = audible or found.stems[:1]  # of silent stems only the length matters
     return Order(
@@ -64,7 +67,19 @@ def make_order(output: Output, found: FinishedStems, parameters: Mapping[str, st
         [gains[stem.entry.name] for stem in audible],
         found.manifest.song.seconds,
         bits=_bits(audible, found.manifest.options.get("bits")),
+        tags=tags,
     )
+
+
+def describe_mix(gains: Mapping[str, Gains]) -> str:
+    """Return what a title says of a mix: which stems it has, or which few it is without."""
+    silent = [name for name, gain in gains.items() if gain == _SILENT]
+    audible = [name for name in gains if name not in silent]
+    if not silent or not audible:
+        return "mix"
+    if len(silent) <= len(audible):
+        return f"without {' and '.join(silent)}"
+    return " and ".join(audible)
 
 
 def read_gains(names: Sequence[str], parameters: Mapping[str, str]) -> dict[str, Gains]:

@@ -18,8 +18,12 @@ import numpy.typing as npt
 import soundfile
 
 from functions.separate.audio.flac_cover import FlacWithCover
-from functions.separate.audio.stem_tags import NO_TAGS, StemTags, id3v2, info_entry, texts
+from functions.separate.audio.interleave import interleave
+from functions.separate.audio.wav_info import info_list
 from functions.separate.engine import SAMPLE_RATE, Floats
+from microdemucs.audio_tags import NO_TAGS, AudioTags
+from microdemucs.flac_metadata import FIELDS
+from microdemucs.id3v2 import id3v2
 from microdemucs.lame_info import count_frames, frame_rate, info_frame
 from microdemucs.options import Options
 from microdemucs.problems import Rejected
@@ -46,7 +50,7 @@ def make_encoder(
     file: BinaryIO,
     length: int,
     mp3_quality: int,
-    tags: StemTags = NO_TAGS,
+    tags: AudioTags = NO_TAGS,
 ) -> Encoder:
     """Return an encoder that writes `length` samples to `file`, an empty file with a descriptor.
 
@@ -83,14 +87,14 @@ def prevent_clipping(
 
 def _pcm(block: Floats, bits: int) -> npt.NDArray[np.int32]:
     """Return [n, 2] integers."""
-    return (block.T * np.float32(2 ** (bits - 1) - 1)).astype(np.int32, order="C")
+    return (interleave(block) * np.float32(2 ** (bits - 1) - 1)).astype(np.int32)
 
 
 class _Mp3:
     """LAME's frames, after a tag and an Info frame, which is complete when the stem is."""
 
     def __init__(
-        self, file: BinaryIO, bitrate: int, quality: int, length: int, tags: StemTags
+        self, file: BinaryIO, bitrate: int, quality: int, length: int, tags: AudioTags
     ) -> None:
         self._file = file
         self._length = length
@@ -131,7 +135,7 @@ class _Mp3:
 class _Flac:
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, file: BinaryIO, bits: int, tags: StemTags) -> None:
+    def __init__(self, file: BinaryIO, bits: int, tags: AudioTags) -> None:
         self._bits = bits
         # libsndfile closes the descriptor that it is given, so it gets its own
         output = FlacWithCover(file, tags.cover) if tags.cover else os.dup(file.fileno())
@@ -139,8 +143,8 @@ class _Flac:
             self._flac = soundfile.SoundFile(
                 output, "w", SAMPLE_RATE, _CHANNELS, subtype=f"PCM_{bits}", format="FLAC"
             )
-        for name, text in texts(tags).items():
-            setattr(self._flac, "tracknumber" if name == "track" else name, text)
+        for name, text in tags.texts.items():
+            setattr(self._flac, FIELDS.get(name, name), text)
 
     def write(self, block: Floats) -> None:
         with _map_write_errors():  # libsndfile takes the upper bits of an integer
@@ -168,7 +172,7 @@ class _Wav:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, file: BinaryIO, bits: int, length: int, tags: StemTags) -> None:
+    def __init__(self, file: BinaryIO, bits: int, length: int, tags: AudioTags) -> None:
         self._file = file
         self._bits = bits
         width = _CHANNELS * bits // 8
@@ -177,7 +181,7 @@ class _Wav:
         chunks = b"fmt " + struct.pack("<I", len(fmt)) + fmt
         if bits == 32:
             chunks += b"fact" + struct.pack("<II", 4, length)
-        chunks += _info_list(tags)
+        chunks += info_list(tags)
         size = 4 + len(chunks) + 8 + length * width
         if size >= 2**32:
             raise Rejected(
@@ -195,15 +199,9 @@ class _Wav:
         """Write nothing: the samples are the end of the file."""
 
 
-def _info_list(tags: StemTags) -> bytes:
-    """Return a LIST chunk of type INFO (Microsoft, Multimedia Data Standards 1991), or b""."""
-    body = b"".join(info_entry(member, text) for member, text in texts(tags).items())
-    return b"LIST" + struct.pack("<I", 4 + len(body)) + b"INFO" + body if body else b""
-
-
 def _samples(block: Floats, bits: int) -> bytes:
     if bits == 32:
-        return block.T.astype("<f4").tobytes()
+        return interleave(block).astype("<f4").tobytes()
     if bits == 16:
         return _pcm(block, 16).astype("<i2").tobytes()
     return _pcm(block, 24).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()

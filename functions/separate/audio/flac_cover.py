@@ -5,21 +5,16 @@ libsndfile writes through FlacWithCover, which leaves the bytes of that block ou
 """
 
 import io
-import struct
 from typing import BinaryIO
 
-from microdemucs.covers import cover_type
+from microdemucs.flac_metadata import PICTURE, metadata_block, picture_body
 
 _BLOCK_AT = 4 + 4 + 34  # behind "fLaC" and STREAMINFO, which is never the last block
-_PICTURE, _FRONT_COVER = 6, 3
 
 
 def picture_block(cover: bytes) -> bytes:
-    """Return the metadata block of a JPEG or PNG. Its width, height and colours are not filled."""
-    media_type = cover_type(cover).encode()
-    head = struct.pack(">II", _FRONT_COVER, len(media_type)) + media_type + struct.pack(">I", 0)
-    body = head + struct.pack(">IIIII", 0, 0, 0, 0, len(cover)) + cover
-    return bytes([_PICTURE]) + len(body).to_bytes(3, "big") + body
+    """Return the metadata block of a JPEG or PNG."""
+    return metadata_block(PICTURE, picture_body(cover))
 
 
 class FlacWithCover(io.RawIOBase):

@@ -8,17 +8,13 @@ It reads only the layouts that encoders.py writes: ID3v2.4 (id3.org), Vorbis com
 import struct
 from dataclasses import dataclass
 
-from functions.separate.audio.stem_tags import (
-    from_synchsafe,
-    id3v2_tag,
-    info_entry,
-    text_frame,
-)
+from functions.separate.audio.wav_info import info_entry
 from microdemucs.covers import MAX_COVER_BYTES
+from microdemucs.flac_metadata import VORBIS_COMMENT
+from microdemucs.id3v2 import from_synchsafe, id3v2_tag, text_frame
 
 HEAD_BYTES = MAX_COVER_BYTES + (1 << 20)
 """The tags of a stem are within so many bytes."""
-_VORBIS_COMMENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ def _flac(head: bytes, title: str) -> NewHead | None:
     at = 4
     while at + 4 <= len(head):
         behind = at + 4 + int.from_bytes(head[at + 1 : at + 4], "big")
-        if head[at] & 0x7F == _VORBIS_COMMENT:
+        if head[at] & 0x7F == VORBIS_COMMENT:
             body = _with_title(head[at + 4 : behind], title)
             block = head[at : at + 1] + len(body).to_bytes(3, "big") + body
             return NewHead(head[:at] + block, behind)

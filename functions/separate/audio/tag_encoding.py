@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 MAX_CHARACTERS = 500
-_PLAIN = ("bpm", "key")  # ASCII, whatever the language of the others
+_PLAIN = ("bpm", "date", "key")  # ASCII, whatever the language of the others
 _RAW = "latin-1"  # the decoder's child passes each byte on as one character
 
 _WESTERN = "cp1252"

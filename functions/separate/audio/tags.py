@@ -1,4 +1,4 @@
-"""The tags of a song: title, artist, album, track number, tempo, key, and its cover."""
+"""The tags of a song: title, artist, album, track number, date, tempo, key, and its cover."""
 
 import re
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ _OTHER_NAMES = {
 """Tags without a name of FFmpeg's: what ID3v2, Vorbis comments, MP4 and WMA call them."""
 _FORMS = {"bpm": re.compile(r"[1-9]\d{0,2}(\.\d{1,3})?"), "key": re.compile(r"[ -~]{1,12}")}
 
+_DATE = re.compile(r"[1-9][0-9]{3}(-[0-9]{2}){0,2}(?![0-9])")  # a time may follow
+
 
 def read_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the tags in FFmpeg's `metadata`; of several, the first that has a tag counts.
@@ -36,6 +38,8 @@ def read_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
             texts = (by_name.get(other, "").strip() for other in others)
             if text := next(filter(_FORMS[name].fullmatch, texts), ""):
                 tags.setdefault(name, text)
+        if date := _DATE.match(by_name.get("date", "").strip()):
+            tags.setdefault("date", date[0])
     return tags
 
 

@@ -8,12 +8,12 @@ from msgspec import UNSET
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from functions.separate.audio.peak_meter import PeakMeter
-from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import PART_BYTES, Destination
 from functions.separate.output.disk_space import free_space
 from functions.separate.output.spool import Spool
+from microdemucs.audio_tags import NO_TAGS, AudioTags
 from microdemucs.manifest import StemEntry
 from microdemucs.options import CONTENT_TYPES, Options
 
@@ -41,7 +41,7 @@ class StemWriter:
         options: Options,
         length: int,
         mp3_quality: int,
-        tags: StemTags = NO_TAGS,
+        tags: AudioTags = NO_TAGS,
     ) -> None:
         self.name = name
         self._options = options
@@ -139,10 +139,10 @@ class StemWriter:
         mode = self._options.clip_mode
         samples = prevent_clipping(block, mode, divisor, is_float=self._is_float)
         self._encoder.write(samples)
-        self.peaks.add(samples)
         self._encoded += block.shape[-1]
-        if self._encoded == self._length:
+        is_last = self._encoded == self._length
+        self.peaks.add(samples, is_last=is_last)
+        if is_last:
             self._encoder.close()
-            self.peaks.end()
         self._file.flush()
         return os.fstat(self._file.fileno()).st_size

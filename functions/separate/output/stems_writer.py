@@ -12,7 +12,6 @@ from functools import reduce
 
 import numpy as np
 
-from functions.separate.audio.stem_tags import StemTags
 from functions.separate.engine import Floats
 from functions.separate.on_progress import OnProgress
 from functions.separate.output.destination import Destination
@@ -20,6 +19,7 @@ from functions.separate.output.peaks_writer import PeaksWriter
 from functions.separate.output.serial_executor import SerialExecutor
 from functions.separate.output.stem_writer import StemWriter
 from functions.separate.stems import Stem
+from microdemucs.audio_tags import AudioTags
 from microdemucs.manifest import PeaksEntry, StemEntry
 from microdemucs.options import Options
 
@@ -91,7 +91,7 @@ def open_stems(
     options: Options,
     length: int,
     mp3_quality: int | None = None,
-    tags_of: Callable[[str], StemTags] = lambda _: StemTags(),
+    tags_of: Callable[[str], AudioTags] = lambda _: AudioTags(),
 ) -> Iterator[StemsWriter]:
     """Open a writer for the stems of a song of `length` samples; `tags_of` names a stem's tags.
 

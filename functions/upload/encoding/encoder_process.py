@@ -1,4 +1,4 @@
-"""The child process that mixes and encodes. Its argument is a Task; the result is its output.
+"""The child process that mixes and encodes. Its input is a Task; the result is its output.
 
 It decodes objects of the bucket of stems, which are our own unless somebody has put others there.
 If FFmpeg crashes on one, or needs too much, only this process ends.
@@ -23,7 +23,7 @@ _NICENESS = 5  # requests that only wait for the store go first
 
 def main() -> None:
     """Make what the task asks for."""
-    task = msgspec.json.decode(sys.argv[1], type=Task)
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     _limit(task)
     try:
         _run(task)
@@ -51,14 +51,15 @@ def _run(task: Task) -> None:
     gains = [source.gains for source in task.sources]
     if task.output == Output.STEM_FILE:
         with open(1, "w+b", closefd=False) as file:
-            write_stem_file(sources, [source.name for source in task.sources], task.tags, file)
+            write_stem_file(sources, [source.track for source in task.sources], task.tags, file)
         return
     with open(1, "wb", closefd=False) as output:
         if task.output == Output.MP3:
-            write_mp3(mix_blocks(sources, gains, "s16p"), length, output)
+            write_mp3(mix_blocks(sources, gains, "s16p"), length, task.tags, output)
         else:
             sample_format = "s16" if task.bits == 16 else "s32"
-            write_flac(mix_blocks(sources, gains, sample_format), length, task.bits, output)
+            blocks = mix_blocks(sources, gains, sample_format)
+            write_flac(blocks, length, task.bits, task.tags, output)
 
 
 def _report(error: UnreadableStem) -> int:

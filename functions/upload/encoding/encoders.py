@@ -13,13 +13,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from functions.upload.encoding.task import DISK_FULL, Gains, Output, Source, Task
 from functions.upload.stored_stem import StoredStem
 from functions.upload.upload_space import UploadSpace
+from microdemucs.audio_tags import NO_TAGS, AudioTags
 from microdemucs.bucket import Bucket
 from microdemucs.paths import ROOT
 from microdemucs.problems import Problem, RetryLater
@@ -30,21 +31,25 @@ log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 16
 _LOOK_S = 0.1  # how often a file that grows is read again
 _BYTES_PER_SECOND = {Output.MP3: 40_000, Output.STEM_FILE: 5 * 32_000}
-_HEADER_BYTES = 1 << 20
+_HEADER_BYTES = 1 << 20  # with the cover
 _CPU_SECONDS = 60
 _LONGEST_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to encode: stems in the order of the tracks, and their gains. The song has `seconds`."""
+    """What to encode: stems and their gains. The song has `seconds`.
+
+    `tracks`, for a stem.mp4, are the names of the stems' tracks, in their order.
+    """
 
     output: Output
     stems: Sequence[StoredStem]
     gains: Sequence[Gains]
     seconds: float
     bits: int = 16
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: AudioTags = NO_TAGS
+    tracks: Sequence[str] = ()
 
 
 class Encoders:
@@ -161,29 +166,33 @@ class Encoding:
         self._supervisor.start()
 
     def _start(self, order: Order, fds: Sequence[int]) -> "subprocess.Popen[bytes]":
+        tracks = order.tracks or [""] * len(order.stems)
         task = Task(
             order.output,
             [
-                Source(stem.entry.name, fd, stem.entry.file.rpartition(".")[2], gains)
-                for stem, fd, gains in zip(order.stems, fds, order.gains, strict=True)
+                Source(track, fd, stem.entry.file.rpartition(".")[2], gains)
+                for track, stem, fd, gains in zip(
+                    tracks, order.stems, fds, order.gains, strict=True
+                )
             ],
             order.bits,
             order.tags,
             _CPU_SECONDS + int(_seconds(order)),
             self._max_bytes,
         )
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-S", "-m", "functions.upload.encoding.encoder_process"),
-                msgspec.json.encode(task).decode(),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=subprocess.DEVNULL,  # who wrote the object could choose what FFmpeg says there
-            pass_fds=fds,
-            cwd=ROOT,
-            env={"LANG": "C.UTF-8", "PYTHONPATH": os.pathsep.join(sys.path)},  # and no secrets
-        )
+        # With a cover the task is too long for an argument, and in memory no disk can be full.
+        with open(os.memfd_create("task"), "w+b") as input_:
+            input_.write(msgspec.json.encode(task))
+            input_.seek(0)
+            return subprocess.Popen(
+                [sys.executable, "-S", "-m", "functions.upload.encoding.encoder_process"],
+                stdin=input_,
+                stdout=self._file,
+                stderr=subprocess.DEVNULL,  # who wrote the object could choose FFmpeg's words
+                pass_fds=fds,
+                cwd=ROOT,
+                env={"LANG": "C.UTF-8", "PYTHONPATH": os.pathsep.join(sys.path)},  # no secrets
+            )
 
     def _feed(self, stem: StoredStem, fd: int) -> None:
         """Copy a stem from the store to the process; end the process if that fails."""

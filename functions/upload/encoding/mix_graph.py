@@ -19,25 +19,33 @@ def mix_blocks(
     sources: Sequence[StemSource], gains: Sequence[Gains], sample_format: str
 ) -> Iterator[AudioFrame]:
     """Yield the mix of all sources in this sample format; samples beyond full scale are clipped."""
-    for number, block in _run(sources, gains, sample_format, with_stems=False):
+    for number, block in _run(sources, gains, sample_format):
         if number == 0:
             yield block
 
 
-def mix_and_stem_blocks(sources: Sequence[StemSource]) -> Iterator[tuple[int, AudioFrame]]:
-    """Yield blocks of float samples, each with a number: 0 for the mix, then those of the stems."""
-    yield from _run(sources, [Gains()] * len(sources), "fltp", with_stems=True)
+def mix_and_track_blocks(
+    sources: Sequence[StemSource], tracks: Sequence[int]
+) -> Iterator[tuple[int, AudioFrame]]:
+    """Yield blocks of float samples, each with the number of its track: 0 is the mix of all.
+
+    `tracks` are those of the sources, from 1 on; those of one track are added up.
+    """
+    yield from _run(sources, [Gains()] * len(sources), "fltp", tracks)
 
 
 def _run(
-    sources: Sequence[StemSource], gains: Sequence[Gains], sample_format: str, *, with_stems: bool
+    sources: Sequence[StemSource],
+    gains: Sequence[Gains],
+    sample_format: str,
+    tracks: Sequence[int] = (),
 ) -> Iterator[tuple[int, AudioFrame]]:
     """Decode the sources in step, so that no more than some blocks are in memory."""
     decoded = [source.frames() for source in sources]
     waiting = [next(frames, None) for frames in decoded]  # each has one
     graph = Graph()  # FilterContexts do not keep it alive
     lengths = [source.length for source in sources]
-    inputs, outputs = _build(graph, waiting, lengths, gains, sample_format, with_stems)
+    inputs, outputs = _build(graph, waiting, lengths, gains, sample_format, tracks)
     positions = [Fraction(0)] * len(sources)
     unfinished = set(range(len(sources)))
     while unfinished:
@@ -59,12 +67,14 @@ def _build(
     lengths: Sequence[int | None],
     gains: Sequence[Gains],
     sample_format: str,
-    with_stems: bool,
+    tracks: Sequence[int],
 ) -> tuple[list[FilterContext], list[FilterContext]]:
-    """Return the graph's inputs, and its outputs: the mix, then the stems if they are wanted."""
+    """Return the graph's inputs, and its outputs: the mix, then the tracks, if there are any."""
+    longest = max(filter(None, lengths), default=0) if all(lengths) else 0
     mix = graph.add("amix", f"inputs={len(first)}:normalize=0:duration=longest")
     mixed = _chain(graph, mix, "aformat", f"sample_fmts={sample_format}")
     inputs, outputs = [], [_chain(graph, mixed, "abuffersink", "")]
+    stems_of: dict[int, list[FilterContext]] = {track: [] for track in sorted(tracks)}
     for number, (frame, length, gain) in enumerate(zip(first, lengths, gains, strict=True)):
         assert frame
         source = graph.add_abuffer(
@@ -78,12 +88,17 @@ def _build(
         stem = _chain(graph, stem, "aformat", _STEM_FORMAT)
         if length:  # what the encoder of an MP3 has added is not part of the stem
             stem = _chain(graph, stem, "atrim", f"end_sample={length}")
-        if with_stems:
+        if tracks:
+            if longest:  # players of a stem.mp4 take one length for all tracks
+                stem = _chain(graph, stem, "apad", f"whole_len={longest}")
             stem = _chain(graph, stem, "asplit", "2")
-            sink = graph.add("abuffersink")
-            stem.link_to(sink, 1)
-            outputs.append(sink)
+            stems_of[tracks[number]].append(stem)
         _chain(graph, stem, "pan", _pan(gain)).link_to(mix, 0, number)
+    for stems in stems_of.values():
+        track = graph.add("amix", f"inputs={len(stems)}:normalize=0:duration=longest")
+        for position, stem in enumerate(stems):
+            stem.link_to(track, 1, position)
+        outputs.append(_chain(graph, track, "abuffersink", ""))
     graph.configure()
     return inputs, outputs
 

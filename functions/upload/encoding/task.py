@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from microdemucs.audio_tags import AudioTags
+
 STEM_RATE = 44_100
 """Of all stems and of everything that is made of them, in Hz."""
 
@@ -29,9 +31,12 @@ class Gains(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """A stem: the descriptor that it is read from, and the format of its file."""
+    """A stem: the descriptor that it is read from, and the format of its file.
 
-    name: str
+    `track` is the name of its track in a stem.mp4.
+    """
+
+    track: str
     fd: int
     format: str
     gains: Gains = Gains()
@@ -46,6 +51,6 @@ class Task(Struct, frozen=True):
     output: Output
     sources: list[Source]
     bits: int
-    tags: dict[str, str]
+    tags: AudioTags
     cpu_seconds: int
     max_bytes: int

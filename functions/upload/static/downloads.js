@@ -40,7 +40,7 @@ export async function takeAway(button, current) {
     } else {
       const saved = mixer.isBent ? "Saved, at the original speed and pitch." : "Saved.";
       const query = mixQuery(mixer.audible);
-      const mix = kind === "wav" ? await player.renderMix() : await fetchFile(`${path}/mix.${kind}?${query}`);
+      const mix = kind === "wav" ? await player.renderMix(tagsOf(song)) : await fetchFile(`${path}/mix.${kind}?${query}`);
       save(mix, `${name} - mix.${kind}`);
       say(saved);
     }
@@ -75,6 +75,10 @@ function mixQuery(audible) {
   }
   return changes;
 }
+
+const tagsOf = (song) => (
+  { title: songTitle(song), artist: song.document.song?.tags?.artist }
+);
 
 function save(blob, name) {
   const url = URL.createObjectURL(blob);

@@ -18,8 +18,22 @@ from tests.integration.separate.jobs import PutSong, ReadManifest, ReadObjects, 
 from tests.integration.separate.range_messages import RangeMessages
 
 JPEG = b"\xff\xd8\xff\xe0 the cover of a song"
-TEXTS = {b"TIT2": "Blue", b"TPE1": "Ann", b"TALB": "Hues", b"TBPM": "128", b"TKEY": "F#m"}
-TAGS = {"title": "Blue", "artist": "Ann", "album": "Hues", "bpm": "128", "key": "F#m"}
+TEXTS = {
+    b"TIT2": "Blue",
+    b"TPE1": "Ann",
+    b"TALB": "Hues",
+    b"TYER": "1999",
+    b"TBPM": "128",
+    b"TKEY": "F#m",
+}
+TAGS = {
+    "title": "Blue",
+    "artist": "Ann",
+    "album": "Hues",
+    "date": "1999",
+    "bpm": "128",
+    "key": "F#m",
+}
 
 
 def sine_at(decibels: float, seconds: float = 3) -> sounds.Samples:

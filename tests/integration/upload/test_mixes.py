@@ -142,13 +142,14 @@ def test_what_is_not_accepted_is_refused(client: WebClient, done: JobRecord, mix
     [b"", b"no audio" * 1000, b"fLaC" + os.urandom(50_000), b"#EXTM3U\nfile:///etc/passwd\n"],
     ids=["empty", "text", "random", "a playlist"],
 )
+@pytest.mark.parametrize("mix", ["mix.mp3", "mix.flac"])
 def test_a_hand_made_object_is_a_problem_and_not_a_crash(
-    client: WebClient, job_writer: JobWriter, data: bytes
+    client: WebClient, job_writer: JobWriter, data: bytes, mix: str
 ) -> None:
     files = {"drums.flac": encode(STEMS["drums"], format="flac"), "bass.flac": data}
     record = job_writer.finish(new_job(f"{uuid.uuid4().hex}.mp3"), files)
     wait_until(lambda: client.head(f"/apiv1/jobs/{record.id}/mix.mp3").status_code == 200)
-    response = get(client, record, "mix.mp3")
+    response = get(client, record, mix)
     assert (response.status_code, kind(response)) == (409, "unreadable-stem")
 
 

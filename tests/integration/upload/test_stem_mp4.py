@@ -1,4 +1,4 @@
-"""stem.mp4 from a real server, read the way Mixxx reads it."""
+"""stem.mp4 from a real server. test_stem_file.py has the rules of the programs that read it."""
 
 import json
 import uuid
@@ -10,6 +10,7 @@ import pytest
 from microdemucs.jobs import JobRecord
 from testing.encoded_stems import decode, encode, lag, make_samples, signal_to_noise
 from testing.job_writer import JobWriter, new_job
+from testing.mp4_atoms import find_atoms
 from testing.waiting import wait_until
 from testing.web_client import WebClient
 
@@ -39,20 +40,9 @@ def response(client: WebClient, done: JobRecord) -> Any:
     return response
 
 
-def find_atom(data: bytes, path: list[bytes]) -> bytes:
-    """Return the content of the first atom at this path, as Mixxx' seekTillAtom finds it."""
-    while path:
-        size, name = int.from_bytes(data[:4], "big"), data[4:8]
-        assert size >= 8, "there is no such atom"
-        if name == path[0]:
-            data, path = data[8:size], path[1:]
-        else:
-            data = data[size:]
-    return data
-
-
 def test_the_atom_names_the_stems_in_the_order_of_the_tracks(response: Any) -> None:
-    atom = json.loads(find_atom(response.data, [b"moov", b"udta", b"stem"]))
+    [content] = find_atoms(response.data, "moov/udta/stem")
+    atom = json.loads(content)
     assert atom["version"] == 1
     assert [stem["name"] for stem in atom["stems"]] == ["Drums", "Bass", "Other", "Vocals"]
 
@@ -63,6 +53,22 @@ def test_every_track_is_in_time_with_its_stem(response: Any, track: int) -> None
     decoded = decode(response.data, track)
     assert lag(decoded, reference) == 0
     assert signal_to_noise(decoded[:, :LENGTH], reference) > 20
+
+
+def test_guitar_and_piano_are_a_part_of_other(client: WebClient, job_writer: JobWriter) -> None:
+    six = STEMS | {name: make_samples(9 + n, LENGTH) for n, name in enumerate(("guitar", "piano"))}
+    files = {f"{name}.flac": encode(stem, format="flac") for name, stem in six.items()}
+    record = job_writer.finish(new_job(f"{uuid.uuid4().hex}.mp3"), files, seconds=2)
+    wait_until(lambda: client.head(path_of(record)).status_code == 200)
+    data = client.get(path_of(record)).data
+    assert len(find_atoms(data, "moov/trak")) == 5
+    [content] = find_atoms(data, "moov/udta/stem")
+    assert [stem["name"] for stem in json.loads(content)["stems"]][2] == "Other"
+    for track, names in [(0, list(six)), (3, ["other", "guitar", "piano"]), (4, ["vocals"])]:
+        expected = np.sum([six[name] for name in names], axis=0)
+        decoded = decode(data, track)
+        assert lag(decoded, expected) == 0
+        assert signal_to_noise(decoded[:, :LENGTH], expected) > 20
 
 
 def test_the_name_ends_as_players_expect(response: Any) -> None:

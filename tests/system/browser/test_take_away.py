@@ -91,6 +91,19 @@ def test_the_file_for_djs_has_five_tracks(page: Page, song_is_open: JobRecord, s
     assert lag(decode(data, 4), SAMPLES["vocals"]) == 0
 
 
+def test_six_stems_have_a_file_for_djs(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    further = {"guitar.flac": FILES["bass.flac"], "piano.flac": FILES["bass.flac"]}
+    job_writer.finish(wait_for_upload(job_writer, song.name), FILES | further)
+    expect(page.get_by_role("button", name="For DJs")).to_be_visible()
+    _, data = download(page, "For DJs")
+    other = SAMPLES["other"] + 2 * SAMPLES["bass"]
+    assert signal_to_noise(decode(data, 3)[:, :LENGTH], other) > 20
+
+
 def test_other_stems_have_no_file_for_djs(
     page: Page, site: str, job_writer: JobWriter, song: Path
 ) -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from functions.upload.encoding.task import Gains
-from functions.upload.mixes import gains_of, read_gains
+from functions.upload.mixes import describe_mix, gains_of, read_gains
 from microdemucs.problems import Problem
 
 NAMES = ["drums", "vocals", "no_vocals"]
@@ -57,3 +57,22 @@ def test_a_parameter_of_no_stem_is_refused_with_those_that_exist(name: str) -> N
     with pytest.raises(Problem) as caught:
         read_gains(NAMES, {name: "1"})
     assert "drums, drums.pan, vocals" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("volumes", "description"),
+    [
+        ({"drums": 1, "bass": 0.5, "vocals": 4}, "mix"),
+        ({"drums": 0, "bass": 0, "vocals": 0}, "mix"),
+        ({"drums": 1, "bass": 1, "vocals": 0}, "without vocals"),
+        ({"drums": 1, "bass": 1, "other": 0, "vocals": 0}, "without other and vocals"),
+        ({"vocals": 0, "no_vocals": 1}, "without vocals"),
+        ({"drums": 0, "bass": 0, "vocals": 0.1}, "vocals"),
+    ],
+)
+def test_a_mix_is_described_by_the_stems_that_it_has(
+    volumes: dict[str, float], description: str
+) -> None:
+    assert describe_mix({name: gains_of(volume, 0) for name, volume in volumes.items()}) == (
+        description
+    )

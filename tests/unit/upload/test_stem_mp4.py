@@ -17,12 +17,20 @@ def test_the_tracks_have_the_order_that_players_expect() -> None:
     assert [stem.entry.name for stem in ordered] == ["drums", "bass", "other", "vocals"]
 
 
+def test_guitar_and_piano_share_the_track_of_other() -> None:
+    ordered = in_order(stems(["vocals", "piano", "drums", "other", "guitar", "bass"]))
+    names = [stem.entry.name for stem in ordered]
+    assert names == ["drums", "bass", "piano", "other", "guitar", "vocals"]
+
+
 @pytest.mark.parametrize(
     "names",
     [
         ["vocals", "no_vocals"],
         ["drums", "bass", "other"],
-        ["drums", "bass", "other", "vocals", "guitar", "piano"],
+        ["drums", "bass", "other", "vocals", "guitar"],
+        ["drums", "bass", "vocals", "guitar", "piano"],
+        ["drums", "bass", "other", "vocals", "guitar", "kazoo"],
         ["drums", "bass", "other", "vocals", "vocals"],
     ],
 )

@@ -3,7 +3,6 @@
 import errno
 import io
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import soundfile
 import soxr
 import torch
 from demucs.audio import save_audio
+from msgspec import structs
 
 from functions.separate.audio.encoders import make_encoder, prevent_clipping, rescale_divisor
 from functions.separate.audio.flac_cover import picture_block
-from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.audio.tags import read_cover
+from microdemucs.audio_tags import NO_TAGS, AudioTags
 from microdemucs.mpeg_audio import read_mpeg_header
 from microdemucs.options import BITRATES, Options
 from microdemucs.problems import Rejected
@@ -30,7 +30,7 @@ Audio = npt.NDArray[np.float32]
 
 
 def encoded(
-    audio: Audio, options: Options, mp3_quality: int = 2, tags: StemTags = NO_TAGS
+    audio: Audio, options: Options, mp3_quality: int = 2, tags: AudioTags = NO_TAGS
 ) -> bytes:
     """Return the file of `audio` [2, n], written in blocks as they come from the network."""
     divisor = rescale_divisor(np.abs(audio).max())
@@ -119,7 +119,7 @@ def test_the_mp3_quality_is_that_of_lame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [1152, 5000, 44_100, 132_300])
 def test_the_info_frame_makes_an_mp3_gapless(bitrate: int, length: int) -> None:
     audio = music(3.0).T[:, :length]
-    file = encoded(audio, Options(bitrate=bitrate), tags=StemTags(title="a"))
+    file = encoded(audio, Options(bitrate=bitrate), tags=AudioTags(title="a"))
     with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.audio[0]
         assert stream.duration
@@ -151,8 +151,13 @@ def test_the_encoder_says_to_which_rate_lame_resamples(bitrate: int, rate: int) 
             assert encoder.sample_rate == container.streams.audio[0].rate == rate
 
 
-TAGS = StemTags(
-    "Sólo ♫ (vocals)", "Björk & 久石譲", "An album", "3/12", b"\xff\xd8\xff" + bytes(999)
+TAGS = AudioTags(
+    "Sólo ♫ (vocals)",
+    "Björk & 久石譲",
+    "An album",
+    "3/12",
+    "2020-03-01",
+    b"\xff\xd8\xff" + bytes(999),
 )
 
 
@@ -169,7 +174,7 @@ def test_tags_can_be_read_back(options: dict[str, Any]) -> None:
         samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], 1)
     track = found.get("track") or found.get("tracknumber")
     assert (found["title"], found["artist"]) == (TAGS.title, TAGS.artist)
-    assert (found["album"], track) == (TAGS.album, TAGS.track)
+    assert (found["album"], track, found["date"]) == (TAGS.album, TAGS.track, TAGS.date)
     assert samples.size == audio.size
 
 
@@ -178,15 +183,17 @@ def test_tags_can_be_read_back(options: dict[str, Any]) -> None:
     "options", [Options(), Options(format="flac", bits=24)], ids=["mp3", "flac"]
 )
 def test_the_cover_can_be_read_back(options: Options, cover: bytes) -> None:
-    file = encoded(noise(5000, 0.1), options, tags=StemTags("a", cover=cover))
+    file = encoded(noise(5000, 0.1), options, tags=AudioTags("a", cover=cover))
     with av.open(io.BytesIO(file), "r") as container:
         assert read_cover(container) == cover
 
 
 def test_a_flac_with_a_cover_is_the_one_without_it_and_the_cover() -> None:
     audio = noise(200_001, 0.1)
-    tagged = StemTags("a", "b", "c", "1")
-    with_cover = encoded(audio, Options(format="flac"), tags=replace(tagged, cover=TAGS.cover))
+    tagged = AudioTags("a", "b", "c", "1", "1999")
+    with_cover = encoded(
+        audio, Options(format="flac"), tags=structs.replace(tagged, cover=TAGS.cover)
+    )
     block = picture_block(TAGS.cover)
     assert block in with_cover
     assert with_cover.replace(block, b"") == encoded(audio, Options(format="flac"), tags=tagged)
@@ -219,7 +226,7 @@ def test_no_clip_mode_exceeds_full_scale(clip_mode: str, expected: list[float]) 
 
 @pytest.mark.parametrize("tags", [NO_TAGS, TAGS], ids=["plain", "cover"])
 @pytest.mark.parametrize("format_", ["flac", "mp3", "wav"])
-def test_a_full_disk_is_an_error_of_the_system(format_: str, tags: StemTags) -> None:
+def test_a_full_disk_is_an_error_of_the_system(format_: str, tags: AudioTags) -> None:
     def write() -> None:
         with open("/dev/full", "wb") as file:
             writer = make_encoder(Options(format=format_), file, 400_000, 5, tags)

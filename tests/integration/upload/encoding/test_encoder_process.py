@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from functions.upload.encoding.task import UNREADABLE, Gains, Output, Source, Task
+from microdemucs.audio_tags import AudioTags
 from microdemucs.paths import ROOT
 from testing.encoded_stems import decode, encode, make_samples
 
 LENGTH = 30_011
 STEMS = [make_samples(seed, LENGTH) for seed in range(4)]
 NAMES = ("drums", "bass", "other", "vocals")
+TAGS = AudioTags("T", cover=b"\x89PNG" + bytes(250_000))
 LIMIT = 10_000_000
 
 
@@ -28,11 +30,13 @@ def run(
         path = folder / f"{number}.flac"
         path.write_bytes(data)
         sources.append(Source(NAMES[number], os.open(path, os.O_RDONLY), "flac", Gains()))
-    task = Task(output, sources, 16, {"title": "T"}, 60, max_bytes)
+    task = Task(output, sources, 16, TAGS, 60, max_bytes)
     command = [sys.executable, "-m", "functions.upload.encoding.encoder_process"]
-    with (folder / "result").open("w+b") as file:
+    (folder / "task").write_bytes(msgspec.json.encode(task))
+    with (folder / "result").open("w+b") as file, (folder / "task").open("rb") as input_:
         process = subprocess.run(
-            [*command, msgspec.json.encode(task).decode()],
+            command,
+            stdin=input_,
             stdout=file,
             stderr=subprocess.DEVNULL,
             pass_fds=[source.fd for source in sources],

@@ -1,5 +1,4 @@
 import io
-import struct
 
 import pytest
 
@@ -8,13 +7,6 @@ from functions.separate.audio.flac_cover import FlacWithCover, picture_block
 COVER = b"\x89PNG" + bytes(100)
 BLOCK = picture_block(COVER)
 HEAD, REST = bytes(range(42)), bytes(range(100, 200))
-
-
-def test_the_block_is_a_front_cover() -> None:
-    assert BLOCK[0] == 6
-    assert int.from_bytes(BLOCK[1:4], "big") == len(BLOCK) - 4
-    assert BLOCK[4:12] == struct.pack(">II", 3, len(b"image/png"))
-    assert BLOCK.endswith(struct.pack(">I", len(COVER)) + COVER)
 
 
 @pytest.mark.parametrize("step", [1, 4, 41, 42, 43, 200])

@@ -12,17 +12,17 @@ import soundfile
 
 from functions.separate.audio.encoders import make_encoder
 from functions.separate.audio.retitle import HEAD_BYTES, retitle
-from functions.separate.audio.stem_tags import NO_TAGS, StemTags
 from functions.separate.engine import Floats
+from microdemucs.audio_tags import NO_TAGS, AudioTags
 from microdemucs.options import Options
 
 COVER = b"\x89PNG" + bytes(range(256)) * 1000
-TAGS = StemTags("first (vocals)", "An Artist", "An Album", "3/12")
+TAGS = AudioTags("first (vocals)", "An Artist", "An Album", "3/12", "1999")
 FORMATS = [Options(format="mp3"), Options(format="flac", bits=24), Options(format="wav", bits=32)]
 TITLES = ["zweites Stück (vocals)", "x", "歌" * 200, "odd (vocals)!"]
 
 
-def encoded(options: Options, tags: StemTags) -> bytes:
+def encoded(options: Options, tags: AudioTags) -> bytes:
     samples: Floats = np.float32(0.25) * np.sin(np.arange(20_000, dtype="f4")).reshape(2, -1)
     with tempfile.TemporaryFile() as file:
         encoder = make_encoder(options, file, samples.shape[1], 5, tags)
@@ -65,7 +65,9 @@ def test_only_the_title_changes(options: Options, title: str) -> None:
 def test_the_file_is_as_if_it_had_been_written_with_the_title(
     options: Options, cover: bytes
 ) -> None:
-    first, second = (StemTags(title, "A", "", "1", cover) for title in ("a (bass)", "bcd (bass)"))
+    first, second = (
+        AudioTags(title, "A", "", "1", "", cover) for title in ("a (bass)", "bcd (bass)")
+    )
     assert retitled(encoded(options, first), "bcd (bass)") == encoded(options, second)
 
 

@@ -115,5 +115,5 @@ def test_any_bytes_become_a_text(data: bytes, text: str | None) -> None:
 
 def test_tempo_and_key_are_plain_and_tell_nothing_about_the_encoding() -> None:
     title = {"title": "Катюша".encode("cp1251").decode("latin-1")}
-    plain = {"bpm": "128", "key": "F#m"}
+    plain = {"bpm": "128", "date": "1999", "key": "F#m"}
     assert decode_tags(title | plain) == {"title": "Катюша"} | plain

@@ -40,6 +40,26 @@ def test_a_tempo_may_have_decimals(bpm: str) -> None:
     assert read_tags({"TBPM": bpm}) == {"bpm": bpm}
 
 
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("1999", "1999"),
+        ("2020-03", "2020-03"),
+        (" 2020-03-01 ", "2020-03-01"),
+        ("2020-03-01T00:00:00Z", "2020-03-01"),
+        ("2020-03-01 12:00", "2020-03-01"),
+        ("2020/03/01", "2020"),
+    ],
+)
+def test_a_date_is_a_year_a_month_or_a_day(text: str, date: str) -> None:
+    assert read_tags({"DATE": text}) == {"date": date}
+
+
+@pytest.mark.parametrize("date", ["", "0000", "99", "19990", "20200301", "c. 1970", "١٩٩٩"])
+def test_a_date_that_is_none_is_left_out(date: str) -> None:
+    assert read_tags({"date": date}) == {}
+
+
 @pytest.mark.parametrize("key", ["Am", "F#m", "8A", "C major", "Bbm"])
 def test_a_key_may_be_in_any_notation(key: str) -> None:
     assert read_tags({"TKEY": key}) == {"key": key}

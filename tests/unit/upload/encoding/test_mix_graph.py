@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.upload.encoding.mix_graph import mix_and_stem_blocks, mix_blocks
+from functions.upload.encoding.mix_graph import mix_and_track_blocks, mix_blocks
 from functions.upload.encoding.stem_source import StemSource, UnreadableStem
 from functions.upload.encoding.task import Gains
 from testing.encoded_stems import Samples, encode, make_samples
@@ -65,13 +65,17 @@ def test_stems_of_another_rate_are_resampled() -> None:
     assert mix.shape[1] == pytest.approx(LENGTH, abs=2)
 
 
-def test_the_stems_come_beside_their_mix() -> None:
+@pytest.mark.parametrize("tracks", [[1, 2, 3], [1, 2, 2], [2, 1, 2], [1, 1, 1]])
+def test_the_tracks_come_beside_the_mix_and_have_the_sums_of_their_stems(tracks: list[int]) -> None:
     parts: dict[int, list[Any]] = {}
-    for number, block in mix_and_stem_blocks(sources(STEMS)):
+    for number, block in mix_and_track_blocks(sources(STEMS), tracks):
         parts.setdefault(number, []).append(block.to_ndarray())
-    tracks = [np.concatenate(parts[number], axis=1) for number in range(4)]
-    for track, expected in zip(tracks, [sum(STEMS), *STEMS], strict=True):
-        assert np.abs(track - expected).max() < 1e-6
+    joined = {number: np.concatenate(blocks, axis=1) for number, blocks in parts.items()}
+    assert joined.keys() == {0, *tracks}
+    assert np.abs(joined.pop(0) - sum(STEMS)).max() < 1e-6
+    for number, samples in joined.items():
+        expected = sum(stem for stem, track in zip(STEMS, tracks, strict=True) if track == number)
+        assert np.abs(samples - expected).max() < 1e-6
 
 
 def test_blocks_come_before_the_stems_are_read_to_their_end() -> None:
