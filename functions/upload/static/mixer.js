@@ -12,7 +12,7 @@ import { clearTakeAway } from "./take-away.js";
 import { formatTime } from "./words.js";
 
 const TYPES = { mp3: "audio/mpeg", flac: "audio/flac", wav: "audio/wav" };
-const DJ_STEMS = "bass,drums,other,vocals"; // those that a stem.mp4 has
+const DJ_STEMS = ["bass,drums,other,vocals", "bass,drums,guitar,other,piano,vocals"]; // of which a stem.mp4 is made
 const JUMP_S = 5;
 const MIN_LOOP_S = 0.2;
 
@@ -108,7 +108,7 @@ export class Mixer {
     if (job || isLive) this.#load(jobId, names, job);
     find("play").disabled = !job && !isLive;
     find("take-away").hidden = !job;
-    find("take-away").querySelector("[data-take='stem.mp4']").hidden = [...names].sort().join() !== DJ_STEMS;
+    find("take-away").querySelector("[data-take='stem.mp4']").hidden = !DJ_STEMS.includes([...names].sort().join());
     const isAgain = isLive && this.#peaks?.isFinal;
     if (jobId && (isAgain || this.#peaks?.jobId !== jobId)) this.#peaks = new Peaks(jobId);
     if (job || isLive) this.#updatePeaks(Boolean(job));

@@ -4,15 +4,44 @@
 const FIRST_BYTES = 256 * 1024; // of a sequence of requests: little, so that a seek is fast
 const MAX_BYTES = 512 * 1024;
 const GROWTH_CHECK_MS = 500;
+const FIRST_CHECK_MS = 100; // before the first bytes, for which somebody may wait
 const MAX_BREAKS = 5; // of responses, one after the other
 const RETRY_MS = [300, 1000, 2000];
 const EXPIRED = new Set([401, 403]);
 
+// Which of the growing stems asks for its first bytes. The others ask as soon as it has some.
+export class GrowthStart {
+  constructor() {
+    this._asking = null;
+    this._next = Promise.withResolvers();
+  }
+
+  // Return whether this source asks, because no other one does.
+  isAskedBy(source) {
+    this._asking ??= source;
+    return this._asking === source;
+  }
+
+  // Return a promise that the source that asks has got bytes, or has stopped asking.
+  get next() {
+    return this._next.promise;
+  }
+
+  // This source does not ask any more.
+  end(source) {
+    if (this._asking !== source) return;
+    this._asking = null;
+    this._next.resolve();
+    this._next = Promise.withResolvers();
+  }
+}
+
 export class ByteSource {
   // `link` is {url, isGrowing, bytes, headers}. `renew()` returns another link, or throws, if the
-  // store refuses this one.
-  constructor(link, renew) {
+  // store refuses this one. All stems of a song share one GrowthStart.
+  constructor(link, renew, growthStart) {
     this._renew = renew;
+    this._growthStart = growthStart;
     this._changed = Promise.withResolvers();
     this.replace(link);
   }
@@ -27,6 +56,14 @@ export class ByteSource {
 
   // Return a reader of at most `length` bytes from `offset` on, or null if the stem ends there.
   async open(offset, length, signal) {
+    try {
+      return await this._open(offset, length, signal);
+    } finally {
+      this._growthStart.end(this);
+    }
+  }
+
+  async _open(offset, length, signal) {
     let failures = 0;
     for (;;) {
       const { link } = this;
@@ -38,10 +75,11 @@ export class ByteSource {
       if (response?.ok) return this._body(response, offset);
       if (response?.status === 416 && !link.isGrowing) return null;
       if (link.isGrowing && (await isNotEncodedYet(response))) {
-        await this._pause(GROWTH_CHECK_MS, signal);
+        await this._pauseForGrowth(signal);
       } else if (EXPIRED.has(response?.status) && failures++ < 1) {
         this.replace(await this._renew());
       } else if (isTemporary(link, response) && failures < RETRY_MS.length) {
+        this._growthStart.end(this); // others may have begun to grow before this one
         await this._pause(RETRY_MS[failures++], signal);
       } else {
         throw new Error(response ? `The server answered ${response.status}` : "No server answers");
@@ -72,14 +110,22 @@ export class ByteSource {
     return skipBytes(reader, offset); // the server sent the whole file
   }
 
+  _pauseForGrowth(signal) {
+    if (this.size) return this._pause(GROWTH_CHECK_MS, signal);
+    if (this._growthStart.isAskedBy(this)) return this._pause(FIRST_CHECK_MS, signal);
+    return this._waitFor(this._growthStart.next, signal);
+  }
+
   _pause(ms, signal) {
+    return this._waitFor(new Promise((resolve) => { setTimeout(resolve, ms); }), signal);
+  }
+
+  // Wait, at most until this source is replaced.
+  _waitFor(promise, signal) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, ms);
+      promise.then(resolve);
       this._changed.promise.then(resolve);
-      signal.addEventListener("abort", () => {
-        clearTimeout(timer);
-        reject(signal.reason);
-      }, { once: true });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
   }
 }

@@ -5,26 +5,29 @@ import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
 
 const AHEAD = 8; // blocks
-const HEADER_BYTES = 44;
+const FORMAT_BYTES = 36; // of the header without the tags
+const encoder = new TextEncoder();
 
 // Return a Blob with the samples `from` to before `to` (null: the end). `audible(name)` is the stem's
-// {volume, pan}; `renew()` returns new links if these have expired.
-export async function writeMix({ links, audible, renew, from, to }) {
+// {volume, pan}; `renew()` returns new links if these have expired. `title` and `artist` are the song's.
+export async function writeMix({ links, audible, renew, from, to, title, artist }) {
   const names = Object.keys(links);
   const source = new BlockSource(links, names, renew);
   try {
     const { rate, total } = await source.format();
     const end = Math.min(to ?? total, total);
-    const gains = names.map((name) => gainsOf(audible(name)));
+    const mixed = names.map((name) => ({ name, ...audible(name) }));
+    const gains = mixed.map(gainsOf);
+    const tags = title ? { INAM: `${title} (${describeMix(mixed)})`, IART: artist } : {};
     const pieces = [];
     for (let index = Math.floor(from / BLOCK_SAMPLES); index * BLOCK_SAMPLES < end; index++) {
       const start = index * BLOCK_SAMPLES;
       const buffer = await source.block(index, Math.ceil(end / BLOCK_SAMPLES));
-      const mixed = mix(buffer, gains, Math.max(from - start, 0), Math.min(end - start, BLOCK_SAMPLES));
-      pieces.push(new Blob([mixed])); // a Blob is not kept in the page's memory
+      const samples = mix(buffer, gains, Math.max(from - start, 0), Math.min(end - start, BLOCK_SAMPLES));
+      pieces.push(new Blob([samples])); // a Blob is not kept in the page's memory
     }
     const bytes = pieces.reduce((sum, piece) => sum + piece.size, 0);
-    return new Blob([header(rate, bytes), ...pieces], { type: "audio/wav" });
+    return new Blob([header(rate, bytes, infoList(tags)), ...pieces], { type: "audio/wav" });
   } finally {
     source.close();
   }
@@ -131,12 +134,21 @@ function integer(sample) {
   return Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
 }
 
-// Return the header of a stereo file (Microsoft, Multimedia Data Standards 1991).
-function header(rate, bytes) {
-  const fields = new DataView(new ArrayBuffer(HEADER_BYTES));
-  const text = (at, name) => [...name].forEach((c, n) => fields.setUint8(at + n, c.charCodeAt(0)));
+// Return what a title says of the mix, as the server does (describe_mix).
+function describeMix(stems) {
+  const namesOf = (chosen) => chosen.map(({ name }) => name).join(" and ");
+  const silent = stems.filter(({ volume }) => volume === 0);
+  const audible = stems.filter(({ volume }) => volume !== 0);
+  if (!silent.length || !audible.length) return "mix";
+  return silent.length <= audible.length ? `without ${namesOf(silent)}` : namesOf(audible);
+}
+
+// Return the header of a stereo file with these tags (Microsoft, Multimedia Data Standards 1991).
+function header(rate, bytes, tags) {
+  const fields = new DataView(new ArrayBuffer(FORMAT_BYTES + tags.length + 8));
+  const text = (at, name) => new Uint8Array(fields.buffer).set(encoder.encode(name), at);
   text(0, "RIFF");
-  fields.setUint32(4, HEADER_BYTES - 8 + bytes, true);
+  fields.setUint32(4, fields.byteLength - 8 + bytes, true);
   text(8, "WAVEfmt ");
   fields.setUint32(16, 16, true);
   fields.setUint16(20, 1, true);
@@ -145,7 +157,20 @@ function header(rate, bytes) {
   fields.setUint32(28, rate * 4, true);
   fields.setUint16(32, 4, true);
   fields.setUint16(34, 16, true);
-  text(36, "data");
-  fields.setUint32(40, bytes, true);
+  new Uint8Array(fields.buffer).set(tags, FORMAT_BYTES);
+  text(FORMAT_BYTES + tags.length, "data");
+  fields.setUint32(FORMAT_BYTES + tags.length + 4, bytes, true);
   return fields.buffer;
+}
+
+// Return a LIST chunk of type INFO with the texts that are not empty.
+function infoList(texts) {
+  const entries = Object.entries(texts).filter(([, text]) => text);
+  const chunks = entries.map(([name, text]) => chunk(name, [...encoder.encode(text), 0]));
+  return entries.length ? chunk("LIST", [...encoder.encode("INFO"), ...chunks.flat()]) : [];
+}
+
+function chunk(name, data) {
+  const size = [0, 8, 16, 24].map((shift) => (data.length >> shift) & 0xff);
+  return [...encoder.encode(name), ...size, ...data, ...(data.length % 2 ? [0] : [])];
 }

@@ -8,6 +8,7 @@ export class Mixer {
     this._settings = new Map(); // by stem
     this._strips = new Map();
     this._samples = new Float32Array(METER_SAMPLES);
+    this._clock = null;
   }
 
   // Whether the stem is not heard, because it is muted or another one has solo.
@@ -28,8 +29,10 @@ export class Mixer {
     for (const stem of this._strips.keys()) this._apply(stem);
   }
 
-  // Build the nodes in this context. Blocks go into the node that is returned.
-  connect(context, names) {
+  // Build the nodes in the context of this AudioClock. Blocks go into the node that is returned.
+  connect(clock, names) {
+    const { context } = clock;
+    this._clock = clock;
     const count = names.length * 2;
     const input = new GainNode(context, {
       channelCount: count, channelCountMode: "explicit", channelInterpretation: "discrete",
@@ -84,15 +87,17 @@ export class Mixer {
   _apply(name) {
     const { gain, panner } = this._strips.get(name);
     const { volume, pan } = this.audible(name);
-    ramp(gain.gain, volume, gain.context);
-    ramp(panner.pan, pan, gain.context);
+    // While the context is suspended, its time stands still: then a change comes before the next sound.
+    const isRunning = this._clock.context.state === "running";
+    const begin = isRunning ? this._clock.soon() : this._clock.now();
+    ramp(gain.gain, volume, begin);
+    ramp(panner.pan, pan, begin);
   }
 }
 
-// Move a parameter to `value` within RAMP_S, from wherever it is.
-function ramp(parameter, value, context) {
-  const now = context.currentTime;
-  parameter.cancelScheduledValues(now);
-  parameter.setTargetAtTime(value, now, RAMP_S / 5);
-  parameter.setValueAtTime(value, now + 4 * RAMP_S); // the curve alone comes near, not there
+// Move a parameter to `value` within RAMP_S from time `begin`, from wherever it is then.
+function ramp(parameter, value, begin) {
+  parameter.cancelScheduledValues(begin);
+  parameter.setTargetAtTime(value, begin, RAMP_S / 5);
+  parameter.setValueAtTime(value, begin + 4 * RAMP_S); // the curve alone comes near, not there
 }

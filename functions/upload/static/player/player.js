@@ -1,5 +1,6 @@
 // Plays the stems of one song together, on one clock, while they are separated and afterwards.
 
+import { AudioClock } from "./audio-clock.js";
 import { BLOCK_SAMPLES } from "./block-size.js";
 import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
@@ -23,6 +24,7 @@ export class Player extends EventTarget {
     super();
     this._decoding = null;
     this._context = null;
+    this._clock = null;
     this._song = null;
     this._mixer = new Mixer();
     this._timeline = null;
@@ -111,9 +113,12 @@ export class Player extends EventTarget {
     const samples = loop && { from: Math.round(loop.from * rate), to: Math.round(loop.to * rate) };
     if (samples && samples.to - samples.from < 1) throw new RangeError("The loop is empty");
     this._loop = samples;
-    if (this._timeline?.isStretched) this._restart();
-    else this._timeline?.rewind(samples?.to ?? Infinity);
+    if (this._timeline?.rewind(samples?.to ?? Infinity) === false) this._restart();
     this._update();
+    if (this._timeline?.isRewound) { // the samples are not decoded any more
+      this._restart();
+      this._update();
+    }
   }
 
   // Play so many times as fast, and so many semitones higher. At 1 and 0 every sample is the song's.
@@ -170,9 +175,9 @@ export class Player extends EventTarget {
     return this._mixer.level(name);
   }
 
-  // Return this mix as a WAV file, from one moment to another (in seconds; null: the end). It does
-  // not matter what is played meanwhile.
-  async renderMix({ from = 0, to = null } = {}) {
+  // Return this mix as a WAV file, from one moment to another (in seconds; null: the end), with the
+  // song's title and artist, if they are given. It does not matter what is played meanwhile.
+  async renderMix({ from = 0, to = null, title = "", artist = "" } = {}) {
     const song = this._song;
     const { writeMix } = await import("./mix-file.js"); // few need it
     const sample = (seconds) => Math.round(seconds * (song.rate || ASSUMED_RATE));
@@ -182,6 +187,8 @@ export class Player extends EventTarget {
       renew: () => this._newLinks(song),
       from: sample(from),
       to: to === null ? null : sample(to),
+      title,
+      artist,
     });
   }
 
@@ -317,16 +324,21 @@ export class Player extends EventTarget {
       this._context = null;
       song.input = null;
     }
-    this._context ??= new AudioContext({ latencyHint: "interactive", sampleRate });
+    if (!this._context) {
+      this._context = new AudioContext({ latencyHint: "interactive", sampleRate });
+      this._clock = new AudioClock(this._context);
+    }
     if (song.input?.context !== this._context) {
-      song.input = this._mixer.connect(this._context, song.names);
+      song.input = this._mixer.connect(this._clock, song.names);
     }
   }
 
   _createTimeline() {
-    if (!this._isStretched) return new Timeline(this._context, this._song.input, this._position);
+    if (!this._isStretched) return new Timeline(this._clock, this._song.input, this._position);
     const { node, StretchedTimeline } = this._stretcher;
-    return new StretchedTimeline(node, this._song.input, this._position, this._stretch);
+    return new StretchedTimeline(
+      node, this._clock, this._song.input, this._position, this._stretch,
+    );
   }
 
   get _isStretched() {
@@ -358,10 +370,12 @@ export class Player extends EventTarget {
     this._update();
   }
 
-  // Schedule everything again from where it is.
+  // Schedule everything again from where it is. What is not stretched plays on until the node that
+  // stretches can begin.
   _restart() {
     if (!this._timeline) return;
-    this._stopTimeline();
+    const isHandedOver = this._isStretched && !this._timeline.isStretched;
+    this._stopTimeline(isHandedOver ? this._stretcher.node.latencySeconds : 0);
     if (this.isPlaying) this._setState("buffering");
   }
 
@@ -377,10 +391,9 @@ export class Player extends EventTarget {
     this._idleTimer = setTimeout(() => this._context?.suspend(), IDLE_MS);
   }
 
-  _stopTimeline() {
+  _stopTimeline(delay = 0) {
     if (!this._timeline) return;
-    this._position = this._timeline.stopPosition();
-    this._timeline.stop();
+    this._position = this._timeline.stop(delay);
     this._timeline = null;
   }
 

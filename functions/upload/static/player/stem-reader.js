@@ -12,8 +12,8 @@ export class StemReader {
   // `report(event)` gets {kind: "format", rate, total}, {kind: "available", samples},
   // {kind: "block", run, index, channels}, {kind: "end", run, total}, and
   // {kind: "problem", run, message}.
-  constructor(link, renew, createDecoder, report) {
-    this._source = new ByteSource(link, renew);
+  constructor(link, renew, growthStart, createDecoder, report) {
+    this._source = new ByteSource(link, renew, growthStart);
     this._createDecoder = createDecoder;
     this._report = report;
     this._format = null;

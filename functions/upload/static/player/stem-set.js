@@ -1,5 +1,6 @@
 // All stems of one song, as blocks. It runs in a worker, or in the page if it cannot decode there.
 
+import { GrowthStart } from "./byte-source.js";
 import { bestDecoder } from "./decoders.js";
 import { StemReader } from "./stem-reader.js";
 
@@ -11,6 +12,7 @@ export class StemSet {
   constructor(links, report) {
     this._report = report;
     this._createDecoder = bestDecoder();
+    this._growthStart = new GrowthStart();
     this._readers = new Map();
     this._renewals = new Map();
     this._abort = new AbortController();
@@ -57,7 +59,7 @@ export class StemSet {
       return renewal.promise;
     };
     const report = (event) => this._report({ ...event, name });
-    return new StemReader(link, renew, this._createDecoder, report);
+    return new StemReader(link, renew, this._growthStart, this._createDecoder, report);
   }
 
   // All stems grow together: one request measures them.

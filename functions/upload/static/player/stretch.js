@@ -3,11 +3,11 @@
 
 import createNode from "../vendor/signalsmith-stretch/SignalsmithStretch.mjs";
 
+import { SongClock } from "./song-clock.js";
+
 createNode.moduleUrl = new URL("../vendor/signalsmith-stretch/SignalsmithStretch.mjs", import.meta.url).href;
 
 const OPEN_MS = 20000; // a node whose WebAssembly is refused never answers
-const LEAD_S = 0.01; // as that of Timeline, beside the node's own
-const FADE_S = 0.005;
 const KEPT_S = 1; // of what was played: the node looks back
 
 // Return a node with so many channels. Raises an Error if this browser or site forbids it.
@@ -27,31 +27,34 @@ export async function openStretch(context, channels) {
 }
 
 // As Timeline, at another speed or pitch. What was appended is one input; a `turn` says in which
-// frame which sample of the input plays, and how fast from there on.
-export class StretchedTimeline {
-  constructor(node, destination, sample, { speed, semitones }) {
-    this.endSample = sample; // the next one to be appended
-    this.isStretched = true;
+// frame which sample of the input plays, and how fast from there on. Its segments are {input, sample,
+// length}.
+export class StretchedTimeline extends SongClock {
+  isStretched = true;
+
+  constructor(node, clock, destination, sample, { speed, semitones }) {
+    super(clock, destination, sample);
     this._node = node;
-    this._context = node.context;
-    this._rate = node.context.sampleRate;
     this._speed = speed;
     this._semitones = semitones;
-    this._segments = []; // {input, sample, length}, in order
     this._turns = []; // {frame, input, speed}, in order
     this._endInput = 0;
-    this._voice = new GainNode(this._context, { gain: 0, channelInterpretation: "discrete" });
+    this._join = null; // {frame, sample}: where the next appended samples continue
     node.dropBuffers();
-    node.connect(this._voice).connect(destination);
+    node.connect(this._voice);
   }
 
   // How many samples of the song are appended that have not been played.
   get ahead() {
+    if (this._join) return Math.max(0, this._join.frame - this._now()) * this._speed;
     return Math.max(0, this._endInput - this._inputAt(this._now()));
   }
 
   append(buffer, sample) {
-    if (this._isLate()) this._turn(this._now() + this._lead(), this._endInput);
+    if (this._join) {
+      this._turn(this._join.frame, this._endInput + this._join.sample - sample);
+      this._join = null;
+    } else if (this._isLate()) this._turn(this._firstFrame(), this._endInput);
     const channels = Array.from(
       { length: buffer.numberOfChannels }, (_, number) => buffer.getChannelData(number).slice(),
     );
@@ -67,34 +70,41 @@ export class StretchedTimeline {
     this._speed = speed;
     this._semitones = semitones;
     if (!this._turns.length) return;
-    const frame = Math.max(this._now() + this._lead(), this._turns[0].frame);
+    const frame = Math.max(this._firstFrame(), this._turns[0].frame);
     this._turn(frame, this._inputAt(frame));
   }
 
-  position() {
-    return this._sampleAt(this._now() - Math.round((this._context.outputLatency || 0) * this._rate));
+  // Cancel the appended samples, except those of the next moments, and continue from `endSample`. It is
+  // a little before their end, because the node looks back. Return false if a gap cannot be avoided: no
+  // sample is left to play meanwhile, or `stop` lies in between.
+  rewind(stop) {
+    const frame = Math.max(this._firstFrame(), this._turns[0].frame);
+    const sample = this._sampleAt(frame);
+    const earlier = Math.max(0, sample - Math.ceil(this._node.latencySeconds * this._rate));
+    if (this._inputAt(frame) === this._endInput || (earlier <= stop && stop <= sample)) return false;
+    this._join = { frame, sample };
+    this.endSample = earlier;
+    return true;
   }
 
-  stopPosition() {
-    return this._sampleAt(this._now());
+  // Whether it has been rewound, and must be appended to before the sound ends.
+  get isRewound() {
+    return this._join !== null;
   }
 
-  stop() {
-    const now = this._context.currentTime;
-    this._voice.gain.cancelScheduledValues(now);
-    this._voice.gain.setTargetAtTime(0, now, FADE_S / 5);
-    this._node.schedule({ active: false, output: now + 2 * FADE_S });
-    setTimeout(() => {
-      this._node.disconnect(this._voice);
-      this._voice.disconnect();
-    }, 200);
+  stop(delay = 0) {
+    const { sample, end } = this._fadeOut(delay);
+    this._node.schedule({ active: false, output: end });
+    return sample;
+  }
+
+  _disconnect() {
+    this._node.disconnect(this._voice);
+    super._disconnect();
   }
 
   _turn(frame, input) {
-    if (!this._turns.length) {
-      this._voice.gain.setValueAtTime(0, frame / this._rate);
-      this._voice.gain.linearRampToValueAtTime(1, frame / this._rate + FADE_S);
-    }
+    if (!this._turns.length) this._fadeIn(frame);
     const now = this._now();
     this._turns = this._turns.filter((turn) => turn.frame < now); // as the node does
     this._turns.push({ frame, input, speed: this._speed });
@@ -119,17 +129,12 @@ export class StretchedTimeline {
   }
 
   _isLate() {
-    return !this._turns.length || this.ahead < (this._lead() / 2) * this._speed;
+    return !this._turns.length || this.ahead < ((this._firstFrame() - this._now()) / 2) * this._speed;
   }
 
-  // The node needs what it plays some time before.
-  _lead() {
-    const seconds = LEAD_S + (this._context.baseLatency || 0) + this._node.latencySeconds;
-    return Math.ceil(seconds * this._rate);
-  }
-
-  _now() {
-    return Math.round(this._context.currentTime * this._rate);
+  // The first frame in which something can begin: the node needs what it plays some time before.
+  _firstFrame() {
+    return this._soon() + Math.ceil(this._node.latencySeconds * this._rate);
   }
 
   _forget() {

@@ -1,19 +1,12 @@
 // Which sample of the song plays in which frame of the AudioContext. All is counted in whole samples
 // from one origin, so that pieces of the song join exactly.
 
-const LEAD_S = 0.01; // between a start and its first sound: what comes later would be cut
-const FADE_S = 0.005; // at a start and a stop, against clicks
+import { SongClock } from "./song-clock.js";
 
-export class Timeline {
-  constructor(context, destination, sample) {
-    this.endSample = sample; // the next one to be scheduled
-    this.isStretched = false;
-    this._context = context;
-    this._rate = context.sampleRate;
-    this._segments = []; // {frame, sample, length, source}, in order
-    this._voice = new GainNode(context, { gain: 0, channelInterpretation: "discrete" });
-    this._voice.connect(destination);
-  }
+// Its segments are {frame, sample, length, source}.
+export class Timeline extends SongClock {
+  isStretched = false;
+  isRewound = false; // it needs nothing at once
 
   // The context's frame in which nothing is scheduled any more; null before the first segment.
   get endFrame() {
@@ -29,51 +22,39 @@ export class Timeline {
   // Play `buffer`, the song from `sample` on, after what is scheduled already.
   append(buffer, sample) {
     const isFirst = this._segments.length === 0;
-    const frame = this._isLate() ? this._now() + this._lead() : this.endFrame;
+    const frame = this._isLate() ? this._soon() : this.endFrame;
     const source = new AudioBufferSourceNode(this._context, { buffer });
     source.connect(this._voice);
     source.start(frame / this._rate);
-    if (isFirst) {
-      this._voice.gain.setValueAtTime(0, frame / this._rate);
-      this._voice.gain.linearRampToValueAtTime(1, frame / this._rate + FADE_S);
-    }
+    if (isFirst) this._fadeIn(frame);
     this._segments.push({ frame, sample, length: buffer.length, source });
     this.endSample = sample + buffer.length;
     this._forget();
   }
 
   // Cancel what is scheduled, but for the next moments. If `stop` is in what remains, it ends there.
+  // Return true: it can always go on without a gap.
   rewind(stop) {
-    const soon = this._now() + this._lead();
+    const soon = this._soon();
     while (this._segments.length > 1 && this._segments.at(-1).frame > soon) {
       silence(this._segments.pop().source);
     }
     const last = this._segments.at(-1);
-    if (!last) return;
+    if (!last) return true;
     const length = stop - last.sample;
     if (length < last.length && last.frame + length > soon) {
       last.source.stop((last.frame + length) / this._rate);
       last.length = length;
     }
     this.endSample = last.sample + last.length;
+    return true;
   }
 
-  // Return the sample of the song that is heard now: the sound card is late.
-  position() {
-    return this._sampleAt(this._now() - Math.round((this._context.outputLatency || 0) * this._rate));
-  }
-
-  // Return the first sample that is not heard any more if the player stops now.
-  stopPosition() {
-    return this._sampleAt(this._now());
-  }
-
-  stop() {
-    const now = this._context.currentTime;
-    this._voice.gain.cancelScheduledValues(now);
-    this._voice.gain.setTargetAtTime(0, now, FADE_S / 5);
-    for (const { source } of this._segments) source.stop(now + 2 * FADE_S);
-    setTimeout(() => this._voice.disconnect(), 200);
+  // Stop, after so many seconds. Return the sample of the song at which it stops.
+  stop(delay = 0) {
+    const { sample, end } = this._fadeOut(delay);
+    for (const { source } of this._segments) source.stop(end);
+    return sample;
   }
 
   _sampleAt(frame) {
@@ -83,15 +64,7 @@ export class Timeline {
   }
 
   _isLate() {
-    return this.endFrame === null || this.endFrame < this._now() + this._lead() / 2;
-  }
-
-  _lead() {
-    return Math.ceil((LEAD_S + (this._context.baseLatency || 0)) * this._rate);
-  }
-
-  _now() {
-    return Math.round(this._context.currentTime * this._rate);
+    return this.endFrame === null || this.endFrame < (this._now() + this._soon()) / 2;
   }
 
   // Drop segments that were played more than a second ago.
