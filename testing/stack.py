@@ -196,11 +196,10 @@ class Stack:
         """
 
         async def read(client: Any) -> bool:
-            js = client.jetstream()
-            info = await js.consumer_info(stream, consumer)
-            is_idle = not info.num_pending and not info.num_ack_pending
+            is_idle = await has_acknowledged_all(client, stream, consumer)
             if consumer == "separate":
-                is_idle = is_idle and not (await js.stream_info("QUEUE")).state.messages
+                queue = await client.jetstream().stream_info("QUEUE")
+                is_idle = is_idle and not queue.state.messages
             return is_idle
 
         return bool(self.on_bus(TESTS, read))
@@ -289,6 +288,12 @@ class Stack:
         for line in process.stdout or ():
             with suppress(ValueError):  # MinIO and NATS do not write JSON
                 self.log.append(json.loads(line))
+
+
+async def has_acknowledged_all(client: Any, stream: str, consumer: str) -> bool:
+    """Return whether the consumer has neither pending nor unacknowledged messages."""
+    info = await client.jetstream().consumer_info(stream, consumer)
+    return not info.num_pending and not info.num_ack_pending
 
 
 @contextmanager

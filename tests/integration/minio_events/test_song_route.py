@@ -16,7 +16,7 @@ from microdemucs.jobs import JobState, job_id
 from microdemucs.manifest import Failure
 from minio_events.song_queue import queue_name
 from testing.http_receiver import Request, Response, in_turn
-from testing.stack import Stack
+from testing.stack import Stack, has_acknowledged_all
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
     TIME,
@@ -31,14 +31,18 @@ from tests.integration.minio_events.function_server import FunctionServer, Gate
 from tests.unit.minio_events.messages import RANGE
 
 
-def queue_length(stack: Stack) -> int:
-    """Return how many messages are in the queues of all submitters."""
+def has_queued(stack: Stack, count: int) -> bool:
+    """Return whether so many messages are in the queues of all submitters, and the bridge knows.
 
-    async def read(client: Client) -> int:
-        return (await client.jetstream().stream_info(QUEUE)).state.messages
+    The bus has a message in its queue before the bridge has the answer; it acknowledges afterwards.
+    """
 
-    length: int = stack.on_bus("tests", read)
-    return length
+    async def read(client: Client) -> bool:
+        is_copied = await has_acknowledged_all(client, "SONGS", "separate")
+        queue = await client.jetstream().stream_info(QUEUE)
+        return is_copied and queue.state.messages == count
+
+    return bool(stack.on_bus("tests", read))
 
 
 def songs_of(folder: str, count: int) -> list[ObjectCreated]:
@@ -73,9 +77,9 @@ def test_one_song_gets_the_next_turn_although_another_submitter_sent_fifty(
     gate = Gate()
     with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, *songs_of("ann", 50))
-        wait_until(lambda: separate.requests and queue_length(bus_stack) == 50)
+        wait_until(lambda: separate.requests and has_queued(bus_stack, 50))
         notify(bus_stack, new_song("bob/1.mp3"))
-        wait_until(lambda: queue_length(bus_stack) == 51)
+        wait_until(lambda: has_queued(bus_stack, 51))
         gate.open()
         wait_until(lambda: len(separate.requests) == 51 and bus_stack.is_idle())
     assert separate.subjects()[:3] == ["ann/0.mp3", "bob/1.mp3", "ann/1.mp3"]
@@ -91,9 +95,9 @@ def test_tokens_of_the_api_take_turns(bus_stack: Stack) -> None:
 
     with FunctionServer(gate) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, *(sent_by("a" * 16, digit) for digit in "123"))
-        wait_until(lambda: separate.requests and queue_length(bus_stack) == 3)
+        wait_until(lambda: separate.requests and has_queued(bus_stack, 3))
         notify(bus_stack, sent_by("b" * 16, "4"))
-        wait_until(lambda: queue_length(bus_stack) == 4)
+        wait_until(lambda: has_queued(bus_stack, 4))
         gate.open()
         wait_until(lambda: len(separate.requests) == 4 and bus_stack.is_idle())
     assert [subject[0] for subject in separate.subjects()] == ["1", "4", "2", "3"]
@@ -115,7 +119,7 @@ def test_more_versions_of_one_song_than_the_consumer_may_have_pending_block_nobo
         notify(bus_stack, new_song("bob/1.mp3"))
         wait_until(lambda: "bob/1.mp3" in separate.subjects(), 60)
         assert separate.subjects() == ["ann/a.mp3", "bob/1.mp3"]
-        wait_until(lambda: queue_length(bus_stack) == 1100, 60)
+        wait_until(lambda: has_queued(bus_stack, 1100), 60)
         gate.open()
         wait_until(lambda: len(separate.requests) == 1101 and bus_stack.is_idle(), 120)
 
@@ -127,7 +131,7 @@ def test_hundreds_of_submitters_have_a_turn_each_before_anybody_has_a_second(
     with FunctionServer(gate) as separate:
         with running_bridge(bus_stack, separate):
             notify(bus_stack, *(new_song(f"{n}/{m}.mp3") for m in range(2) for n in range(200)))
-            wait_until(lambda: queue_length(bus_stack) == 400)
+            wait_until(lambda: has_queued(bus_stack, 400))
         gate.open()
         separate.requests.clear()
         bus_stack.log.clear()
@@ -144,9 +148,9 @@ def test_ranges_of_a_long_song_take_turns_with_songs_of_others(bus_stack: Stack)
         for number in range(5):
             message = RANGE | {"id": str(number), "range": RANGE["range"] | {"number": number}}
             publish(bus_stack, (RANGE_SUBJECT, json.dumps(message).encode()))
-        wait_until(lambda: separate.requests and queue_length(bus_stack) == 5)
+        wait_until(lambda: separate.requests and has_queued(bus_stack, 5))
         notify(bus_stack, new_song("bob/1.mp3"))
-        wait_until(lambda: queue_length(bus_stack) == 6)
+        wait_until(lambda: has_queued(bus_stack, 6))
         gate.open()
         wait_until(lambda: len(separate.requests) == 6 and bus_stack.is_idle())
     assert separate.subjects()[1] == "bob/1.mp3"
@@ -190,7 +194,7 @@ def test_two_bridges_together_keep_to_the_limit_and_send_each_song_once(bus_stac
         two_bridges(bus_stack, separate, SEPARATE_CONCURRENCY="2"),
     ):
         notify(bus_stack, *songs_of("ann", 20), *songs_of("bob", 20))
-        wait_until(lambda: len(separate.requests) == 2 and queue_length(bus_stack) == 40)
+        wait_until(lambda: len(separate.requests) == 2 and has_queued(bus_stack, 40))
         gate.open()
         wait_until(lambda: bus_stack.is_idle() and len(separate.requests) == 40, 60)
         assert len(set(separate.subjects())) == 40
@@ -214,7 +218,7 @@ def test_a_bridge_that_stood_still_sends_no_song_while_another_has_the_lease(
         two_bridges(bus_stack, separate, SEPARATE_CONCURRENCY="2") as first,
     ):
         notify(bus_stack, *songs_of("ann", 20))
-        wait_until(lambda: len(separate.requests) == 2 and queue_length(bus_stack) == 20)
+        wait_until(lambda: len(separate.requests) == 2 and has_queued(bus_stack, 20))
         first.send_signal(signal.SIGSTOP)
         wait_until(lambda: len(separate.requests) == 4, 60)
         gate.open()
@@ -254,9 +258,9 @@ def test_a_song_that_found_the_function_busy_keeps_its_turn(bus_stack: Stack) ->
 
     with FunctionServer(respond) as separate, running_bridge(bus_stack, separate):
         notify(bus_stack, *songs_of("ann", 20))
-        wait_until(lambda: separate.requests and queue_length(bus_stack) == 20)
+        wait_until(lambda: separate.requests and has_queued(bus_stack, 20))
         notify(bus_stack, *songs_of("bob", 1))
-        wait_until(lambda: queue_length(bus_stack) == 21)
+        wait_until(lambda: has_queued(bus_stack, 21))
         gate.open()
         wait_until(lambda: bus_stack.is_idle() and len(separate.requests) == 22, 60)
         assert separate.subjects().count("bob/0.mp3") == 2
