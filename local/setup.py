@@ -36,9 +36,10 @@ PROGRAMS = {
     "test": (MC, MINIO, KUSTOMIZE, KUBECONFORM),
     "bench": (MC, MINIO),
 }
-_BROWSERS = {  # the package, and the programs that will do
+_TEST_PROGRAMS = {  # the package, and the programs that will do; Firefox needs a sound server
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "firefox-esr": ("firefox-esr", "firefox"),
+    "pulseaudio": ("pulseaudio",),
 }
 
 
@@ -62,7 +63,7 @@ def set_up(kind: str, *, with_model: bool = False) -> None:
     else:
         build(PROGRAMS[kind], pip_install)
     if kind == "test":
-        _install_browsers()
+        _install_test_programs()
 
 
 def _install_packages(kind: str) -> None:
@@ -133,10 +134,10 @@ def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _install_browsers() -> None:
-    """Install those that are missing if this user may; otherwise the tests say how to do it."""
+def _install_test_programs() -> None:
+    """Install what is missing if this user may; otherwise the tests say how to do it."""
     packages = [
-        name for name, programs in _BROWSERS.items() if not any(map(shutil.which, programs))
+        name for name, programs in _TEST_PROGRAMS.items() if not any(map(shutil.which, programs))
     ]
     if not packages or os.geteuid() or not shutil.which("apt-get"):
         return

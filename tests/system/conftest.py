@@ -1,37 +1,22 @@
 """The machine's own Chromium, for every test that looks at a page."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.system.chromium import launch_chromium
+
 TakePicture = Callable[[str], Path]
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")  # playwright keeps an event loop in this thread for as long
 def browser() -> Iterator[Browser]:
     """Chromium, as found on the machine."""
-    path = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *_NAMES))), None)
-    if path is None:
-        pytest.skip(
-            "Chromium is not installed: apt-get install -y --no-install-recommends chromium"
-            " (or set CHROMIUM to its path)"
-        )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--autoplay-policy=no-user-gesture-required",
-            ],
-        )
+        browser = launch_chromium(playwright)
         yield browser
         browser.close()
 

@@ -1,5 +1,8 @@
 """The page of a real function, with a real store and bus."""
 
+import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,9 +13,13 @@ from playwright.sync_api import expect
 
 from testing.stack import Stack
 from testing.upload_fixtures import job_writer, stack
+from testing.waiting import wait_until
+from tests.system.browser.listening import RATE
 from tests.system.browser.songs import tone
 
 __all__ = ["job_writer", "stack"]  # pytest finds them here
+
+NULL_SINK = f"null-sink sink_name=null format=float32le rate={RATE}"
 
 expect.set_options(timeout=20_000)  # a busy machine
 
@@ -35,9 +42,36 @@ def site(serve: Callable[..., str]) -> str:
     return serve(THREADS="16")
 
 
+@pytest.fixture(scope="module")
+def sound_card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a sound server that discards what it plays, after those who record it.
+
+    Firefox plays nothing without one.
+    """
+    if shutil.which("pulseaudio") is None:
+        pytest.skip(
+            "PulseAudio is not installed: apt-get install -y --no-install-recommends pulseaudio"
+        )
+    folder = tmp_path_factory.mktemp("sound")
+    socket = folder / "socket"
+    command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
+    for module in (NULL_SINK, f"native-protocol-unix socket={socket} auth-anonymous=1"):
+        command += ["-L", f"module-{module}"]
+    own = {name: str(folder) for name in ("HOME", "XDG_RUNTIME_DIR")}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: socket.exists() or server.poll() is not None)
+        assert server.poll() is None, (folder / "log").read_text()
+        yield f"unix:{socket}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
-    """A song whose name no other test has."""
-    path = tmp_path / f"Größer als du {uuid.uuid4().hex[:4]}.wav"
+    """A song whose name no other test has: by it, a test finds what the page has uploaded."""
+    path = tmp_path / f"Größer als du {uuid.uuid4().hex[:12]}.wav"
     path.write_bytes(tone(440))
     return path

@@ -185,6 +185,11 @@ class Listener:
         """Call the player: do("seek(3)"), do("position")."""
         return self._page.evaluate(f"tested.{call}")
 
+    def do_late(self, call: str) -> Any:
+        """Call the player after other work of the page, during which its clock stands still."""
+        work = "const end = performance.now() + 60; while (performance.now() < end) {}"
+        return self._page.evaluate(f"() => {{ {work} return tested.{call}; }}")
+
     def play_until(self, condition: str) -> None:
         """Wait until the condition on the player is true: "position > 3"."""
         self._page.wait_for_function(f"() => tested.{condition}")
@@ -193,6 +198,26 @@ class Listener:
         """Let the player play for so long from where it is."""
         self._page.wait_for_function("() => tested.state === 'playing'")
         self.play_until(f"position > {self.do('position') + seconds}")
+
+    def pause_seek_and_mute(self, length_s: float, *, playing_s: float, muted_s: float) -> None:
+        """Start, pause 10 times, seek 12 times and mute 20 times, within so long a song.
+
+        It plays for `playing_s` after each start and seek, and for `muted_s` while muted.
+        """
+        self.do("play()")
+        self.play_on(0.3)
+        for _ in range(10):
+            self.do("pause()")
+            self.do("play()")
+            self.play_on(playing_s)
+        for number in range(12):
+            self.do(f"seek({(number * 7.77) % (length_s - 2)})")
+            self.play_on(playing_s)
+        for number in range(20):
+            name = STEMS[number % len(STEMS)]
+            self.do(f"setMuted('{name}', true)")
+            self.play_on(muted_s)
+            self.do(f"setMuted('{name}', false)")
 
     def problems(self) -> list[dict[str, str]]:
         """Return the details of its problem events."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.lib.stride_tricks import sliding_window_view
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Request
 
 from microdemucs.lame_info import count_frames, info_frame
 from testing.encoded_stems import encode
 from testing.job_writer import STEMS, JobWriter
 from tests.system.browser.listening import (
+    FADED,
     RATE,
     Listener,
     Numbers,
@@ -72,20 +74,7 @@ def test_stems_are_never_a_sample_apart_after_pauses_seeks_and_mutes(
     song: Song, listener: Listener
 ) -> None:
     listener.load(song.finish(counting_stems()))
-    listener.do("play()")
-    listener.play_on(0.3)
-    for _ in range(10):
-        listener.do("pause()")
-        listener.do("play()")
-        listener.play_on(0.2)
-    for number in range(12):
-        listener.do(f"seek({(number * 7.77) % (SECONDS - 2)})")
-        listener.play_on(0.2)
-    for number in range(20):
-        name = STEMS[number % len(STEMS)]
-        listener.do(f"setMuted('{name}', true)")
-        listener.play_on(0.05)
-        listener.do(f"setMuted('{name}', false)")
+    listener.pause_seek_and_mute(SECONDS, playing_s=0.2, muted_s=0.05)
     listener.do("seek(1)")
     listener.play_on(0.5)
     numbers = numbers_of(listener.recorded())
@@ -101,6 +90,44 @@ def test_no_sample_is_missing_or_doubled(song: Song, listener: Listener) -> None
     listener.do("pause()")
     numbers = numbers_of(sounding(listener.recorded()))
     assert set(np.diff(numbers).ravel().tolist()) == {1}
+
+
+@pytest.mark.parametrize("is_playing", [False, True], ids=["start", "seek"])
+def test_a_start_loses_nothing_while_the_page_is_busy(
+    song: Song, listener: Listener, is_playing: bool
+) -> None:
+    listener.load(song.finish(counting_stems()))
+    listener.do("seek(4)")
+    listener.do("play()")
+    listener.play_on(0.3)
+    listener.do("seek(9)")
+    listener.play_on(0.3)
+    if not is_playing:
+        listener.do("pause()")
+        listener.do("seek(4)")
+        listener.recorded()
+    listener.do_late("seek(4)" if is_playing else "play()")
+    listener.play_until("position < 9 && tested.position > 4.4")
+    listener.do("pause()")
+    numbers = numbers_of(sounding(listener.recorded()))
+    begin = np.nonzero(numbers[0] == 4 * RATE + 2 * FADED)[0][-1]
+    assert set(np.diff(numbers[:, begin:]).ravel().tolist()) == {1}
+    assert spread(numbers) == {0}
+
+
+def test_nothing_clicks_while_the_page_is_busy(song: Song, listener: Listener) -> None:
+    constant = {name: 0.1 * (number + 1) for number, name in enumerate(STEMS)}
+    samples = {
+        name: np.full((2, LENGTH), level * 32767, np.int16) for name, level in constant.items()
+    }
+    listener.load(song.finish({f"{name}.wav": wav(samples[name]) for name in STEMS}))
+    for call in ("play()", "setMuted('bass', true)", "setMuted('bass', false)", "pause()"):
+        listener.do_late(call)
+        if listener.do("isPlaying"):
+            listener.play_on(0.1)
+    levels = listener.recorded() / np.array(list(constant.values()), np.float32)[:, None, None]
+    assert levels.max() == pytest.approx(1, abs=1e-3)
+    assert np.abs(np.diff(levels)).max() < 0.1
 
 
 def halves(stems: dict[str, bytes], share: float) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -127,6 +154,29 @@ def test_the_song_plays_on_without_a_gap_when_the_job_finishes(
     numbers = numbers_of(sounding(listener.recorded()))
     assert set(np.diff(numbers).ravel().tolist()) == {1}
     assert numbers.max() > 10 * RATE
+
+
+def test_only_one_stem_asks_for_the_first_bytes_again_and_again(
+    page: Page, song: Song, listener: Listener
+) -> None:
+    asked: Counter[str] = Counter()  # before there is anything
+
+    def count(request: Request) -> None:
+        if "/live/" in request.url and max(asked.values(), default=0) < 10:
+            stem = request.url.rpartition("/")[2]
+            asked[stem] += 1
+            if asked[stem] == 10:
+                song.add_preview(1, halves(counting_stems(), 0.45)[0])
+
+    page.on("request", count)
+    listener.load(song.live(), duration=SECONDS)
+    listener.do("play()")
+    listener.play_until("position > 1")
+    listener.do("pause()")
+    assert spread(numbers_of(sounding(listener.recorded()))) == {0}
+    assert set(asked) == set(STEMS)
+    assert [times for _, times in asked.most_common()] == [10, 1, 1, 1]
+    assert listener.problems() == []
 
 
 @pytest.mark.parametrize("format_", ["mp3", "flac"])
@@ -257,14 +307,17 @@ def test_the_mix_is_a_file_with_the_sum_of_what_is_heard(
     listener.do("setVolume('drums', 0.5)")
     listener.do("setMuted('bass', true)")
     data = page.evaluate("""async () => {
-        const blob = await tested.renderMix({ from: 1.5, to: 11.25 });
+        const tags = { title: "Zweites Stück", artist: "Björk & 久石譲" };
+        const blob = await tested.renderMix({ from: 1.5, to: 11.25, ...tags });
         const reader = new FileReader();
         const read = new Promise((resolve) => { reader.onload = resolve; });
         reader.readAsDataURL(blob);
         await read;
         return reader.result.split(",")[1];
     }""")
-    mixed, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
+    with soundfile.SoundFile(io.BytesIO(base64.b64decode(data))) as file:
+        mixed, rate = file.read(dtype="float32"), file.samplerate
+        assert (file.title, file.artist) == ("Zweites Stück (without bass)", "Björk & 久石譲")
     drums, _, other, vocals = (noise(number, LENGTH) for number in range(len(STEMS)))
     expected = (0.5 * drums + other + vocals)[:, round(1.5 * RATE) : round(11.25 * RATE)]
     assert (rate, mixed.T.shape) == (RATE, expected.shape)

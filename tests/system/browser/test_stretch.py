@@ -94,6 +94,21 @@ def moments(samples: Samples) -> list[float]:
     return sorted(found)
 
 
+def power(samples: Samples, hertz: float) -> float:
+    """The energy of the first stem near this frequency."""
+    spectrum = np.abs(np.fft.rfft(samples[0, 0] * np.hanning(samples.shape[2])))
+    frequencies = np.fft.rfftfreq(samples.shape[2], 1 / RATE)
+    return float((spectrum[np.abs(frequencies - hertz) < 20] ** 2).sum())
+
+
+def quietest(samples: Samples) -> float:
+    """The least peak of any stem in 10 ms, but for the fades at a start and a stop."""
+    window = RATE // 100
+    inner = np.abs(samples).max(axis=1)[:, RATE // 10 : -RATE // 10]
+    whole = inner[:, : inner.shape[1] // window * window]
+    return float(whole.reshape(len(samples), -1, window).max(axis=2).min())
+
+
 def play(listener: Listener, seconds: float) -> Samples:
     """Return what is heard of each stem for so long, from where the player is."""
     listener.recorded()
@@ -202,13 +217,64 @@ def test_a_loop_is_repeated_at_another_speed(song: Song, listener: Listener) -> 
     listener.do("pause()")
     recorded = sounding(listener.recorded())
     assert pitch(recorded[0]) == pytest.approx(STAIR_HERTZ * 5, rel=0.01)
-    spectrum = np.abs(np.fft.rfft(recorded[0, 0] * np.hanning(recorded.shape[2])))
-    hertz = np.fft.rfftfreq(recorded.shape[2], 1 / RATE)
+    assert power(recorded, STAIR_HERTZ * 6) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
 
-    def power(of: float) -> float:
-        return float((spectrum[np.abs(hertz - of) < 20] ** 2).sum())
 
-    assert power(STAIR_HERTZ * 6) < 1e-3 * power(STAIR_HERTZ * 5)
+def test_a_loop_set_and_removed_at_another_speed_leaves_no_gap(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(sines()))
+    listener.do("setStretch({speed: 0.8, semitones: 0})")
+    listener.recorded()
+    listener.do("play()")
+    for loop in ("{from: 0.2, to: 6}", "null", "{from: 0, to: 9}", "{from: 0.1, to: 10}", "null"):
+        listener.play_on(0.3)
+        listener.do(f"setLoop({loop})")
+    listener.play_on(0.5)
+    listener.do("pause()")
+    recorded = sounding(listener.recorded())
+    assert quietest(recorded) > 0.2
+    assert [pitch(stem) for stem in recorded] == pytest.approx(list(HERTZ), rel=0.005)
+
+
+def test_a_change_from_the_speed_of_the_song_and_back_leaves_no_gap(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(sines()))
+    listener.do("setStretch({speed: 0.8, semitones: 0})")
+    play(listener, 0.2)  # which loads what stretches
+    listener.do("setStretch({speed: 1, semitones: 0})")
+    listener.recorded()
+    listener.do("play()")
+    for speed in (0.8, 1, 1.2, 1):
+        listener.play_on(0.4)
+        listener.do(f"setStretch({{speed: {speed}, semitones: 0}})")
+    listener.play_on(0.4)
+    listener.do("pause()")
+    recorded = sounding(listener.recorded())
+    assert quietest(recorded) > 0.1  # less than the tone's 0.3: while one replaces the other
+    assert [pitch(stem) for stem in recorded] == pytest.approx(list(HERTZ), rel=0.005)
+
+
+def test_a_loop_that_is_set_while_the_song_plays_is_repeated_at_another_speed(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(stairs()))
+    listener.do("setStretch({speed: 1.4, semitones: 0})")
+    listener.do("seek(4)")
+    listener.recorded()
+    listener.do("play()")
+    listener.play_until("position > 4.1")
+    listener.do("setLoop({from: 4, to: tested.position + 1})")  # ahead, however late this is
+    stop = listener.do("_loop.to") / RATE
+    for _ in range(2):
+        listener.play_until(f"position > {stop - 0.3}")
+        listener.play_until(f"position < {stop - 0.3}")
+    listener.do("pause()")
+    recorded = sounding(listener.recorded())
+    assert quietest(recorded) > 0.2
+    behind = STAIR_HERTZ * (2 + int(stop))
+    assert power(recorded, behind) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
 
 
 def test_a_mute_acts_on_its_own_stem_at_another_speed(song: Song, listener: Listener) -> None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ _PROXY = Path(__file__).with_name("bidi_proxy.py")
 
 
 @pytest.fixture(scope="module")  # playwright keeps an event loop in this thread for as long
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(sound_card: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Firefox, as found on the machine; driven by WebDriver BiDi, which needs no patched one."""
     path = next(filter(None, map(shutil.which, (os.environ.get("FIREFOX", ""), *_NAMES))), None)
     if path is None:
@@ -29,12 +29,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         browser = playwright.firefox.launch(
             channel="moz-firefox",
             executable_path=program,
-            env={**os.environ, "FIREFOX": path},
+            env={**os.environ, "FIREFOX": path, "PULSE_SERVER": sound_card},
             firefox_user_prefs={
                 "media.autoplay.default": 0,
                 "media.autoplay.blocking_policy": 0,
                 "media.autoplay.block-webaudio": False,
+                # With a process of its own for sound, and PulseAudio, its pages can stop for ever
+                # (github.com/mozilla/audioipc/issues/187).
+                "media.cubeb.sandbox": False,
+                "security.sandbox.content.level": 0,
             },
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[str], Path]:
+    """Take no picture: the driver would add a style that the page's policy forbids."""
+    return lambda name: tmp_path / f"{name}.png"
