@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+from benchmarks.percentiles import percentile
 from testing.stack import running_stack
 from testing.waiting import wait_until
 
@@ -59,7 +60,7 @@ def main() -> None:
             delays.append(max(0.0, calls[key] - finished) * 1000)
     server.shutdown()
     delays = sorted(delays[_WARM_UP:])
-    p50, p95 = statistics.median(delays), delays[int(len(delays) * 0.95)]
+    p50, p95 = statistics.median(delays), percentile(delays, 95)
     print(
         f"PUT finished -> function called, {len(delays)} songs: "
         f"p50 {p50:.1f} ms  p95 {p95:.1f} ms  max {delays[-1]:.1f} ms"

@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from microdemucs.fast_imports import without_garbage_collection
+from microdemucs.malloc_arenas import limit_arenas
 
 
 def main() -> None:
     """Separate, and print the times."""
-    with without_garbage_collection():  # as in microdemucs.service
+    limit_arenas()  # this and the next line as in microdemucs.service
+    with without_garbage_collection():
         from functions.separate import preload
 
         preload.start()

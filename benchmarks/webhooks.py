@@ -30,6 +30,7 @@ import uvloop
 from aiohttp import web
 from nats.aio.client import Client
 
+from benchmarks.percentiles import percentile
 from local.ports import free_port
 from microdemucs import store
 from microdemucs.bucket import Bucket
@@ -179,7 +180,7 @@ def _measure(stack: Stack, arrivals: Arrivals, results: int, waiting: int) -> No
     arrived: dict[str, float] = {}
     wait_until(partial(_collect, arrivals, arrived, finished), 300, "the healthy receiver has all")
     delays = sorted(max(0.0, arrived[job] - finished[job]) for job in list(finished)[_WARM_UP:])
-    p50, p99 = statistics.median(delays), delays[int(len(delays) * 0.99)]
+    p50, p99 = statistics.median(delays), percentile(delays, 99)
     cells = [f"{results}", f"{waiting:,}", *(f"{s * 1000:.0f}" for s in (p50, p99, delays[-1]))]
     print(f"| {' | '.join(cells)} |", flush=True)
 
