@@ -26,6 +26,7 @@ Numbers = NDArray[np.int64]
 
 RATE = 44100
 FADED = 2048  # samples after a start that may be faded in
+_SILENCE = 1e-6  # -120 dB; a fade comes near 0 long before it is 0
 _BLOCK = 4096  # samples, as in recorder.js
 _STEP = 8  # more than there are stems
 _RECORDER = Path(__file__).with_name("recorder.js")
@@ -238,5 +239,5 @@ class Listener:
 
 def sounding(recorded: Samples) -> Samples:
     """Return what is between the first and the last sound, without its faded ends."""
-    loud = np.nonzero(np.abs(recorded).max(axis=(0, 1)))[0]
+    loud = np.nonzero(np.abs(recorded).max(axis=(0, 1)) > _SILENCE)[0]
     return recorded[:, :, loud[0] + FADED : loud[-1] - FADED]

@@ -37,6 +37,7 @@ __all__ = ["listener", "page", "song"]  # pytest finds them here
 SECONDS = 20
 LENGTH = SECONDS * RATE
 STEADY = 32  # samples in a row
+LEVELS = [0.1, 0.2, 0.3, 0.4]
 
 
 @cache
@@ -115,19 +116,57 @@ def test_a_start_loses_nothing_while_the_page_is_busy(
     assert spread(numbers) == {0}
 
 
-def test_nothing_clicks_while_the_page_is_busy(song: Song, listener: Listener) -> None:
-    constant = {name: 0.1 * (number + 1) for number, name in enumerate(STEMS)}
-    samples = {
-        name: np.full((2, LENGTH), level * 32767, np.int16) for name, level in constant.items()
+@cache
+def constant_stems() -> dict[str, bytes]:
+    """WAV files whose samples are all the same."""
+    return {
+        f"{name}.wav": wav(np.full((2, LENGTH), level * 32767, np.int16))
+        for name, level in zip(STEMS, LEVELS, strict=True)
     }
-    listener.load(song.finish({f"{name}.wav": wav(samples[name]) for name in STEMS}))
+
+
+def levels(listener: Listener) -> Samples:
+    """Return what was heard of `constant_stems`; 1 is the level of the file."""
+    return listener.recorded() / np.array(LEVELS, np.float32)[:, None, None]
+
+
+def test_nothing_clicks_while_the_page_is_busy(song: Song, listener: Listener) -> None:
+    listener.load(song.finish(constant_stems()))
     for call in ("play()", "setMuted('bass', true)", "setMuted('bass', false)", "pause()"):
         listener.do_late(call)
         if listener.do("isPlaying"):
             listener.play_on(0.1)
-    levels = listener.recorded() / np.array(list(constant.values()), np.float32)[:, None, None]
-    assert levels.max() == pytest.approx(1, abs=1e-3)
-    assert np.abs(np.diff(levels)).max() < 0.1
+    heard = levels(listener)
+    assert heard.max() == pytest.approx(1, abs=1e-3)
+    assert np.abs(np.diff(heard)).max() < 0.1
+
+
+def test_nothing_clicks_if_the_browser_tells_an_old_time(
+    page: Page, song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(constant_stems()))
+    listener.do("play()")
+    listener.play_on(0.1)
+    page.evaluate("""() => {
+        const time = Object.getOwnPropertyDescriptor(BaseAudioContext.prototype, "currentTime");
+        const get = function () { return time.get.call(this) - 0.1; };
+        Object.defineProperty(BaseAudioContext.prototype, "currentTime", { get });
+    }""")
+    listener.play_on(1.2)  # it counts the time from before no more
+    for call in (
+        "setMuted('bass', true)",
+        "setMuted('bass', false)",
+        "setVolume('other', 0.3)",
+        "setPan('drums', 1)",
+        "seek(9)",
+        "setSolo('vocals', true)",
+    ):
+        listener.do(call)
+        listener.play_on(0.5)
+    listener.do("pause()")
+    heard = levels(listener)
+    assert heard[:, 0].max(axis=1) == pytest.approx(1, abs=1e-3)
+    assert np.abs(np.diff(heard)).max() < 0.1
 
 
 def halves(stems: dict[str, bytes], share: float) -> tuple[dict[str, bytes], dict[str, bytes]]:

@@ -1,22 +1,21 @@
 // The time of an AudioContext by which sounds and fades are scheduled.
 //
-// What is scheduled in the past begins late, and without its fade. `currentTime` may be in the past:
-// Firefox sends it to the page by messages, up to 60 ms late on a busy machine, and it stands still
-// while a handler runs. But the sound advances as fast as performance.now(), so the least late of the
-// last values shows how late the present one is.
+// What is scheduled in the past begins late, and loses its end to what follows it on time.
+// `currentTime` may be in the past: Firefox sends it to the page by messages, up to 60 ms late on a busy
+// machine, and it stands still while a handler runs. But the sound advances as fast as
+// performance.now(), so the least late of the last values shows how late the present one is.
 
 const LEAD_S = 0.01; // so long before its time, a sound or a fade is scheduled
+const SAMPLE_MS = 10; // the more values it has, the less late is the least late of them
 const PERIOD_S = 0.5; // how long a value counts, or twice: after an interruption the sound is later
-export const MOST_S = 0.2; // a value that seems later than this was followed by an interruption
+const MOST_S = 0.2; // a value that seems later than this was followed by an interruption
 
 export class AudioClock {
   constructor(context) {
     this.context = context;
+    this._timer = null;
     this._forget();
-    context.addEventListener("statechange", () => {
-      this._forget();
-      this.now();
-    });
+    context.addEventListener("statechange", () => this._restart());
   }
 
   // Return a time, in seconds, that the audio thread has not passed yet.
@@ -42,6 +41,13 @@ export class AudioClock {
       this._periodEnd = wall + PERIOD_S;
     }
     return wall + Math.max(this._lastOffset, this._offset);
+  }
+
+  _restart() {
+    this._forget();
+    clearInterval(this._timer);
+    if (this.context.state === "running") this._timer = setInterval(() => this.now(), SAMPLE_MS);
+    this.now();
   }
 
   _forget() {

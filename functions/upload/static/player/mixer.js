@@ -1,6 +1,5 @@
 // The way of each stem from the blocks to the loudspeaker: volume, pan, mute, solo and level.
 
-const RAMP_S = 0.005; // of a change of volume, against clicks
 const METER_SAMPLES = 2048; // a level is of these last ones
 
 export class Mixer {
@@ -8,7 +7,6 @@ export class Mixer {
     this._settings = new Map(); // by stem
     this._strips = new Map();
     this._samples = new Float32Array(METER_SAMPLES);
-    this._clock = null;
   }
 
   // Whether the stem is not heard, because it is muted or another one has solo.
@@ -29,10 +27,10 @@ export class Mixer {
     for (const stem of this._strips.keys()) this._apply(stem);
   }
 
-  // Build the nodes in the context of this AudioClock. Blocks go into the node that is returned.
-  connect(clock, names) {
-    const { context } = clock;
-    this._clock = clock;
+  // Build the nodes in the context of this Smoother. Blocks go into the node that is returned.
+  connect(smoother, names) {
+    this.close();
+    const { context } = smoother;
     const count = names.length * 2;
     const input = new GainNode(context, {
       channelCount: count, channelCountMode: "explicit", channelInterpretation: "discrete",
@@ -44,8 +42,8 @@ export class Mixer {
     this._strips = new Map(names.map((name, number) => {
       const { volume, pan } = this.audible(name);
       const merger = new ChannelMergerNode(context, { numberOfInputs: 2 });
-      const gain = new GainNode(context, { gain: volume });
-      const panner = new StereoPannerNode(context, { pan });
+      const gain = new GainNode(context);
+      const panner = new StereoPannerNode(context);
       const sides = new ChannelSplitterNode(context, { numberOfOutputs: 2 });
       const analysers = [0, 1].map(() => new AnalyserNode(context, { fftSize: METER_SAMPLES }));
       splitter.connect(merger, number * 2, 0);
@@ -53,10 +51,25 @@ export class Mixer {
       merger.connect(gain).connect(panner).connect(master);
       panner.connect(sides);
       analysers.forEach((analyser, side) => sides.connect(analyser, side));
-      return [name, { gain, panner, analysers }];
+      return [name, {
+        volume: smoother.control(gain.gain, volume),
+        pan: smoother.control(panner.pan, pan),
+        output: panner,
+        analysers,
+      }];
     }));
-    this.outputs = new Map([...this._strips].map(([name, strip]) => [name, strip.panner]));
+    this.outputs = new Map([...this._strips].map(([name, strip]) => [name, strip.output]));
     return input;
+  }
+
+  // Free what the nodes use, once the song has faded out.
+  close() {
+    for (const { output, volume, pan } of this._strips.values()) {
+      const end = output.context.currentTime + 1;
+      volume.end(end);
+      pan.end(end);
+    }
+    this._strips.clear();
   }
 
   // Return the {peak, rms} of what is heard of the stem now, 1 being full scale; of its louder side.
@@ -85,19 +98,9 @@ export class Mixer {
   }
 
   _apply(name) {
-    const { gain, panner } = this._strips.get(name);
+    const strip = this._strips.get(name);
     const { volume, pan } = this.audible(name);
-    // While the context is suspended, its time stands still: then a change comes before the next sound.
-    const isRunning = this._clock.context.state === "running";
-    const begin = isRunning ? this._clock.soon() : this._clock.now();
-    ramp(gain.gain, volume, begin);
-    ramp(panner.pan, pan, begin);
+    strip.volume.set(volume);
+    strip.pan.set(pan);
   }
-}
-
-// Move a parameter to `value` within RAMP_S from time `begin`, from wherever it is then.
-function ramp(parameter, value, begin) {
-  parameter.cancelScheduledValues(begin);
-  parameter.setTargetAtTime(value, begin, RAMP_S / 5);
-  parameter.setValueAtTime(value, begin + 4 * RAMP_S); // the curve alone comes near, not there
 }

@@ -5,6 +5,7 @@ import { BLOCK_SAMPLES } from "./block-size.js";
 import { Blocks } from "./blocks.js";
 import { Decoding } from "./decoding.js";
 import { Mixer } from "./mixer.js";
+import { Smoother } from "./smoother.js";
 import { Timeline } from "./timeline.js";
 
 const ASSUMED_RATE = 44100; // samples a second, until a stem tells it
@@ -25,6 +26,7 @@ export class Player extends EventTarget {
     this._decoding = null;
     this._context = null;
     this._clock = null;
+    this._smoother = null;
     this._song = null;
     this._mixer = new Mixer();
     this._timeline = null;
@@ -43,6 +45,7 @@ export class Player extends EventTarget {
   async load({ id, stems, duration = null, headers = {}, refresh = null }) {
     this._halt();
     this._decoding ??= new Decoding((event) => this._onEvent(event));
+    this._mixer.close();
     this._mixer = new Mixer();
     this._loop = null;
     this._stretch = { speed: 1, semitones: 0 };
@@ -327,18 +330,18 @@ export class Player extends EventTarget {
     if (!this._context) {
       this._context = new AudioContext({ latencyHint: "interactive", sampleRate });
       this._clock = new AudioClock(this._context);
+      this._smoother = new Smoother(this._context);
     }
     if (song.input?.context !== this._context) {
-      song.input = this._mixer.connect(this._clock, song.names);
+      song.input = this._mixer.connect(this._smoother, song.names);
     }
   }
 
   _createTimeline() {
-    if (!this._isStretched) return new Timeline(this._clock, this._song.input, this._position);
+    const start = [this._clock, this._smoother, this._song.input, this._position];
+    if (!this._isStretched) return new Timeline(...start);
     const { node, StretchedTimeline } = this._stretcher;
-    return new StretchedTimeline(
-      node, this._clock, this._song.input, this._position, this._stretch,
-    );
+    return new StretchedTimeline(node, ...start, this._stretch);
   }
 
   get _isStretched() {

@@ -1,21 +1,19 @@
 // Where in the song the player is, and the fades at a start and a stop: what Timeline and
 // StretchedTimeline share. Each of them has `_sampleAt(frame)`: the sample that plays in that frame.
 
-import { MOST_S } from "./audio-clock.js";
-
-const FADE_S = 0.01; // of a start and of a stop, against clicks: so both together are never too loud
-const DISCONNECT_MS = 1000 * MOST_S + 100; // after the end of a fade
+const SILENT_S = 0.3; // after the beginning of a fade it has ended, even if the browser is late
 
 export class SongClock {
-  constructor(clock, destination, sample) {
+  constructor(clock, smoother, destination, sample) {
     const { context } = clock;
     this.endSample = sample; // the next one to be appended
     this._clock = clock;
     this._context = context;
     this._rate = context.sampleRate;
     this._segments = []; // pieces of the song, in order
-    this._voice = new GainNode(context, { gain: 0, channelInterpretation: "discrete" });
+    this._voice = new GainNode(context, { channelInterpretation: "discrete" });
     this._voice.connect(destination);
+    this._volume = smoother.control(this._voice.gain, 0);
   }
 
   // Return the sample that is heard now. It left the context `outputLatency` seconds ago.
@@ -25,19 +23,19 @@ export class SongClock {
   }
 
   _fadeIn(frame) {
-    this._voice.gain.setValueAtTime(0, frame / this._rate);
-    this._voice.gain.linearRampToValueAtTime(1, frame / this._rate + FADE_S);
+    this._volume.set(1, frame / this._rate);
   }
 
   // Fade out after so many seconds, and do not play again. Return the sample at which the fade begins,
-  // and the time, in seconds, at which it is silent.
+  // and the time, in seconds, at which it has certainly ended.
   _fadeOut(delay) {
     const frame = this._soon() + Math.ceil(delay * this._rate);
     const begin = frame / this._rate;
-    this._voice.gain.cancelScheduledValues(begin);
-    this._voice.gain.setTargetAtTime(0, begin, FADE_S / 10);
-    setTimeout(() => this._disconnect(), 1000 * delay + DISCONNECT_MS);
-    return { sample: this._sampleAt(frame), end: begin + FADE_S };
+    const end = begin + SILENT_S;
+    this._volume.set(0, begin);
+    this._volume.end(end);
+    setTimeout(() => this._disconnect(), 1000 * (delay + SILENT_S));
+    return { sample: this._sampleAt(frame), end };
   }
 
   _disconnect() {

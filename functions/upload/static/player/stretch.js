@@ -32,8 +32,8 @@ export async function openStretch(context, channels) {
 export class StretchedTimeline extends SongClock {
   isStretched = true;
 
-  constructor(node, clock, destination, sample, { speed, semitones }) {
-    super(clock, destination, sample);
+  constructor(node, clock, smoother, destination, sample, { speed, semitones }) {
+    super(clock, smoother, destination, sample);
     this._node = node;
     this._speed = speed;
     this._semitones = semitones;

@@ -26,6 +26,7 @@ export class Timeline extends SongClock {
     const source = new AudioBufferSourceNode(this._context, { buffer });
     source.connect(this._voice);
     source.start(frame / this._rate);
+    source.stop((frame + buffer.length) / this._rate); // not over the next one, if it began late
     if (isFirst) this._fadeIn(frame);
     this._segments.push({ frame, sample, length: buffer.length, source });
     this.endSample = sample + buffer.length;
