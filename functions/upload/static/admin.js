@@ -29,6 +29,14 @@ function row(...cells) {
   return tr;
 }
 
+// Show these rows in the table of this kind; or, if there are none, say so.
+function showRows(kind, rows) {
+  const body = element(`${kind}-rows`);
+  body.replaceChildren(...rows);
+  body.closest(".scroll").hidden = !rows.length;
+  element(`no-${kind}`).hidden = rows.length > 0;
+}
+
 function plainButton(label, about, onClick) {
   const button = document.createElement("button");
   button.type = "button";
@@ -100,7 +108,7 @@ function showHealth(health, service) {
 function showQueue(jobs) {
   const order = (job) => job.position ?? 0;
   jobs.sort((a, b) => order(a) - order(b));
-  element("queue-rows").replaceChildren(...jobs.map((job) => row(
+  showRows("queue", jobs.map((job) => row(
     job.position == null ? "now" : String(job.position),
     job.key,
     job.phase || job.state,
@@ -121,7 +129,7 @@ function jobRow(job) {
 async function showJobs() {
   const query = new URLSearchParams(new FormData(element("jobs-form")));
   const page = await call("GET", `/apiv1/jobs?${query}`);
-  element("job-rows").replaceChildren(...page.jobs.map(jobRow));
+  showRows("job", page.jobs.map(jobRow));
   rememberNext(page.next);
 }
 
@@ -160,7 +168,7 @@ async function showLetters(after = 0) {
   const page = await call("GET", `/apiv1/admin/dead-letters?after=${after}`);
   const rows = page.dead_letters.map(letterRow);
   if (after) element("letter-rows").append(...rows);
-  else element("letter-rows").replaceChildren(...rows);
+  else showRows("letter", rows);
   lastLetter = page.next;
   element("more-letters").hidden = !page.next;
 }
@@ -177,17 +185,16 @@ function attemptsButton(hook) {
 async function showAttempts(hook) {
   const { attempts } = await call("GET", `/apiv1/webhooks/${hook.id}/attempts`);
   element("attempts-title").textContent = `Last attempts: ${hook.url}`;
-  element("attempt-rows").replaceChildren(...attempts.map((each) => row(
+  showRows("attempt", attempts.map((each) => row(
     localTime(each.time), shortType(each.type), each.job, String(each.attempt), each.state,
     each.reason || String(each.status), localTime(each.next),
   )));
-  element("no-attempts").hidden = attempts.length > 0;
   element("attempts").hidden = false;
   element("attempts-title").focus();
 }
 
 function showWebhooks(hooks) {
-  element("webhook-rows").replaceChildren(...hooks.map((hook) => {
+  showRows("webhook", hooks.map((hook) => {
     const path = `/apiv1/webhooks/${hook.id}`;
     return row(
       hook.url, hook.events.map(shortType).join(", "), webhookState(hook), hook.description,
@@ -198,6 +205,14 @@ function showWebhooks(hooks) {
       ],
     );
   }));
+}
+
+function showModels({ models, default: usual, complete }) {
+  showRows("model", models.map((model) => row(
+    model.name === usual ? `${model.name} (default)` : model.name, model.sources.join(", "),
+    model.segment == null ? "" : `${model.segment} s`, String(model.networks), model.location, model.note,
+  )));
+  element("models-incomplete").hidden = complete;
 }
 
 // What changes by itself. A table in which somebody works (a focused button) stays as it is.
@@ -215,6 +230,7 @@ async function refreshAll() {
     await showJobs();
     await showLetters();
     showWebhooks((await call("GET", "/apiv1/webhooks")).webhooks);
+    showModels(await call("GET", "/apiv1/models"));
   });
 }
 

@@ -1,5 +1,6 @@
 """The page of a real function, with a real store and bus."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from microdemucs.models.catalogue import BUNDLED_MODEL, RECORD_KEY, ModelsRecord
+from microdemucs.models.description import OPENVINO
 from testing.stack import Stack
 from testing.upload_fixtures import job_writer, stack
 from testing.waiting import wait_until
@@ -40,6 +43,25 @@ def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
 def site(serve: Callable[..., str]) -> str:
     """The address of the page, with the usual settings."""
     return serve(THREADS="16")
+
+
+@pytest.fixture
+def publish_models(stack: Stack) -> Iterator[Callable[..., None]]:
+    """Return a function that makes these models usable, beside the bundled one."""
+    keys: list[str] = []
+
+    def put(key: str, data: bytes) -> None:
+        stack.store.put_object("models", key, io.BytesIO(data), len(data))
+        keys.append(key)
+
+    def publish(**models: bytes) -> None:
+        put(RECORD_KEY, ModelsRecord(engines=[OPENVINO], models=[BUNDLED_MODEL]).write())
+        for name, data in models.items():
+            put(f"{name}/{name}.safetensors", data)
+
+    yield publish
+    for key in keys:
+        stack.store.remove_object("models", key)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from microdemucs.jobs import JobRecord, JobState
 from microdemucs.messages import Attempt, DeliveryState
 from microdemucs.problems import now
 from testing.bridge_answers import dead_letters_answered
-from testing.job_writer import JobWriter
+from testing.job_writer import JobWriter, new_job
+from testing.network_files import network_file
 from testing.objects import put_song
 from testing.stack import Stack
 from testing.waiting import wait_until
@@ -42,7 +43,7 @@ def test_the_operator_sees_health_queue_jobs_and_retries_one(
     page.goto(f"{site}/admin")
     expect(page.locator("#health")).to_contain_text("up, NATS 2.")
     page.get_by_label("Key begins with").fill("admin/")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     row = page.locator("#job-rows tr", has_text=name)
     expect(row).to_contain_text("The song is damaged")
     row.get_by_role("button", name="Retry").click()
@@ -118,6 +119,32 @@ def test_the_operator_sees_the_last_attempts_of_a_webhook(
     row.get_by_role("button", name="Attempts").click()
     expect(page.locator("#attempts-title")).to_contain_text(url)
     expect(page.locator("#attempt-rows tr")).to_contain_text("the receiver answered 503")
+
+
+def test_the_operator_sees_the_models(
+    site: str, page: Page, publish_models: Callable[..., None]
+) -> None:
+    page.goto(f"{site}/admin")
+    expect(page.locator("#models-incomplete")).to_be_visible()
+    publish_models(mine=network_file())
+    page.reload()
+    expect(page.locator("#model-rows tr")).to_have_count(2)
+    expect(page.locator("#model-rows tr", has_text="htdemucs_tiny")).to_contain_text("(default)")
+    mine = page.locator("#model-rows tr", has_text="mine")
+    expect(mine).to_contain_text("drums, bass, other, vocals")
+    expect(mine).to_contain_text("bucket")
+    expect(page.locator("#models-incomplete")).to_be_hidden()
+
+
+def test_an_empty_table_says_so(site: str, page: Page, job_writer: JobWriter) -> None:
+    job = job_writer.write_record(new_job(f"{uuid.uuid4().hex}.mp3"), state=JobState.FAILED)
+    wait_until(lambda: urllib3.request("GET", f"{site}/apiv1/jobs/{job.id}").status == 200)
+    page.goto(f"{site}/admin")
+    for prefix, is_empty in ((uuid.uuid4().hex, True), (job.key, False)):
+        page.get_by_label("Key begins with").fill(prefix)
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(page.get_by_text("There is no such job.")).to_be_visible(visible=is_empty)
+        expect(page.locator("#job-rows")).to_be_visible(visible=not is_empty)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])

@@ -1,39 +1,16 @@
 """The form offers only models that the server can use now."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from microdemucs.models.catalogue import BUNDLED_MODEL, RECORD_KEY, ModelsRecord
-from microdemucs.models.description import OPENVINO
 from testing.network_files import SOURCES, network_file
 from testing.stack import Stack
 from tests.system.browser.songs import files
 
 Publish = Callable[..., None]
 SIX = [*SOURCES, "guitar", "piano"]
-
-
-@pytest.fixture
-def publish(stack: Stack) -> Iterator[Publish]:
-    """Return a function that makes these models usable, beside the bundled one."""
-    keys: list[str] = []
-
-    def put(key: str, data: bytes) -> None:
-        stack.store.put_object("models", key, io.BytesIO(data), len(data))
-        keys.append(key)
-
-    def publish(**models: bytes) -> None:
-        put(RECORD_KEY, ModelsRecord(engines=[OPENVINO], models=[BUNDLED_MODEL]).write())
-        for name, data in models.items():
-            put(f"{name}/{name}.safetensors", data)
-
-    yield publish
-    for key in keys:
-        stack.store.remove_object("models", key)
 
 
 def open_page(page: Page, site: str) -> None:
@@ -53,20 +30,22 @@ def uploaded_options(page: Page, name: str) -> dict[str, Any]:
 
 
 def test_the_models_of_the_server_are_offered_and_no_others(
-    page: Page, site: str, publish: Publish
+    page: Page, site: str, publish_models: Publish
 ) -> None:
-    publish(mine=network_file(), broken=b"no weights")
+    publish_models(mine=network_file(), broken=b"no weights")
     open_page(page, site)
     offered = page.get_by_label("Model").locator("option")
     expect(offered).to_have_text(["Standard (htdemucs_tiny)", "htdemucs_tiny", "mine"])
 
 
-def test_six_stems_are_offered_if_a_model_has_six(page: Page, site: str, publish: Publish) -> None:
-    publish(mine=network_file())
+def test_six_stems_are_offered_if_a_model_has_six(
+    page: Page, site: str, publish_models: Publish
+) -> None:
+    publish_models(mine=network_file())
     open_page(page, site)
     expect(page.get_by_label("Model")).to_be_visible()
     expect(page.get_by_role("radio", name="Six stems")).to_be_hidden()
-    publish(sixfold=network_file(sources=SIX))
+    publish_models(sixfold=network_file(sources=SIX))
     open_page(page, site)
     page.get_by_role("radio", name="Six stems").check()
     assert uploaded_options(page, "six.mp3")["model"] == "sixfold"
@@ -74,9 +53,9 @@ def test_six_stems_are_offered_if_a_model_has_six(page: Page, site: str, publish
 
 
 def test_a_remembered_choice_that_is_not_there_any_more_is_not_made(
-    page: Page, site: str, publish: Publish, stack: Stack
+    page: Page, site: str, publish_models: Publish, stack: Stack
 ) -> None:
-    publish(mine=network_file(), sixfold=network_file(sources=SIX))
+    publish_models(mine=network_file(), sixfold=network_file(sources=SIX))
     open_page(page, site)
     page.get_by_role("radio", name="Six stems").check()
     page.get_by_label("Model").select_option("mine")
@@ -90,9 +69,9 @@ def test_a_remembered_choice_that_is_not_there_any_more_is_not_made(
 
 
 def test_without_a_choice_of_models_none_is_offered(
-    page: Page, site: str, publish: Publish
+    page: Page, site: str, publish_models: Publish
 ) -> None:
-    publish()
+    publish_models()
     open_page(page, site)
     expect(page.get_by_label("Format")).to_be_visible()
     expect(page.get_by_label("Model")).to_be_hidden()
