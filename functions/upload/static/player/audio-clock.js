@@ -6,7 +6,7 @@
 // performance.now(), so the least late of the last values shows how late the present one is.
 
 const LEAD_S = 0.01; // so long before its time, a sound or a fade is scheduled
-const SAMPLE_MS = 10; // the more values it has, the less late is the least late of them
+const READ_MS = 10; // how often the time is read: the more values, the less late is the least late
 const PERIOD_S = 0.5; // how long a value counts, or twice: after an interruption the sound is later
 const MOST_S = 0.2; // a value that seems later than this was followed by an interruption
 
@@ -46,7 +46,7 @@ export class AudioClock {
   _restart() {
     this._forget();
     clearInterval(this._timer);
-    if (this.context.state === "running") this._timer = setInterval(() => this.now(), SAMPLE_MS);
+    if (this.context.state === "running") this._timer = setInterval(() => this.now(), READ_MS);
     this.now();
   }
 

@@ -1,8 +1,9 @@
 // Moves AudioParams to new values without a click, however late a change reaches the audio thread: a
 // ramp whose beginning has passed begins with a jump, but a filter always begins where it is.
 
-const SMOOTH_S = 0.001; // after so long, 1/e of a change is left; after 18 times that, nothing
-const CHANNELS = 24; // of a filter, one for each parameter; Chromium takes 15 ms to make a filter
+const SMOOTH_S = 0.001; // after so long, 1/e of a change is left
+// Of a filter, one for each parameter. While a filter is made, Chromium's sound stops: so few are made.
+const CHANNELS = 32;
 
 export class Smoother {
   constructor(context) {
@@ -10,7 +11,7 @@ export class Smoother {
     this._filters = []; // {input, output, free}: the channels that no parameter uses
   }
 
-  // Control a parameter of a node of the context, which is `value` from the first sample on.
+  // Control a parameter of a node of the context, and set it to `value`.
   control(parameter, value) {
     const filter = this._filters.find(({ free }) => free.length) ?? this._addFilter();
     return new SmoothParameter(filter, parameter, value);
@@ -36,7 +37,7 @@ class SmoothParameter {
     this._change = new ConstantSourceNode(input.context, { offset: 0 });
     this._change.connect(input, 0, channel);
     output.connect(parameter, channel);
-    this._change.onended = () => {
+    this._free = () => {
       output.disconnect(parameter, channel);
       free.push(channel);
     };
@@ -50,8 +51,14 @@ class SmoothParameter {
     else offset.cancelScheduledValues(time).setValueAtTime(value - this._first, time);
   }
 
-  // Control the parameter no longer from a time of the context on: it has its first value then.
-  end(time) {
+  // At this time of the context the parameter returns to its first value, and can be set no more. Then
+  // call `onEnd`.
+  end(time, onEnd = () => {}) {
+    const free = () => {
+      this._free();
+      onEnd();
+    };
+    this._change.addEventListener("ended", free, { once: true }); // Chromium may send it twice
     this._change.stop(time);
   }
 }

@@ -1,7 +1,7 @@
 // Where in the song the player is, and the fades at a start and a stop: what Timeline and
 // StretchedTimeline share. Each of them has `_sampleAt(frame)`: the sample that plays in that frame.
 
-const SILENT_S = 0.3; // after the beginning of a fade it has ended, even if the browser is late
+const SILENT_S = 0.3; // so long after its beginning, a fade has ended, even if it reached the sound late
 
 export class SongClock {
   constructor(clock, smoother, destination, sample) {
@@ -27,14 +27,13 @@ export class SongClock {
   }
 
   // Fade out after so many seconds, and do not play again. Return the sample at which the fade begins,
-  // and the time, in seconds, at which it has certainly ended.
+  // and the time, in seconds, at which it has ended.
   _fadeOut(delay) {
     const frame = this._soon() + Math.ceil(delay * this._rate);
     const begin = frame / this._rate;
     const end = begin + SILENT_S;
     this._volume.set(0, begin);
-    this._volume.end(end);
-    setTimeout(() => this._disconnect(), 1000 * (delay + SILENT_S));
+    this._volume.end(end, () => this._disconnect());
     return { sample: this._sampleAt(frame), end };
   }
 

@@ -26,7 +26,7 @@ export class Timeline extends SongClock {
     const source = new AudioBufferSourceNode(this._context, { buffer });
     source.connect(this._voice);
     source.start(frame / this._rate);
-    source.stop((frame + buffer.length) / this._rate); // not over the next one, if it began late
+    source.stop((frame + buffer.length) / this._rate); // one that begins late must not sound over the next
     if (isFirst) this._fadeIn(frame);
     this._segments.push({ frame, sample, length: buffer.length, source });
     this.endSample = sample + buffer.length;
@@ -54,7 +54,9 @@ export class Timeline extends SongClock {
   // Stop, after so many seconds. Return the sample of the song at which it stops.
   stop(delay = 0) {
     const { sample, end } = this._fadeOut(delay);
-    for (const { source } of this._segments) source.stop(end);
+    for (const { source, frame, length } of this._segments) {
+      source.stop(Math.min(end, (frame + length) / this._rate)); // the last call counts
+    }
     return sample;
   }
 
