@@ -45,6 +45,36 @@ def test_digits_mute_and_with_shift_solo(mixer: Page) -> None:
     expect(mixer.locator(".stem.silent .stem-name")).to_have_text(["Bass"])
 
 
+def test_each_digit_is_a_stem_in_their_order(mixer: Page) -> None:
+    for digit, name in enumerate(("Drums", "Bass", "Other", "Vocals"), start=1):
+        mixer.keyboard.press(f"Digit{digit}")
+        assert is_pressed(mixer, f"Mute {name}") == "true"
+        mixer.keyboard.press(f"Shift+Digit{digit}")
+        assert is_pressed(mixer, f"Solo {name}") == "true"
+    mixer.keyboard.press("Digit5")  # there are four
+    expect(mixer.locator(".mute[aria-pressed=true]")).to_have_count(4)
+
+
+def loop_of(page: Page) -> tuple[float, float]:
+    """Where the loop begins and ends that the page shows, in seconds."""
+    script = """() => {
+        const style = getComputedStyle(document.getElementById("mixer"));
+        return ["--loop-from", "--loop-to"].map((name) => Number(style.getPropertyValue(name)));
+    }"""
+    start, end = page.evaluate(script)
+    return start * SECONDS, end * SECONDS
+
+
+def test_the_right_arrow_moves_on_and_a_bracket_ends_the_loop_here(mixer: Page) -> None:
+    mixer.locator(".wave").first.click()  # its middle
+    wait_until(lambda: abs(seconds(mixer) - SECONDS / 2) < 0.2)
+    mixer.keyboard.press("]")
+    assert is_pressed(mixer, "Loop") == "true"
+    assert loop_of(mixer) == pytest.approx((0, SECONDS / 2), abs=0.2)
+    mixer.keyboard.press("ArrowRight")  # 5 seconds: to the end
+    wait_until(lambda: seconds(mixer) == SECONDS)
+
+
 def test_arrows_move_and_brackets_make_a_loop(mixer: Page) -> None:
     mixer.locator(".wave").first.click()  # its middle
     wait_until(lambda: abs(seconds(mixer) - SECONDS / 2) < 0.2)
@@ -80,6 +110,26 @@ def test_the_mixer_of_a_song_is_as_it_was_left(mixer: Page) -> None:
     expect(mixer.get_by_label("Volume of Drums")).to_have_attribute("aria-valuetext", "-6.0 dB")
     expect(mixer.get_by_label("Pan of Bass")).to_have_attribute("aria-valuetext", "50 % left")
     assert is_pressed(mixer, "Mute Vocals") == "true"
+
+
+def test_loop_and_solo_are_kept_for_each_song(mixer: Page, song: Path) -> None:
+    mixer.locator(".wave").first.click()  # its middle
+    wait_until(lambda: abs(seconds(mixer) - SECONDS / 2) < 0.2)
+    mixer.keyboard.press("[")
+    mixer.get_by_role("button", name="Solo Bass").click()
+    loop = loop_of(mixer)
+    mixer.locator("#files").set_input_files(files([f"other than {song.stem}.mp3"]))
+    expect(mixer.locator("#title")).to_have_text(f"other than {song.stem}")
+    assert is_pressed(mixer, "Loop") == "false"
+    assert is_pressed(mixer, "Solo Bass") == "false"
+    mixer.locator(".song .choose").last.click()
+    for _ in range(2):
+        expect(mixer.locator("#title")).to_have_text(song.stem)
+        expect(mixer.locator("#duration")).to_have_text(f"0:0{SECONDS}")
+        expect(mixer.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "true")
+        assert is_pressed(mixer, "Solo Bass") == "true"
+        wait_until(lambda: loop_of(mixer) == pytest.approx(loop, abs=0.01))
+        mixer.reload()
 
 
 def test_the_question_mark_shows_the_keys(mixer: Page) -> None:
