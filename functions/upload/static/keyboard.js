@@ -24,14 +24,14 @@ export function watchKeys(mixer, showHelp) {
     const isCommand = (event.ctrlKey || event.altKey) && !isAltGraph;
     if (isCommand || event.metaKey || target.closest?.(FIELDS)) return;
     const isSlider = target.matches?.("input[type=range]");
-    const isArrow = event.key.startsWith("Arrow") || event.key === "Home";
+    const { digit, isSolo } = digitOf(event);
+    const isArrow = !digit && (event.key.startsWith("Arrow") || event.key === "Home");
     if (isArrow && (isSlider || target.matches?.("input[type=radio]"))) return;
-    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
     let action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (event.key === " ") {
       if (target.matches?.(PRESSABLE)) return; // it presses what has the focus
       action = () => mixer.toggle();
-    } else if (digit) action = () => mixer.toggleStem(Number(digit), event.shiftKey ? "solo" : "muted");
+    } else if (digit) action = () => mixer.toggleStem(digit, isSolo ? "solo" : "muted");
     if (!action) return;
     event.preventDefault();
     if (!event.repeat || isArrow) action();
@@ -41,4 +41,13 @@ export function watchKeys(mixer, showHelp) {
     const button = event.target.closest?.("button");
     if (button && event.detail > 0 && !button.closest("dialog, form")) button.blur();
   });
+}
+
+// Return which digit was pressed, if any, and whether with Shift. The keys of a number pad are arrows
+// without NumLock; with it, they are arrows together with Shift, and Windows does not tell of the Shift.
+function digitOf(event) {
+  const [, pad, number] = /^(Digit|Numpad)([1-9])$/.exec(event.code) ?? [];
+  const isHidden = pad === "Numpad" && !/^\d$/.test(event.key); // what it would be without Shift
+  if (!pad || (isHidden && !event.getModifierState("NumLock"))) return { digit: 0, isSolo: false };
+  return { digit: Number(number), isSolo: event.shiftKey || isHidden };
 }

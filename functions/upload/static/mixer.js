@@ -1,7 +1,7 @@
 // The mixer of the chosen song: transport, ruler with the loop, one strip a stem. Its settings are
 // remembered for each song.
 
-import { authorization } from "./api.js";
+import { Problem, authorization } from "./api.js";
 import { Bend } from "./bend.js";
 import { presetOf, sourcesOf } from "./options.js";
 import { Peaks } from "./peaks.js";
@@ -9,7 +9,7 @@ import { Ruler } from "./ruler.js";
 import { setText } from "./song-list.js";
 import { Strip } from "./strip.js";
 import { clearTakeAway } from "./take-away.js";
-import { formatTime } from "./words.js";
+import { formatTime, problemText, stemTitle } from "./words.js";
 
 const TYPES = { mp3: "audio/mpeg", flac: "audio/flac", wav: "audio/wav" };
 const DJ_STEMS = ["bass,drums,other,vocals", "bass,drums,guitar,other,piano,vocals"]; // of which a stem.mp4 is made
@@ -31,6 +31,9 @@ export class Mixer {
   #bend;
   #frame = 0;
   #isSeeking = false;
+  #isArmed = false; // plays as soon as there is something to play
+  #deck = new BroadcastChannel("deck"); // only one tab plays
+  #hasPlayed = false;
 
   // `fetchJob(id)` returns a job with new links to its stems: they expire.
   constructor(player, fetchJob) {
@@ -62,7 +65,12 @@ export class Mixer {
       event.stopPropagation();
       this.jump(way);
     };
-    player.addEventListener("change", () => this.#animate());
+    player.addEventListener("change", () => {
+      if (player.isPlaying && !this.#hasPlayed) this.#deck.postMessage("playing");
+      this.#hasPlayed = player.isPlaying;
+      this.#animate();
+    });
+    this.#deck.onmessage = () => this.pause();
     player.addEventListener("unstretched", ({ detail }) => {
       setText(find("player-problem"), `Speed and pitch cannot be changed: ${detail.message}.`);
       if (!this.#settings) return;
@@ -73,8 +81,9 @@ export class Mixer {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
+  // Whether it plays, or will.
   get isPlaying() {
-    return this.#player.isPlaying;
+    return this.#isArmed || this.#player.isPlaying;
   }
 
   // What is heard, by stem: {volume, pan}. Without what the server does not have: speed and pitch.
@@ -105,20 +114,27 @@ export class Mixer {
       strip.setDownload(job?.stems.find((stem) => stem.name === strip.name)?.download ?? "");
     }
     const isLive = !job && song.state === "running";
-    if (job || isLive) this.#load(jobId, names, job);
-    find("play").disabled = !job && !isLive;
-    find("take-away").hidden = !job;
+    const isEmpty = song.state === "done" && names.length === 0; // its stems were deleted
+    const isReady = job && !isEmpty;
+    if (!jobId || isEmpty || !this.#loaded.startsWith(`${jobId} `)) this.#unload();
+    if (song.state !== "done" && this.#loaded === `${jobId} done`) this.#unload(); // it is made again
+    if (isEmpty) this.pause();
+    if (isReady || isLive) this.#load(jobId, names, job);
+    find("play").disabled = isEmpty;
+    find("take-away").hidden = !isReady;
     find("take-away").querySelector("[data-take='stem.mp4']").hidden = !DJ_STEMS.includes([...names].sort().join());
-    const isAgain = isLive && this.#peaks?.isFinal;
-    if (jobId && (isAgain || this.#peaks?.jobId !== jobId)) this.#peaks = new Peaks(jobId);
-    if (job || isLive) this.#updatePeaks(Boolean(job));
+    const isAgain = isLive && this.#peaks?.isFinished;
+    if (jobId && (isAgain || this.#peaks?.jobId !== jobId)) this.#replacePeaks(new Peaks(jobId, () => this.#draw()));
+    if (isReady || isLive) this.#peaks?.update(Boolean(job));
     this.#render();
   }
 
   // Stop playing; no song is chosen.
   clear() {
-    this.#player.pause();
-    this.#song = this.#settings = this.#peaks = null;
+    this.pause();
+    this.#replacePeaks(null);
+    this.#song = this.#settings = null;
+    this.#strips = [];
     this.#loaded = "";
     this.#isSeeking = false;
     find("play").disabled = true;
@@ -128,8 +144,14 @@ export class Mixer {
 
   toggle() {
     if (find("play").disabled) return;
-    if (this.#player.isPlaying) this.#player.pause();
-    else this.#player.play();
+    if (this.isPlaying) this.pause();
+    else this.#play();
+  }
+
+  pause() {
+    this.#isArmed = false;
+    this.#player.pause();
+    this.#render();
   }
 
   seek(seconds) {
@@ -148,7 +170,7 @@ export class Mixer {
   }
 
   toggleLoop() {
-    if (!this.#loaded) return;
+    if (!this.#loaded || !this.#seconds) return;
     const loop = this.#settings.loop ?? { from: 0, to: this.#seconds, isOn: false };
     this.#setLoop({ ...loop, isOn: !loop.isOn });
   }
@@ -156,6 +178,7 @@ export class Mixer {
   loopFromHere() {
     if (!this.#loaded) return;
     const from = this.#player.position;
+    if (from > this.#seconds - MIN_LOOP_S) return;
     const end = this.#settings.loop?.to ?? this.#seconds;
     this.#setLoop({ from, to: end > from + MIN_LOOP_S ? end : this.#seconds, isOn: true });
   }
@@ -163,6 +186,7 @@ export class Mixer {
   loopToHere() {
     if (!this.#loaded) return;
     const to = this.#player.position;
+    if (to < MIN_LOOP_S) return;
     const start = this.#settings.loop?.from ?? 0;
     this.#setLoop({ from: start < to - MIN_LOOP_S ? start : 0, to, isOn: true });
   }
@@ -185,6 +209,7 @@ export class Mixer {
       return new Strip(name, this.#settings.stems[name], {
         onChange: () => this.#apply(),
         onSeek: (share) => this.seek(share * this.#seconds),
+        onDownload: () => this.#download(name),
       });
     });
     find("stems").replaceChildren(...this.#strips.map((strip) => strip.element));
@@ -203,6 +228,36 @@ export class Mixer {
     this.#loaded = key;
     this.#apply();
     this.#setLoop(this.#settings.loop);
+    if (this.#isArmed) this.#play();
+  }
+
+  #unload() {
+    this.#loaded = "";
+    this.#player.pause();
+  }
+
+  // Play, or wait for something to play.
+  #play() {
+    setText(find("player-problem"), ""); // stems that have failed are tried again
+    this.#isArmed = !this.#loaded;
+    if (this.#loaded) this.#player.play();
+    this.#render();
+  }
+
+  // Download a stem by a new link: the one on the page expires, and its stem may have been deleted.
+  async #download(name) {
+    const song = this.#song;
+    let text = "";
+    try {
+      const job = await this.#fetchJob(song.document.id);
+      const stem = job.stems.find((one) => one.name === name);
+      if (stem) follow(stem.download);
+      else text = `${stemTitle(name)} is not on the server any more.`;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      text = `${stemTitle(name)} cannot be downloaded: ${problemText(error.document)}`;
+    }
+    if (this.#song?.id === song.id) setText(find("player-problem"), text);
   }
 
   #source(jobId, name, job) {
@@ -249,10 +304,9 @@ export class Mixer {
     }
   }
 
-  async #updatePeaks(isFinished) {
-    const peaks = this.#peaks;
-    const isNew = await peaks.update(isFinished);
-    if (isNew && peaks === this.#peaks) this.#draw();
+  #replacePeaks(peaks) {
+    this.#peaks?.close();
+    this.#peaks = peaks;
   }
 
   #draw() {
@@ -290,9 +344,9 @@ export class Mixer {
     setText(find("time"), formatTime(position, 1));
     setText(find("duration"), formatTime(seconds));
     root.style.setProperty("--position", seconds ? position / seconds : 0);
-    root.classList.toggle("playing", this.#player.isPlaying);
-    root.classList.toggle("buffering", this.#player.state === "buffering");
-    setText(find("play").querySelector(".hidden"), this.#player.isPlaying ? "Pause" : "Play");
+    root.classList.toggle("playing", this.isPlaying);
+    root.classList.toggle("buffering", this.#isArmed || this.#player.state === "buffering");
+    setText(find("play").querySelector(".hidden"), this.isPlaying ? "Pause" : "Play");
     const loop = this.#settings?.loop;
     find("loop").setAttribute("aria-pressed", String(Boolean(loop?.isOn)));
     root.classList.toggle("has-loop", Boolean(loop?.isOn && seconds));
@@ -302,7 +356,7 @@ export class Mixer {
   }
 }
 
-// Return the stems that a job will have, as far as its options say.
+// Return the stems that a job has or will have, as far as it and its options say.
 function expectedStems(song) {
   const { two_stems: stem, stems, model } = song.document?.options ?? song.options ?? {};
   if (song.document?.stems?.length) return song.document.stems.map(({ name }) => name);
@@ -318,4 +372,11 @@ function readSettings(song) {
   } catch {
     return settings;
   }
+}
+
+function follow(url) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "";
+  link.click();
 }

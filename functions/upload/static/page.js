@@ -23,7 +23,6 @@ const view = new SongView(library, mixer, { retryText });
 const list = new SongList(library, { onChoose: choose, onCancel: cancel });
 const events = new JobEvents(() => library.all().filter((song) => song.job && isFollowed(song))
   .sort((a, b) => a.added - b.added || a.order - b.order).map((song) => song.job));
-const deck = new BroadcastChannel("deck"); // only one tab plays
 const states = new Map(); // id -> the state that was announced last
 const toCancel = new Set(); // ids of songs whose job the server does not know yet
 let replaced = ""; // the interrupted song whose file is being chosen again
@@ -244,14 +243,10 @@ library.addEventListener("remove", ({ detail: id }) => {
 events.addEventListener("job", ({ detail }) => library.applyJob(detail, { keep: events.isLeader }));
 events.addEventListener("connection", ({ detail }) => { find("connection").hidden = detail; });
 
-player.addEventListener("change", () => {
-  if (player.isPlaying) deck.postMessage("playing");
-  showTitle();
-});
+player.addEventListener("change", showTitle);
 player.addEventListener("problem", ({ detail }) => {
   setText(find("player-problem"), `${stemTitle(detail.stem)} cannot be played: ${detail.message}`);
 });
-deck.onmessage = () => player.pause();
 
 window.addEventListener("hashchange", chooseByAddress);
 window.addEventListener("beforeunload", (event) => {

@@ -4,47 +4,71 @@ import { authorization } from "./api.js";
 
 const VALUES = 3; // min, max, rms
 const MAX_GAIN = 4; // how much a quiet song is drawn larger
+const RETRY_MS = 1000; // after a request that failed; twice as long after each further one
+const MAX_RETRY_MS = 16000;
 
 export class Peaks {
   stems = [];
   total = 0; // columns of the whole song; 0 if not known
   rate = 25; // columns per second
   stop = 0; // how many columns are known
-  isFinal = false;
+  isFinished = false; // the stems are, so that all columns exist
+  isFinal = false; // all columns are here
   gain = 1;
   #isUpdating = false;
+  #isClosed = false;
   #columns = new Int8Array(0);
 
-  constructor(jobId) {
+  // `onChange()` is called when more peaks are known.
+  constructor(jobId, onChange = () => {}) {
     this.jobId = jobId;
+    this.onChange = onChange;
   }
 
   get seconds() {
     return this.total / this.rate;
   }
 
-  // Fetch what is new, or everything once the stems are finished; return whether anything is.
+  // Fetch what is new, or everything once the stems are finished. Nobody asks again after that, so
+  // it is repeated until it has worked.
   async update(isFinished) {
-    if (this.#isUpdating || this.isFinal) return false;
+    this.isFinished ||= isFinished;
+    if (this.#isUpdating || this.isFinal) return;
     this.#isUpdating = true;
+    let wait = RETRY_MS;
+    while (!this.#isClosed) {
+      const isWhole = this.isFinished;
+      const status = await this.#fetch(isWhole ? 0 : this.stop);
+      if (this.isFinal || !this.isFinished || (isWhole && isRefusal(status))) break;
+      if (!isWhole) continue; // the stems have been finished meanwhile
+      await new Promise((resolve) => { setTimeout(resolve, wait); });
+      wait = Math.min(2 * wait, MAX_RETRY_MS);
+    }
+    this.#isUpdating = false;
+  }
+
+  // Fetch no more.
+  close() {
+    this.#isClosed = true;
+  }
+
+  // Fetch the columns from `start` on, and return the status of the response; 0 if there is none.
+  async #fetch(start) {
     try {
-      return await this.#fetch(isFinished);
-    } finally {
-      this.#isUpdating = false;
+      const headers = authorization();
+      const response = await fetch(`/apiv1/jobs/${this.jobId}/peaks?from=${start}`, { headers });
+      if (response.ok) this.#read(new Int8Array(await response.arrayBuffer()));
+      return response.status;
+    } catch {
+      return 0; // or it broke off
     }
   }
 
-  async #fetch(isFinished) {
-    const start = isFinished ? 0 : this.stop;
-    const response = await fetch(`/apiv1/jobs/${this.jobId}/peaks?from=${start}`, {
-      headers: authorization(),
-    }).catch(() => null);
-    if (!response?.ok || response.status === 204) return false;
-    const bytes = new Int8Array(await response.arrayBuffer());
+  #read(bytes) {
     const end = bytes.indexOf(10);
     const header = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
     this.#take(header, bytes.subarray(end + 1));
-    return true;
+    if (!this.#isClosed) this.onChange();
   }
 
   #take(header, columns) {
@@ -113,3 +137,6 @@ export class Peaks {
     return [low / 127, high / 127, Math.sqrt(squares / Math.max(1, last - first)) / 127];
   }
 }
+
+// Whether it would be refused again.
+const isRefusal = (status) => status >= 400 && status < 500 && status !== 429;

@@ -10,35 +10,58 @@ export class Ruler {
   #canvas;
   #seconds = 0;
   #loop = null; // {from, to, isOn}
+  #dragged = null; // the loop that is being dragged
+  #isPressed = false;
 
   // `onSeek(seconds)` and `onLoop(from, to)` are called for a click and a drag.
   constructor(canvas, { onSeek, onLoop }) {
     this.#canvas = canvas;
     canvas.addEventListener("pointerdown", (down) => {
-      if (!this.#seconds || down.button !== 0) return;
-      canvas.setPointerCapture(down.pointerId);
-      const start = this.#at(down);
-      const move = (event) => {
-        if (Math.abs(event.clientX - down.clientX) < DRAG_PX) return;
-        const at = this.#at(event);
-        this.show(this.#seconds, { from: Math.min(start, at), to: Math.max(start, at), isOn: true });
-      };
-      const up = (event) => {
-        canvas.removeEventListener("pointermove", move);
-        if (Math.abs(event.clientX - down.clientX) < DRAG_PX) return onSeek(start);
-        const at = this.#at(event);
-        return onLoop(Math.min(start, at), Math.max(start, at));
-      };
-      canvas.addEventListener("pointermove", move);
-      canvas.addEventListener("pointerup", up, { once: true });
+      if (!this.#seconds || down.button !== 0 || this.#isPressed) return;
+      this.#follow(down, { onSeek, onLoop });
     });
   }
 
+  // Show the loop, unless one is being dragged.
   show(seconds, loop) {
     if (seconds === this.#seconds && loop === this.#loop) return;
     this.#seconds = seconds;
     this.#loop = loop;
     this.draw();
+  }
+
+  // Follow a pointer from where it was pressed to where it is released.
+  #follow(down, { onSeek, onLoop }) {
+    const start = this.#at(down);
+    const ended = new AbortController();
+    const on = (type, act) => this.#canvas.addEventListener(type, (event) => {
+      if (event.pointerId === down.pointerId) act(event);
+    }, { signal: ended.signal });
+    const loopTo = (event) => {
+      if (Math.abs(event.clientX - down.clientX) < DRAG_PX) return null;
+      const at = this.#at(event);
+      return { from: Math.min(start, at), to: Math.max(start, at), isOn: true };
+    };
+    const end = () => {
+      ended.abort();
+      this.#isPressed = false;
+      this.#dragged = null;
+      this.draw();
+    };
+    this.#isPressed = true;
+    this.#canvas.setPointerCapture(down.pointerId);
+    on("pointermove", (event) => {
+      this.#dragged = loopTo(event);
+      this.draw();
+    });
+    on("pointerup", (event) => {
+      end();
+      const loop = loopTo(event);
+      if (loop) onLoop(loop.from, loop.to);
+      else onSeek(start);
+    });
+    on("pointercancel", end);
+    on("lostpointercapture", end);
   }
 
   draw() {
@@ -52,8 +75,9 @@ export class Ruler {
     const style = getComputedStyle(canvas);
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
-    if (this.#loop && this.#seconds) {
-      const { from, to, isOn } = this.#loop;
+    const loop = this.#dragged ?? this.#loop;
+    if (loop && this.#seconds) {
+      const { from, to, isOn } = loop;
       const left = (from / this.#seconds) * width;
       context.fillStyle = style.accentColor === "auto" ? style.color : style.accentColor;
       context.globalAlpha = isOn ? 1 : 0.4;

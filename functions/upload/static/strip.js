@@ -14,8 +14,9 @@ export class Strip {
   #find;
   #shownLevel = 0;
 
-  // `onChange()` is called when the user has changed a setting, `onSeek(share)` for a click.
-  constructor(name, settings, { onChange, onSeek }) {
+  // `onChange()` is called when the user has changed a setting, `onSeek(share)` for a click into the
+  // waveform, `onDownload()` for one on the link.
+  constructor(name, settings, { onChange, onSeek, onDownload }) {
     this.name = name;
     this.settings = settings;
     this.element = template.content.firstElementChild.cloneNode(true);
@@ -51,6 +52,11 @@ export class Strip {
     this.#find(".wave").addEventListener("click", (event) => {
       const box = this.#find(".wave").getBoundingClientRect();
       onSeek((event.clientX - box.left) / box.width);
+    });
+    this.#find(".download").addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // the browser's own
+      event.preventDefault();
+      onDownload();
     });
     this.render();
   }

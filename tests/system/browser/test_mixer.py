@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
 from testing.waiting import wait_until
-from tests.system.browser.songs import SECONDS, TONES, files, wait_for_upload
+from tests.system.browser.songs import SECONDS, TONES, files, uploaded_key, wait_for_upload
 
 
 @pytest.fixture
@@ -101,6 +102,127 @@ def test_dragging_on_the_ruler_makes_a_loop_which_is_repeated(mixer: Page) -> No
     wait_until(lambda: seconds(mixer) < 1.5)
 
 
+# Whether the ruler shows a loop at this share of its width, above its labels' line at the foot.
+_HAS_LOOP_AT = """(share) => {
+    const ruler = document.getElementById('ruler');
+    const { width, height } = ruler;
+    const pixel = ruler.getContext('2d').getImageData(width * share, height - 3, 1, 1).data;
+    return pixel[3] > 0;
+}"""
+
+
+def test_a_loop_is_seen_while_it_is_dragged_and_the_song_plays(mixer: Page) -> None:
+    mixer.keyboard.press("Space")
+    wait_until(lambda: seconds(mixer) > 0.1)
+    box = mixer.locator("#ruler").bounding_box()
+    assert box
+    assert not mixer.evaluate(_HAS_LOOP_AT, 0.63)
+    mixer.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + 5)
+    mixer.mouse.down()
+    mixer.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 5, steps=4)
+    shown = mixer.locator("#time").inner_text()
+    wait_until(lambda: mixer.locator("#time").inner_text() != shown)  # the mixer has drawn again
+    assert mixer.evaluate(_HAS_LOOP_AT, 0.63)
+    mixer.mouse.up()
+    assert is_pressed(mixer, "Loop") == "true"
+
+
+def test_a_touch_that_is_broken_off_makes_no_loop(mixer: Page) -> None:
+    box = mixer.locator("#ruler").bounding_box()
+    assert box
+    touch = mixer.context.new_cdp_session(mixer)
+    points = [{"x": box["x"] + box["width"] * share, "y": box["y"] + 5} for share in (0.3, 0.6)]
+    for kind, at in (("touchStart", points[:1]), ("touchMove", points[1:]), ("touchCancel", [])):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    assert is_pressed(mixer, "Loop") == "false"
+    for kind, at in (("touchStart", points[1:]), ("touchEnd", [])):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    wait_until(lambda: abs(seconds(mixer) - SECONDS * 0.6) < 0.2)
+    assert is_pressed(mixer, "Loop") == "false"
+
+
+def test_a_loop_that_would_have_no_length_is_not_made(mixer: Page) -> None:
+    mixer.keyboard.press("]")
+    assert is_pressed(mixer, "Loop") == "false"
+    mixer.get_by_label("Position").fill(str(SECONDS))
+    wait_until(lambda: seconds(mixer) == SECONDS)
+    mixer.keyboard.press("[")
+    assert is_pressed(mixer, "Loop") == "false"
+
+
+def test_the_number_pad_moves_or_mutes_as_its_lock_says(mixer: Page) -> None:
+    mixer.locator(".wave").first.click()  # its middle
+    wait_until(lambda: abs(seconds(mixer) - SECONDS / 2) < 0.2)
+    mixer.keyboard.press("Numpad4")  # without NumLock: the left arrow
+    wait_until(lambda: seconds(mixer) == 0)
+    assert is_pressed(mixer, "Mute Vocals") == "false"
+    press = "event => document.body.dispatchEvent(new KeyboardEvent('keydown', event))"
+    locked = {"code": "Numpad4", "modifierNumLock": True, "bubbles": True}
+    mixer.evaluate(press, {**locked, "key": "4"})
+    assert is_pressed(mixer, "Mute Vocals") == "true"
+    mixer.evaluate(press, {**locked, "key": "ArrowLeft"})  # as Windows sends it with Shift
+    assert is_pressed(mixer, "Solo Vocals") == "true"
+
+
+def test_digits_do_nothing_after_a_song_that_has_failed_was_chosen(
+    mixer: Page, job_writer: JobWriter, song: Path
+) -> None:
+    errors: list[str] = []
+    mixer.on("pageerror", lambda error: errors.append(str(error)))
+    mixer.locator("#files").set_input_files(files([f"no {song.stem}.mp3"]))
+    job = wait_for_upload(job_writer, f"no {song.stem}.mp3")
+    job_writer.write_record(job, state=JobState.FAILED, problem={"title": "No", "status": 422})
+    expect(mixer.locator("#mixer")).to_be_hidden()
+    mixer.keyboard.press("1")
+    mixer.keyboard.press("?")
+    expect(mixer.get_by_role("dialog", name="Keys")).to_be_visible()
+    assert errors == []
+
+
+def test_what_was_wrong_with_a_stem_is_not_said_once_it_plays(mixer: Page) -> None:
+    def refuse(route: Route) -> None:
+        route.fulfill(status=404, headers={"Access-Control-Allow-Origin": "*"})
+
+    mixer.route("**/bass.wav?*", refuse)
+    mixer.reload()
+    expect(mixer.locator("#player-problem")).to_contain_text("Bass cannot be played")
+    mixer.unroute("**/bass.wav?*")
+    mixer.get_by_role("button", name="Play").click()
+    expect(mixer.locator("#player-problem")).to_be_empty()
+    wait_until(lambda: heard(mixer)[1])
+
+
+def test_a_player_that_could_not_be_loaded_says_so_and_is_loaded_at_the_next_press_of_play(
+    mixer: Page,
+) -> None:
+    mixer.route("**/worker.js", lambda route: route.abort())
+    mixer.reload()
+    expect(mixer.locator("#player-problem")).to_contain_text("could not be loaded")
+    mixer.unroute("**/worker.js")
+    mixer.get_by_role("button", name="Play").click()
+    wait_until(lambda: all(heard(mixer)))
+    expect(mixer.locator("#player-problem")).to_be_empty()
+
+
+def test_a_stem_is_downloaded_by_a_new_link(mixer: Page, song: Path) -> None:
+    link = mixer.get_by_role("link", name="Download Drums")
+    link.evaluate("link => { link.href = '/has-expired'; }")
+    with mixer.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == f"{song.stem} - drums.wav"
+    assert Path(download.value.path()).read_bytes() == TONES["drums.wav"]
+
+
+def test_a_stem_that_was_deleted_is_not_downloaded_and_the_page_says_so(
+    mixer: Page, job_writer: JobWriter, song: Path
+) -> None:
+    address = mixer.url
+    job_writer.stems.remove(f"{uploaded_key(job_writer, song.name)}/bass.wav")
+    mixer.get_by_role("link", name="Download Bass").click()
+    expect(mixer.locator("#player-problem")).to_have_text("Bass is not on the server any more.")
+    assert mixer.url == address
+
+
 def test_the_mixer_of_a_song_is_as_it_was_left(mixer: Page) -> None:
     mixer.get_by_label("Volume of Drums").fill("0.5")
     mixer.get_by_label("Pan of Bass").fill("-0.5")
@@ -163,6 +285,22 @@ def test_only_one_tab_plays(mixer: Page) -> None:
         tab.get_by_role("button", name="Play").click()
         expect(tab.get_by_role("button", name="Pause")).to_be_visible()
     expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_a_shared_song_does_not_play_beside_the_page(mixer: Page) -> None:
+    mixer.get_by_role("button", name="Share").click()
+    link = mixer.get_by_label("Everybody with this link").input_value()
+    mixer.get_by_role("button", name="Loop").click()  # it does not end meanwhile
+    mixer.get_by_role("button", name="Play").click()
+    wait_until(lambda: seconds(mixer) > 0.2)
+    shared = mixer.context.new_page()
+    shared.goto(link)
+    expect(shared.locator("#duration")).to_have_text(f"0:0{SECONDS}")
+    expect(mixer.get_by_role("button", name="Pause")).to_be_visible()
+    shared.get_by_role("button", name="Play").click()
+    expect(mixer.get_by_role("button", name="Play")).to_be_visible()
+    mixer.get_by_role("button", name="Play").click()
+    expect(shared.get_by_role("button", name="Play")).to_be_visible()
 
 
 def test_the_time_is_not_read_aloud(mixer: Page) -> None:
