@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import urllib3
 from nats.aio.client import Client
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from microdemucs.events import COMPLETED
 from microdemucs.jobs import JobRecord, JobState
@@ -90,16 +90,28 @@ def test_an_action_that_fails_says_why_until_the_next_one(
 ) -> None:
     reason = uuid.uuid4().hex
     bury(stack, reason)
+    refreshes: list[Request] = []
+
+    def note(request: Request) -> None:
+        if "limit=500" in request.url:
+            refreshes.append(request)
+
+    page.on("requestfinished", note)
     page.clock.install()
     page.goto(f"{site}/admin")
-    page.locator("#letter-rows tr", has_text=reason).get_by_role("button", name="Replay").click()
+    letter = page.locator("#letter-rows tr", has_text=reason)
+    letter.get_by_role("button", name="Replay").click()
     problem = page.locator("#admin-problem")
     expect(problem).to_contain_text("The bridge does not answer")
-    for _ in range(2):  # the first one may have begun before the click
-        with page.expect_response("**/apiv1/jobs?state=running*"):
-            page.clock.run_for(5000)
+    before = len(refreshes)
+
+    def is_refreshed() -> bool:
+        page.clock.run_for(5000)
+        return len(refreshes) >= before + 3  # the first may have begun before
+
+    wait_until(is_refreshed)
     expect(problem).to_contain_text("The bridge does not answer")
-    page.locator("#letter-rows tr", has_text=reason).get_by_role("button", name="Show").click()
+    letter.get_by_role("button", name="Show").click()
     expect(page.locator("#letter")).to_contain_text('"odd": true')
     expect(problem).to_be_empty()
 
@@ -125,7 +137,7 @@ def press(button: Locator) -> None:
 
 
 def test_after_an_action_the_keyboard_goes_on_where_it_was(
-    site: str, page: Page, stack: Stack, job_writer: JobWriter
+    site: str, page: Page, stack: Stack
 ) -> None:
     reason, url = uuid.uuid4().hex, webhook(site, stack)
     bury(stack, reason, 2)
@@ -160,8 +172,11 @@ def test_the_queue_has_the_songs_that_wait_longest_too(
     name = uuid.uuid4().hex
     for number in range(3):
         unfinished(site, job_writer, f"{name}/{number}.mp3")
-    pages_of_two = lambda route: route.continue_(url=route.request.url.replace("=500", "=2"))  # noqa: E731
-    page.route("**/apiv1/jobs?state=running*", pages_of_two)
+
+    def answer_two(route: Route) -> None:
+        route.continue_(url=route.request.url.replace("limit=500", "limit=2"))
+
+    page.route("**/apiv1/jobs?state=running*", answer_two)
     page.goto(f"{site}/admin")
     rows = page.locator("#queue-rows tr", has_text=name)
     expect(rows).to_have_count(3)

@@ -1,6 +1,6 @@
 """Many songs and tabs: nothing waits for a connection, and nothing that was dropped is lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -158,7 +158,7 @@ def test_an_interrupted_upload_is_listed_and_its_file_can_be_chosen_again(
     expect(tab.locator('.song[data-state="interrupted"]')).to_have_count(2)
 
 
-def keep_songs(page: Page, *songs: dict[str, object]) -> None:
+def keep_songs(page: Page, *songs: Mapping[str, object]) -> None:
     """Put these songs among those that the browser remembers."""
     page.evaluate(
         """(songs) => {
