@@ -12,6 +12,7 @@ from functions.upload.context import context
 from microdemucs import formats
 from microdemucs.options import BITRATES, FORMATS
 from microdemucs.paths import ROOT
+from microdemucs.settings import RetentionSettings
 
 EXAMPLE_SONG = ROOT / "samples" / "black_mountain.mp3"
 """A song to try the page with. The checkout and the image have it."""
@@ -79,6 +80,25 @@ def content_security_policy(store_url: str = "", scripts: str = "") -> str:
     )
 
 
+def describe_retention(retention: RetentionSettings) -> str:
+    """Return how long songs and stems are kept, in a sentence for the page."""
+    songs, stems = retention.songs_days, retention.stems_days
+    stay = "stay on this server until you delete them"
+    if songs and songs == stems:
+        return f"Songs and their stems are deleted after {_days(songs)}."
+    if songs and stems:
+        return f"Songs are deleted after {_days(songs)}, their stems after {_days(stems)}."
+    if songs:
+        return f"Songs are deleted after {_days(songs)}; their stems {stay}."
+    if stems:
+        return f"Songs {stay}; their stems are deleted after {_days(stems)}."
+    return f"Songs and their stems {stay}."
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'s' if count > 1 else ''}"
+
+
 def _page(*, shared: bool) -> flask.Response:
     settings = context().settings
     response = page_response(
@@ -92,6 +112,7 @@ def _page(*, shared: bool) -> flask.Response:
             bitrates=BITRATES,
             max_song_bytes=settings.max_bytes,
             has_example=EXAMPLE_SONG.exists(),
+            kept=describe_retention(settings.retention),
         )
     )
     response.headers["Content-Security-Policy"] = content_security_policy(

@@ -3,20 +3,43 @@
 import { call } from "./api.js";
 
 const REFRESH_MS = 5000;
+const QUEUE_ROWS = 500; // more than somebody reads
 const UNFINISHED = ["running", "waiting"];
 const RETRYABLE = ["failed", "cancelled"];
 const element = (id) => document.getElementById(id);
 let nextPage = null;
 let lastLetter = 0;
+let isRefreshing = false;
+const unread = new Map(); // name of a part -> why it could not be read last time
 
-// Run `work`, and show on the page why it failed.
+// Run `work`, what somebody has asked for, and show why it failed until the next time.
 async function attempt(work) {
+  element("admin-problem").textContent = "";
   try {
     await work();
-    element("admin-problem").textContent = "";
   } catch (error) {
     element("admin-problem").textContent = error.message;
   }
+}
+
+// Show this part of the page again. One that cannot be read leaves the others as they are.
+async function refreshPart([name, show]) {
+  try {
+    await show();
+    unread.delete(name);
+  } catch (error) {
+    unread.set(name, error.message);
+  }
+}
+
+// Say once why parts cannot be read: often it is the same for all.
+function showUnread() {
+  const texts = [...new Set(unread.values())].map((message) => {
+    const names = [...unread.keys()].filter((name) => unread.get(name) === message);
+    return `${names.join(", ")}: ${message}`;
+  });
+  const line = element("refresh-problem");
+  if (line.textContent !== texts.join(" · ")) line.textContent = texts.join(" · ");
 }
 
 function row(...cells) {
@@ -32,9 +55,22 @@ function row(...cells) {
 // Show these rows in the table of this kind; or, if there are none, say so.
 function showRows(kind, rows) {
   const body = element(`${kind}-rows`);
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
   body.replaceChildren(...rows);
   body.closest(".scroll").hidden = !rows.length;
   element(`no-${kind}`).hidden = rows.length > 0;
+  if (focused) keepFocus(body, focused);
+}
+
+// Give the focus to the button that has taken the place of `button`; or else to its row, its table,
+// or the heading, so that the keyboard goes on from there.
+function keepFocus(body, button) {
+  const same = [...body.querySelectorAll("button")].filter((one) => one.dataset.about === button.dataset.about);
+  const next = same.find((one) => one.textContent === button.textContent)
+    ?? same[0]?.closest("tr")
+    ?? (body.children.length ? body.closest(".scroll") : body.closest("section").querySelector("h2"));
+  if (next.tabIndex < 0) next.tabIndex = -1; // not reached by Tab, but it can have the focus
+  next.focus();
 }
 
 function plainButton(label, about, onClick) {
@@ -42,6 +78,7 @@ function plainButton(label, about, onClick) {
   button.type = "button";
   button.textContent = label;
   button.setAttribute("aria-label", `${label}: ${about}`);
+  button.dataset.about = about;
   button.addEventListener("click", onClick);
   return button;
 }
@@ -49,9 +86,9 @@ function plainButton(label, about, onClick) {
 // A button that calls the API, if `question` is confirmed, and refreshes the tables.
 function action(label, about, method, path, { body, question } = {}) {
   const button = plainButton(label, about, () => {
-    if (question && !confirm(`${question}\n\n${about}`)) return;
-    button.disabled = true;
-    attempt(() => call(method, path, body)).then(refreshAll);
+    if (button.hasAttribute("aria-disabled") || (question && !confirm(`${question}\n\n${about}`))) return;
+    button.setAttribute("aria-disabled", "true"); // disabled, it would lose the focus
+    attempt(() => call(method, path, body)).then(refreshAll).then(() => button.removeAttribute("aria-disabled"));
   });
   return button;
 }
@@ -80,7 +117,8 @@ function took(job) {
   return job.started && job.finished ? seconds((new Date(job.finished) - new Date(job.started)) / 1000) : "";
 }
 
-function showHealth(health, service) {
+async function showHealth() {
+  const [health, service] = await Promise.all([call("GET", "/apiv1/admin/health"), call("GET", "/apiv1/service")]);
   const { bus, store, disk, uploads, streams, jobs } = health;
   const speed = service.speed.seconds_for_4_minutes;
   const facts = {
@@ -105,10 +143,23 @@ function showHealth(health, service) {
   }));
 }
 
-function showQueue(jobs) {
-  const order = (job) => job.position ?? 0;
-  jobs.sort((a, b) => order(a) - order(b));
-  showRows("queue", jobs.map((job) => row(
+// Return all jobs that have not finished, the next one first: jobs are listed by age, not by turn.
+async function readQueue() {
+  const jobs = [];
+  for (let cursor = ""; cursor !== null;) {
+    const page = await call("GET", `/apiv1/jobs?state=${UNFINISHED}&limit=500${cursor && `&cursor=${cursor}`}`);
+    jobs.push(...page.jobs);
+    cursor = page.next;
+  }
+  return jobs.sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
+}
+
+async function showQueue() {
+  const jobs = await readQueue();
+  const rest = jobs.length - QUEUE_ROWS;
+  element("queue-rest").hidden = rest <= 0;
+  element("queue-rest").textContent = `${rest} more wait.`;
+  showRows("queue", jobs.slice(0, QUEUE_ROWS).map((job) => row(
     job.position == null ? "now" : String(job.position),
     job.key,
     job.phase || job.state,
@@ -193,8 +244,9 @@ async function showAttempts(hook) {
   element("attempts-title").focus();
 }
 
-function showWebhooks(hooks) {
-  showRows("webhook", hooks.map((hook) => {
+async function showWebhooks() {
+  const { webhooks } = await call("GET", "/apiv1/webhooks");
+  showRows("webhook", webhooks.map((hook) => {
     const path = `/apiv1/webhooks/${hook.id}`;
     return row(
       hook.url, hook.events.map(shortType).join(", "), webhookState(hook), hook.description,
@@ -207,7 +259,8 @@ function showWebhooks(hooks) {
   }));
 }
 
-function showModels({ models, default: usual, complete }) {
+async function showModels() {
+  const { models, default: usual, complete } = await call("GET", "/apiv1/models");
   showRows("model", models.map((model) => row(
     model.name === usual ? `${model.name} (default)` : model.name, model.sources.join(", "),
     model.segment == null ? "" : `${model.segment} s`, String(model.networks), model.location, model.note,
@@ -215,23 +268,29 @@ function showModels({ models, default: usual, complete }) {
   element("models-incomplete").hidden = complete;
 }
 
-// What changes by itself. A table in which somebody works (a focused button) stays as it is.
-async function refresh() {
-  const [health, service] = await Promise.all([call("GET", "/apiv1/admin/health"), call("GET", "/apiv1/service")]);
-  showHealth(health, service);
-  const { jobs } = await call("GET", `/apiv1/jobs?state=${UNFINISHED}&limit=500`);
-  if (!element("queue-rows").contains(document.activeElement)) showQueue(jobs);
-}
+const PARTS = {
+  Health: showHealth,
+  Queue: showQueue,
+  Jobs: showJobs,
+  "Dead letters": () => showLetters(),
+  Webhooks: showWebhooks,
+  Models: showModels,
+};
 
 async function refreshAll() {
-  document.activeElement?.blur();
-  await attempt(async () => {
-    await refresh();
-    await showJobs();
-    await showLetters();
-    showWebhooks((await call("GET", "/apiv1/webhooks")).webhooks);
-    showModels(await call("GET", "/apiv1/models"));
-  });
+  await Promise.all(Object.entries(PARTS).map(refreshPart));
+  showUnread();
+}
+
+// Show again what changes by itself. A table in which somebody works (a focused button) stays as it is.
+async function refresh() {
+  if (document.hidden || isRefreshing) return;
+  isRefreshing = true;
+  const names = ["Health"];
+  if (!element("queue-rows").contains(document.activeElement)) names.push("Queue");
+  await Promise.all(names.map((name) => refreshPart([name, PARTS[name]])));
+  showUnread();
+  isRefreshing = false;
 }
 
 element("jobs-form").addEventListener("submit", (event) => {
@@ -241,6 +300,4 @@ element("jobs-form").addEventListener("submit", (event) => {
 element("more-jobs").addEventListener("click", () => attempt(showOlderJobs));
 element("more-letters").addEventListener("click", () => attempt(() => showLetters(lastLetter)));
 await refreshAll();
-setInterval(() => {
-  if (!document.hidden) attempt(refresh);
-}, REFRESH_MS);
+setInterval(refresh, REFRESH_MS);

@@ -2,7 +2,7 @@
 
 import { Problem, call, currentToken, isShared, request } from "./api.js";
 import { setText } from "./song-list.js";
-import { problemText, songTitle } from "./words.js";
+import { problemText, songTitle, stemTitle } from "./words.js";
 
 const DOWNLOAD_HOURS = 2; // how long the link to a download is valid
 const SHARE_HOURS = 7 * 24;
@@ -45,7 +45,7 @@ export async function takeAway(button, current) {
       say(saved);
     }
   } catch (error) {
-    say(error instanceof Problem ? reasonOf(error) : `That did not work: ${error.message}`);
+    say(error instanceof Problem ? reasonOf(error) : mixReason(error));
   } finally {
     clearTimeout(waiting);
     busy.delete(key);
@@ -111,6 +111,11 @@ function showLink({ url, expires }) {
   };
   label.append(link);
   status.replaceChildren(label, copy);
+}
+
+// Return why this mix could not be made here; `stem` is the one that could not be read, if any.
+function mixReason({ stem, message }) {
+  return stem ? `${stemTitle(stem)} cannot be used: ${message}` : `That did not work: ${message}`;
 }
 
 function reasonOf({ status: code, document: problem }) {

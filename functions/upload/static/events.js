@@ -8,7 +8,8 @@ const POLL_MS = 2000;
 const RECONNECT_MS = 300;
 const MAX_RECONNECT_MS = 8000;
 const COLLECT_MS = 150; // songs that arrive together need one new stream, not one each
-const MAX_JOBS = 100; // of one stream: their ids are in its URL
+const MAX_JOBS = 200; // of one stream
+const MAX_ID_CHARACTERS = 7500; // the ids are in its URL, of which the server reads 8190
 
 // Dispatches "job" (detail: a whole job or changes of it, with its id) and "connection" (detail:
 // whether the server answers).
@@ -16,6 +17,7 @@ export class JobEvents extends EventTarget {
   #unfinished; // returns the ids to follow, oldest first
   #channel = new BroadcastChannel("jobs");
   #isLeader = false;
+  #isConnected = true;
   #followed = new Set();
   #abort = new AbortController();
   #wake = () => {};
@@ -62,7 +64,7 @@ export class JobEvents extends EventTarget {
       const ids = this.#ids();
       this.#followed = new Set(ids);
       if (ids.length === 0) {
-        await this.#pause();
+        await this.#pause(await this.#idle(delay));
         continue;
       }
       this.#abort = new AbortController();
@@ -79,6 +81,14 @@ export class JobEvents extends EventTarget {
       }
       await this.#pause(delay);
     }
+  }
+
+  // Nothing is followed: at most see whether a server that was away is back. Return how long to wait.
+  async #idle(delay) {
+    if (this.#isConnected) return undefined;
+    const isConnected = await call("GET", "/apiv1/service").then(() => true, (error) => error.status !== 0);
+    this.#setConnected(isConnected);
+    return isConnected ? undefined : delay;
   }
 
   async #stream(ids, signal) {
@@ -113,10 +123,15 @@ export class JobEvents extends EventTarget {
   }
 
   #ids() {
-    return this.#unfinished().slice(0, MAX_JOBS);
+    let room = MAX_ID_CHARACTERS;
+    return this.#unfinished().slice(0, MAX_JOBS).filter((id) => {
+      room -= id.length + 1;
+      return room >= 0;
+    });
   }
 
   #setConnected(isConnected) {
+    this.#isConnected = isConnected;
     this.#send({ type: "connection", detail: isConnected });
   }
 

@@ -18,10 +18,11 @@ export class SongList {
     search.addEventListener("input", () => this.#filter());
   }
 
-  // Show the row of a song, a new one if it has none.
+  // Show the row of a song, a new one if it has none. A new one is seen, whatever is searched for.
   show(song) {
     let row = this.#rows.get(song.id);
-    if (!row) {
+    const isNew = !row;
+    if (isNew) {
       row = this.#createRow(song.id);
       this.#rows.set(song.id, row);
       const songs = this.#library.all();
@@ -42,11 +43,14 @@ export class SongList {
     const share = isUploading(song) ? song.sent ?? 0 : song.document?.progress ?? 0;
     row.style.setProperty("--progress", isUnfinished ? share : 0);
     this.#filterRow(row);
+    if (isNew && row.hidden) this.#endSearch();
+    else this.#showWhetherAnyMatches();
   }
 
   remove(id) {
     this.#rows.get(id)?.remove();
     this.#rows.delete(id);
+    this.#showWhetherAnyMatches();
   }
 
   // Mark the chosen song.
@@ -67,6 +71,15 @@ export class SongList {
 
   #filter() {
     for (const row of this.#rows.values()) this.#filterRow(row);
+    this.#showWhetherAnyMatches();
+  }
+
+  #endSearch() {
+    search.value = "";
+    this.#filter();
+  }
+
+  #showWhetherAnyMatches() {
     const isEmpty = [...this.#rows.values()].every((row) => row.hidden);
     document.getElementById("no-match").hidden = !isEmpty || this.#rows.size === 0;
   }

@@ -2,12 +2,21 @@
 
 import { Problem, call } from "./api.js";
 import { newId } from "./library.js";
+import { problemText } from "./words.js";
 
 const AT_ONCE = 2;
+const ANSWER_MS = 1000; // in which other tabs say that they are there
+const CANCEL_TRIES = 60; // one a second: a job is known soon after its song has arrived
 const TAB = newId();
 
 // Held as long as this tab lives: what a tab that is gone has not uploaded is interrupted.
 navigator.locks?.request(`tab:${TAB}`, () => new Promise(() => {}));
+
+// Without locks (plain HTTP from another machine) tabs ask each other.
+const tabs = new BroadcastChannel("tabs");
+tabs.addEventListener("message", ({ data }) => {
+  if (data === "who") tabs.postMessage(TAB);
+});
 
 export class Uploads {
   #library;
@@ -83,9 +92,40 @@ export class Uploads {
 
 // Return the ids of those of `songs` that a tab that is gone has not uploaded.
 export async function interruptedUploads(songs) {
-  const locks = (await navigator.locks?.query())?.held ?? [];
-  const tabs = new Set(locks.map((lock) => lock.name));
-  return songs.filter((song) => song.tab !== TAB && !tabs.has(`tab:${song.tab}`));
+  const unsure = songs.filter((song) => song.tab !== TAB);
+  if (unsure.length === 0) return [];
+  const others = await otherTabs();
+  return unsure.filter((song) => !others.has(song.tab));
+}
+
+async function otherTabs() {
+  if (navigator.locks) {
+    const { held } = await navigator.locks.query();
+    return new Set(held.map((lock) => lock.name.replace(/^tab:/, "")));
+  }
+  const found = new Set();
+  const note = ({ data }) => found.add(data);
+  tabs.addEventListener("message", note);
+  tabs.postMessage("who");
+  await pause(ANSWER_MS);
+  tabs.removeEventListener("message", note);
+  return found;
+}
+
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+// Cancel a job whose song was sent completely before its upload could be stopped.
+async function cancelJob(id) {
+  for (let tries = 0; tries < CANCEL_TRIES; tries++) {
+    try {
+      await call("DELETE", `/apiv1/jobs/${id}?cancel_only=true`);
+      return;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status === 409) return; // it has finished
+    }
+    await pause(1000);
+  }
 }
 
 // Send the file and the fields of a presigned POST. Uses XMLHttpRequest, because fetch does not
@@ -96,15 +136,23 @@ function sendForm(upload, file, signal, onProgress) {
     for (const [name, value] of Object.entries(upload.fields)) form.append(name, value);
     form.append("file", file); // last: the store ignores fields after the file
     const request = new XMLHttpRequest();
+    let isSent = false;
+    request.upload.onload = () => { isSent = true; };
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
-      if (request.status < 300) return resolve();
+      if (request.status < 300) {
+        if (signal.aborted) cancelJob(upload.id);
+        return resolve();
+      }
       const code = request.responseXML?.querySelector("Code")?.textContent;
       return reject(new Problem(request.status, { title: code ?? `status ${request.status}` }));
     };
     request.onerror = () => reject(new Problem(0, {}));
     request.onabort = () => reject(signal.reason);
-    signal.addEventListener("abort", () => request.abort());
+    signal.addEventListener("abort", () => {
+      reject(signal.reason);
+      if (!isSent) request.abort(); // else the store may have the song: onload tells
+    });
     request.open("POST", upload.url);
     request.send(form);
   });
@@ -115,6 +163,6 @@ function reason(error) {
   if (error.status === 0) return "The upload broke off. Check your connection, then press Retry.";
   if (error.status === 503) return "The server is busy. Wait a moment, then press Retry.";
   if (error.message === "EntityTooLarge") return "This file is too large for this server.";
-  if (error.status === 422) return error.message;
+  if (error.document.type) return problemText(error.document); // of the API, not of the store
   return `The server did not take the file (${error.message}). Press Retry; if that does not help, ask whoever runs this server.`;
 }

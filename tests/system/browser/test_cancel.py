@@ -1,13 +1,14 @@
 """Cancelling on the page: it shows at once, and a failed request can be made again."""
 
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, Route, expect
 
 from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
 from testing.waiting import wait_until
-from tests.system.browser.songs import wait_for_upload
+from tests.system.browser.songs import uploaded_key, wait_for_upload
 
 CANCEL = "**/apiv1/jobs/*?cancel_only=true"
 
@@ -75,4 +76,34 @@ def test_an_upload_is_cancelled_at_once(page: Page, site: str, song: Path) -> No
     page.locator("#files").set_input_files(song)
     expect(page.locator(".song")).to_have_attribute("data-state", "uploading")
     page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelled")
+
+
+def test_a_song_that_was_sent_before_its_upload_could_be_stopped_is_not_separated(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    page.goto(site)
+    held: list[str] = []
+    network = page.context.new_cdp_session(page)
+
+    def hold_the_answer(paused: dict[str, Any]) -> None:
+        if paused["request"]["method"] == "POST":
+            held.append(paused["requestId"])
+        else:
+            network.send("Fetch.continueRequest", {"requestId": paused["requestId"]})
+
+    network.on("Fetch.requestPaused", hold_the_answer)
+    # page.route() would hold the song itself, not the answer.
+    patterns = [{"urlPattern": "*/songs", "requestStage": "Response"}]
+    network.send("Fetch.enable", {"patterns": patterns})
+    page.locator("#files").set_input_files(song)
+    expect(page.locator(".row-state")).to_have_text("Uploading · 100%")
+    wait_until(lambda: bool(uploaded_key(job_writer, song.name)))
+    wait_until(lambda: page.evaluate("true") and bool(held))  # evaluate lets events arrive
+    page.locator("#cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    with page.expect_response(CANCEL):  # the job is not known yet
+        network.send("Fetch.continueRequest", {"requestId": held[0]})
+    job = wait_for_upload(job_writer, song.name)
+    wait_until(lambda: job_writer.bus.get("cancels", job.id))
     expect(page.locator("#state")).to_have_text("Cancelled")

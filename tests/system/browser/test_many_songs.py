@@ -1,7 +1,8 @@
 """Many songs and tabs: nothing waits for a connection, and nothing that was dropped is lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
@@ -157,6 +158,82 @@ def test_an_interrupted_upload_is_listed_and_its_file_can_be_chosen_again(
     expect(tab.locator('.song[data-state="interrupted"]')).to_have_count(2)
 
 
+def keep_songs(page: Page, *songs: Mapping[str, object]) -> None:
+    """Put these songs among those that the browser remembers."""
+    page.evaluate(
+        """(songs) => {
+            for (const [order, song] of songs.entries()) {
+                const id = String(order).padStart(32, "0");
+                const entry = { id, job: "", added: Date.now() - 5000, order, document: null };
+                const text = JSON.stringify({ ...entry, options: {}, preset: "all", ...song });
+                localStorage.setItem(`song:${id}`, text);
+            }
+        }""",
+        songs,
+    )
+
+
+def test_without_locks_another_tab_does_not_take_an_upload_for_interrupted(
+    page: Page, site: str
+) -> None:
+    page.context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
+    page.goto(site)
+    keep_songs(page, {"name": "lost.mp3", "state": "uploading", "tab": "a tab that was closed"})
+    hold_uploads(page)
+    page.locator("#files").set_input_files(files(["on its way.mp3"]))
+    expect(page.locator(".row-state")).to_contain_text("Uploading")
+    second = page.context.new_page()
+    second.goto(site)
+    rows = second.locator("#songs .song")
+    expect(rows.filter(has_text="lost")).to_have_attribute("data-state", "interrupted")
+    expect(rows.filter(has_text="on its way")).to_have_attribute("data-state", "uploading")
+
+
+def test_more_than_a_hundred_songs_that_wait_are_followed(page: Page, site: str) -> None:
+    page.goto(site)
+    songs = [{"name": f"{n}.mp3", "state": "waiting", "job": f"{n:032x}"} for n in range(150)]
+    keep_songs(page, *songs)
+    with page.expect_request("**/apiv1/events?*") as events:
+        page.reload()
+    [ids] = parse_qs(urlsplit(events.value.url).query)["jobs"]
+    assert set(ids.split(",")) == {song["job"] for song in songs}
+    response = events.value.response()
+    assert response
+    assert response.status == 200
+
+
+def test_the_ids_of_the_songs_that_are_followed_fit_in_the_address(page: Page, site: str) -> None:
+    page.goto(site)
+    songs = [{"name": f"{n}.mp3", "state": "waiting", "job": f"{n:064x}"} for n in range(250)]
+    keep_songs(page, *songs)
+    with page.expect_response("**/apiv1/events?*") as events:
+        page.reload()
+    assert events.value.status == 200
+
+
+def test_a_song_that_is_dropped_during_a_search_is_seen(page: Page, site: str) -> None:
+    hold_uploads(page)
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["Über.mp3"]))
+    page.get_by_label("Search songs").fill("nothing like it")
+    expect(page.locator("#no-match")).to_be_visible()
+    page.locator("#files").set_input_files(files(["Another.mp3"]))
+    expect(page.locator("#songs .song:visible")).to_have_count(2)
+    expect(page.locator("#no-match")).to_be_hidden()
+    expect(page.get_by_label("Search songs")).to_have_value("")
+
+
+def test_a_search_whose_last_song_is_removed_says_that_there_is_none(page: Page, site: str) -> None:
+    hold_uploads(page)
+    page.goto(site)
+    page.locator("#files").set_input_files(files(["One.mp3", "Two.mp3"]))
+    page.get_by_label("Search songs").fill("one")
+    expect(page.locator("#songs .song:visible")).to_have_count(1)
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Take it off this list").click()
+    expect(page.locator("#no-match")).to_be_visible()
+
+
 def test_a_failed_upload_is_tried_again_without_choosing_the_file_again(
     page: Page, site: str, job_writer: JobWriter
 ) -> None:
@@ -231,4 +308,19 @@ def test_a_server_that_cannot_be_reached_is_said_and_found_again(
     page.context.set_offline(False)
     job_writer.finish(job, TONES)
     expect(page.locator(".song")).to_have_attribute("data-state", "done", timeout=20_000)
+    expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_a_server_that_is_back_is_noticed_though_no_song_waits_any_more(
+    page: Page, site: str, job_writer: JobWriter
+) -> None:
+    page.goto(site)
+    add_waiting(page, job_writer, ["left alone.mp3"])
+    page.route("**/apiv1/**", lambda route: route.abort())
+    page.reload()
+    expect(page.locator("#connection")).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Take it off this list").click()
+    expect(page.locator("#songs .song")).to_have_count(0)
+    page.unroute("**/apiv1/**")
     expect(page.locator("#connection")).to_be_hidden()

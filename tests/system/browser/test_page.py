@@ -1,5 +1,6 @@
 """One song on the page: uploaded, followed, played, and why it is not."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,12 +8,21 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from microdemucs.jobs import JobState
+from microdemucs.paths import ROOT
 from microdemucs.problems import now
 from testing.job_writer import STEMS, JobWriter
 from testing.waiting import wait_until
 from tests.system.browser.songs import TONES, wait_for_upload
 
 Picture = Callable[[str], Path]
+
+
+def job_problems() -> list[str]:
+    """The kinds of problems of a job that docs/http.md names."""
+    text = (ROOT / "docs" / "http.md").read_text()
+    [table] = re.findall(r"^Why a song could not be separated\..*?\n\n(.*?)\n\n", text, re.M | re.S)
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.M)
+    return [*re.findall(r"`(.+?)`", " ".join(cells)), "given-up"]
 
 
 def test_a_song_is_uploaded_and_followed_and_its_stems_play(
@@ -68,10 +78,11 @@ def test_the_chosen_options_are_uploaded_with_the_song(
     page.get_by_label("Format").select_option("flac")
     expect(page.get_by_label("Bitrate")).to_be_hidden()
     page.get_by_label("Bits per sample").select_option("24")
+    page.get_by_label("Quality").select_option("A little better, 2 times slower")
     picture("options")
     page.locator("#files").set_input_files(song)
     job = wait_for_upload(job_writer, song.name)
-    assert job.options == {"two_stems": "vocals", "format": "flac", "bits": 24}
+    assert job.options == {"two_stems": "vocals", "format": "flac", "bits": 24, "shifts": 2}
     page.reload()
     expect(page.get_by_role("radio", name="Karaoke")).to_be_checked()
 
@@ -262,3 +273,71 @@ def test_nothing_on_the_page_is_written_for_developers(
     expect(page.locator("#warnings")).to_contain_text("small model")
     for word in ("make models", "OpenAPI", "type audio/", "filename must"):
         expect(page.locator("body")).not_to_contain_text(word)
+
+
+@pytest.mark.parametrize("kind", job_problems())
+def test_why_a_song_failed_is_said_in_the_words_of_musicians(
+    page: Page, site: str, job_writer: JobWriter, song: Path, kind: str
+) -> None:
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job = wait_for_upload(job_writer, song.name)
+    problem = {
+        "type": f"urn:micro-demucs:problem:{kind}",
+        "title": "A title of the API",
+        "detail": "run python -m minio_events",
+    }
+    job_writer.write_record(job, state=JobState.FAILED, problem=problem)
+    expect(page.locator("#problem")).to_have_text(re.compile(r"\w"))
+    for words in ("A title of the API", "python"):
+        expect(page.locator("#problem")).not_to_contain_text(words)
+
+
+def test_why_an_upload_is_refused_is_said_in_the_words_of_musicians(
+    page: Page, site: str, song: Path
+) -> None:
+    problem = {
+        "type": "urn:micro-demucs:problem:bad-value",
+        "title": "The member `filename` is not accepted",
+        "detail": "filename must be the name of a file",
+        "member": "filename",
+    }
+    page.route("**/apiv1/uploads", lambda route: route.fulfill(status=422, json=problem))
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    expect(page.locator("#problem")).to_contain_text("Give it a short name")
+    expect(page.locator("#problem")).not_to_contain_text("filename")
+
+
+def test_a_stem_that_is_gone_is_named(
+    page: Page, site: str, job_writer: JobWriter, song: Path
+) -> None:
+    headers = {"Access-Control-Allow-Origin": "*"}
+    page.route("**/drums.wav?*", lambda route: route.fulfill(status=404, headers=headers))
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator("#player-problem")).to_have_text(
+        "Drums cannot be played: it is not on the server any more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({}, "Songs and their stems stay on this server until you delete them."),
+        (
+            {"SONGS_RETENTION_DAYS": "7", "STEMS_RETENTION_DAYS": "30"},
+            "Songs are deleted after 7 days, their stems after 30 days.",
+        ),
+    ],
+)
+def test_the_page_says_how_long_songs_are_kept(
+    page: Page, serve: Callable[..., str], song: Path, settings: dict[str, str], text: str
+) -> None:
+    page.goto(serve(**settings))
+    expect(page.get_by_text(text)).to_be_visible()
+    page.locator("#files").set_input_files(song)
+    expect(page.locator("#songs .song")).to_have_count(1)
+    expect(page.get_by_text(text)).to_be_visible()

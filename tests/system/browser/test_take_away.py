@@ -123,6 +123,16 @@ def test_what_fails_is_said_below_the_buttons(
     expect(page.locator("#taken")).to_have_text("Not all stems are on the server any more.")
 
 
+def test_a_stem_that_is_missing_for_the_mix_is_named(
+    page: Page, song_is_open: JobRecord, job_writer: JobWriter
+) -> None:
+    job_writer.stems.remove(f"{song_is_open.key}/bass.flac")
+    page.locator("#take-away").get_by_role("button", name="WAV").click()
+    expect(page.locator("#taken")).to_have_text(
+        "Bass cannot be used: it is not on the server any more"
+    )
+
+
 def share(page: Page) -> str:
     page.get_by_role("button", name="Share").click()
     return page.get_by_label("Everybody with this link").input_value()

@@ -82,7 +82,7 @@ export class ByteSource {
         this._growthStart.end(this); // others may have begun to grow before this one
         await this._pause(RETRY_MS[failures++], signal);
       } else {
-        throw new Error(response ? `The server answered ${response.status}` : "No server answers");
+        throw new Error(reasonOf(response));
       }
     }
   }
@@ -234,6 +234,13 @@ async function isNotEncodedYet(response) {
 function isTemporary(link, response) {
   if (!response || response.status >= 500 || response.status === 429) return true;
   return link.isGrowing && response.status === 404;
+}
+
+// Return why there are no bytes, in words that go on after the stem's name and a colon.
+function reasonOf(response) {
+  if (!response) return "the server cannot be reached";
+  if (response.status === 404) return "it is not on the server any more";
+  return "the server does not send it";
 }
 
 // Return a reader of what follows the first `count` bytes.

@@ -78,7 +78,7 @@ class BlockSource {
     if (event.kind === "block") this._blocks.add(event);
     else if (event.kind === "end") this._end(event);
     else if (event.kind === "format") this._takeFormat(event);
-    else if (event.kind === "problem") this._error = new Error(`${event.name}: ${event.message}`);
+    else if (event.kind === "problem") this._error = stemError(event);
     else if (event.kind === "expired") {
       await this._renew().then(
         (links) => this._decoding.replace(links),
@@ -99,6 +99,10 @@ class BlockSource {
     this._blocks.end(event);
     this._totals.set(event.name, event.total);
   }
+}
+
+function stemError({ name, message }) {
+  return Object.assign(new Error(message), { stem: name });
 }
 
 // Return what goes from each side to each side: those of StereoPannerNode (Web Audio API, 1.31).
