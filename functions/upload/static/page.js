@@ -103,6 +103,7 @@ function addJob(job) {
     id: newId(), job: job.id, name: job.key.split("/").at(-1), added: Date.now(), order: 0,
     state: job.state, document: null, options: job.options, preset: "all",
   };
+  setText(find("page-problem"), "");
   library.add(song);
   library.applyJob(job);
   choose(song.id);

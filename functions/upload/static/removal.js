@@ -79,10 +79,11 @@ export class Removal {
 async function deleteOrCancel(song) {
   if (!song.job) return null;
   const path = `/apiv1/jobs/${song.document?.id ?? song.job}`;
-  const state = await end(path);
+  const isOver = song.document && hasEnded(song);
+  const state = isOver ? song.state : await end(path);
   if (!state) return isFollowed(song) && !song.document ? isKnown : null;
   if (!FINISHED.has(state)) return hasEnded;
-  await call("DELETE", `${path}?song=true`);
+  await call("DELETE", `${path}?song=true`).catch(ignoreUnknown);
   return null;
 }
 
@@ -98,4 +99,8 @@ async function end(path) {
     if (error.status === 409) return "done"; // or it ended otherwise
     throw error;
   }
+}
+
+function ignoreUnknown(error) {
+  if (error.status !== 404) throw error;
 }

@@ -191,9 +191,9 @@ def test_an_example_song_that_does_not_come_is_not_added(
 ) -> None:
     page.route(
         "**/example.mp3",
-        lambda route: route.fulfill(status=status, json={"title": "No"})
-        if status
-        else route.abort(),
+        lambda route: (
+            route.fulfill(status=status, json={"title": "No"}) if status else route.abort()
+        ),
     )
     page.goto(site)
     page.locator("#example").dispatch_event("click")  # shown if there is an example
