@@ -65,29 +65,6 @@ def test_the_song_that_the_dialog_names_is_renamed(page: Page, site: str, song: 
     expect(page.locator(".song .name")).to_have_text([f"other {song.stem}", "Mine"])
 
 
-def test_a_dialog_whose_song_another_tab_removes_does_nothing(
-    page: Page, site: str, song: Path
-) -> None:
-    errors: list[Exception] = []
-    page.on("pageerror", lambda error: errors.append(error))
-    page.goto(site)
-    page.locator("#files").set_input_files(song)
-    expect(page.locator(".song")).to_have_attribute("data-state", "waiting")
-    other = page.context.new_page()
-    other.goto(page.url)
-    for button, confirm in [("Rename", "Rename"), ("Remove…", "Take it off this list")]:
-        page.get_by_role("button", name=button).click()
-        other.locator(".choose").click()
-        other.get_by_role("button", name="Remove…").click()
-        other.get_by_role("button", name="Take it off this list").click()
-        expect(page.locator(".song")).to_have_count(0)
-        page.get_by_role("dialog").get_by_role("button", name=confirm).click()
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        page.locator("#files").set_input_files(song)
-        expect(page.locator(".song")).to_have_attribute("data-state", "waiting")
-    assert errors == []
-
-
 def test_escape_deletes_nothing_after_a_deletion_that_failed(
     page: Page, site: str, job_writer: JobWriter, song: Path
 ) -> None:
