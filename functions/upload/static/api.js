@@ -1,5 +1,7 @@
 // The REST API: requests with a bearer token if one is required, and errors as exceptions.
 
+import { storage } from "./storage.js";
+
 const tokenForm = document.getElementById("token-form");
 let shareToken = "";
 let tokenPrompt = null; // the promise of a token, while the form is shown
@@ -44,7 +46,7 @@ export function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-export const currentToken = () => shareToken || (localStorage.getItem("token") ?? "");
+export const currentToken = () => shareToken || (storage.getItem("token") ?? "");
 
 // Whether this page shows the song of a share link.
 export const isShared = () => shareToken !== "";
@@ -77,7 +79,7 @@ function promptForToken(refused) {
     tokenForm.addEventListener("submit", (event) => {
       event.preventDefault();
       const input = document.getElementById("token");
-      localStorage.setItem("token", input.value.trim());
+      storage.setItem("token", input.value.trim());
       input.value = "";
       finish();
     }, { once: true });

@@ -8,7 +8,11 @@
 //            not know it
 //   document the job as the API shows it, without links to the store
 //   preset, options, bytes; tab: the tab that uploads it
+//   isToCancel, isToDelete: what is left to do when the server knows its job, or the job has ended
+//   unknownSince: since when its job is expected and not known, in ms
 // and, not kept: sent (0 to 1), isCancelling, notice (what went wrong with the last request).
+
+import { storage } from "./storage.js";
 
 const PREFIX = "song:";
 const KEPT_MS = 30 * 24 * 3600 * 1000;
@@ -26,8 +30,8 @@ export class Library extends EventTarget {
 
   constructor() {
     super();
-    for (const key of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) {
-      const song = parse(localStorage.getItem(key));
+    for (const key of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
+      const song = parse(storage.getItem(key));
       if (song && Date.now() - song.added < KEPT_MS) this.#songs.set(song.id, song);
       else this.#forget(key.slice(PREFIX.length));
     }
@@ -96,15 +100,15 @@ export class Library extends EventTarget {
 
   #keep(song) {
     try {
-      localStorage.setItem(PREFIX + song.id, kept(song));
+      storage.setItem(PREFIX + song.id, kept(song));
     } catch {
-      // Full or forbidden: the song is in this tab only.
+      // Full: the song is in this tab only.
     }
   }
 
   #forget(id) {
-    localStorage.removeItem(PREFIX + id);
-    localStorage.removeItem(`mix:${id}`);
+    storage.removeItem(PREFIX + id);
+    storage.removeItem(`mix:${id}`);
   }
 
   #takeFromOtherTab({ key, newValue }) {

@@ -1,5 +1,6 @@
 // The form: presets and advanced options, remembered in this browser, and which files are songs.
 
+import { storage } from "./storage.js";
 import { duration, formatSize } from "./words.js";
 
 const form = document.getElementById("form"); // not on the page of a share link
@@ -90,11 +91,11 @@ function showFormatOptions() {
 function remember() {
   const values = Object.fromEntries(new FormData(form).entries());
   delete values.files;
-  localStorage.setItem("options", JSON.stringify(values));
+  storage.setItem("options", JSON.stringify(values));
 }
 
 function restore() {
-  const values = JSON.parse(localStorage.getItem("options") ?? "{}");
+  const values = JSON.parse(storage.getItem("options") ?? "{}");
   for (const [name, value] of Object.entries(values)) {
     const field = form.elements[name];
     if (!field) continue;

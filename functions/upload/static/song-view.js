@@ -7,6 +7,7 @@ import { setText } from "./song-list.js";
 import { formatTime, problemOf, songTitle, stateText, warningText } from "./words.js";
 
 const find = (id) => document.getElementById(id);
+const LINKS_AGAIN_MS = 5000;
 const PLAYABLE = new Set(["queued", "uploading", "waiting", "running", "done"]);
 
 export class SongView {
@@ -69,16 +70,23 @@ export class SongView {
       const job = await call("GET", `/apiv1/jobs/${song.document?.id ?? song.job}`);
       if (this.#song?.id === song.id && job.state === "done") this.#job = job;
       this.#library.applyJob(job);
-      if (job.state === "done" && job.stems.length === 0) {
-        this.#library.update(song.id, { notice: "Its stems were deleted. Press Retry to make them again." });
-      }
+      const areDeleted = job.state === "done" && job.stems.length === 0;
+      const notice = areDeleted ? "Its stems were deleted. Press Retry to make them again." : "";
+      this.#library.update(song.id, { notice });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.status === 404) this.#library.update(song.id, { state: "gone" });
-      else this.#library.update(song.id, { notice: "The stems cannot be fetched now. Choose the song again in a moment." });
+      else {
+        this.#library.update(song.id, { notice: "The stems cannot be fetched now. Please wait: the page tries again." });
+        setTimeout(() => this.#fetchLinksAgain(song.id), LINKS_AGAIN_MS);
+      }
     } finally {
       this.#fetching = "";
     }
+  }
+
+  #fetchLinksAgain(id) {
+    if (this.#song?.id === id && !this.#job) this.show(this.#song);
   }
 
   #showProgress(song) {

@@ -49,6 +49,7 @@ const SMALL_MODEL = "Made with the small model that comes with the server: fine 
 
 export function stateText(song) {
   const job = song.document ?? {};
+  if (song.isToDelete) return "Deleting…";
   if (song.isCancelling) return "Cancelling…";
   if (song.state === "uploading") {
     return song.sent === undefined ? "Uploading in another tab" : `Uploading · ${percent(song.sent)}`;
