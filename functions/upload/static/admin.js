@@ -128,7 +128,6 @@ async function showHealth() {
     "Free disk for uploads": `${gigabytes(disk.free_bytes)} of ${gigabytes(disk.total_bytes)}`,
     "Songs that arrive": `${gigabytes(uploads.used_bytes)} of ${gigabytes(uploads.limit_bytes)}`,
     "Open streams": `${streams.open} of ${streams.limit}`,
-    "Default model": service.speed.model ?? "not known yet",
     "A 4-minute song takes": speed == null ? "not known yet" : seconds(speed),
     Jobs: Object.entries(jobs).filter(([, count]) => count).map(([state, count]) => `${count} ${state}`).join(", ") || "none",
   };
