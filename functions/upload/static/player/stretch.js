@@ -41,7 +41,6 @@ export class StretchedTimeline extends SongClock {
     this._endInput = 0;
     this._join = null; // {frame, sample}: where the next appended samples continue
     node.dropBuffers();
-    node.schedule({ active: false }); // or it would play the new buffers where the former song was
     node.connect(this._voice);
   }
 
