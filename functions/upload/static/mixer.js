@@ -7,6 +7,7 @@ import { presetOf, sourcesOf } from "./options.js";
 import { Peaks } from "./peaks.js";
 import { Ruler } from "./ruler.js";
 import { setText } from "./song-list.js";
+import { storage } from "./storage.js";
 import { Strip } from "./strip.js";
 import { clearTakeAway } from "./take-away.js";
 import { formatTime, problemText, stemTitle } from "./words.js";
@@ -298,9 +299,9 @@ export class Mixer {
 
   #keep() {
     try {
-      localStorage.setItem(`mix:${this.#song.id}`, JSON.stringify(this.#settings));
+      storage.setItem(`mix:${this.#song.id}`, JSON.stringify(this.#settings));
     } catch {
-      // Full or forbidden: the settings last as long as the tab.
+      // Full: the settings last as long as the tab.
     }
   }
 
@@ -368,7 +369,7 @@ function expectedStems(song) {
 function readSettings(song) {
   const settings = { stems: {}, loop: null, speed: 1, semitones: 0 };
   try {
-    return { ...settings, ...JSON.parse(localStorage.getItem(`mix:${song.id}`)) };
+    return { ...settings, ...JSON.parse(storage.getItem(`mix:${song.id}`)) };
   } catch {
     return settings;
   }

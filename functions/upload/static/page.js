@@ -32,7 +32,7 @@ const events = new JobEvents(() => library.all().filter((song) => song.job && is
 const removal = new Removal(library);
 const states = new Map(); // id -> the state that was announced last
 const toCancel = new Set(); // ids of songs whose job the server does not know yet
-const heard = new Set(); // ids of jobs that the server has told of
+const reported = new Set(); // ids of jobs of which an event came
 let replaced = ""; // the interrupted song whose file is being chosen again
 
 // --- songs come in
@@ -258,7 +258,7 @@ library.addEventListener("remove", ({ detail: id }) => {
   showPage();
 });
 events.addEventListener("job", ({ detail }) => {
-  heard.add(detail.id);
+  reported.add(detail.id);
   library.applyJob(detail, { keep: events.isLeader });
 });
 events.addEventListener("connection", ({ detail }) => { find("connection").hidden = detail; });
@@ -287,9 +287,9 @@ async function findGone() {
   if (!events.isLeader) return;
   for (const song of library.all().filter((one) => one.job && isFollowed(one))) {
     if (!song.document && !song.unknownSince) library.update(song.id, { unknownSince: Date.now() });
-    const isUnheard = song.document && !heard.has(song.document.id);
+    const isUnreported = song.document && !reported.has(song.document.id);
     const isLate = !song.document && Date.now() - song.unknownSince > UNKNOWN_MS;
-    const status = isUnheard || isLate ? await refresh(song) : 200;
+    const status = isUnreported || isLate ? await refresh(song) : 200;
     if (status === 404) markGone(song);
     else if (status !== 200) return; // the server is away
   }

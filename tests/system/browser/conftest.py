@@ -10,15 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from microdemucs.models.catalogue import BUNDLED_MODEL, RECORD_KEY, ModelsRecord
 from microdemucs.models.description import OPENVINO
+from testing.job_writer import JobWriter
 from testing.stack import Stack
 from testing.upload_fixtures import job_writer, stack
 from testing.waiting import wait_until
 from tests.system.browser.listening import RATE
-from tests.system.browser.songs import tone
+from tests.system.browser.songs import TONES, tone, wait_for_upload
 
 __all__ = ["job_writer", "stack"]  # pytest finds them here
 
@@ -62,6 +63,16 @@ def publish_models(stack: Stack) -> Iterator[Callable[..., None]]:
     yield publish
     for key in keys:
         stack.store.remove_object("models", key)
+
+
+@pytest.fixture
+def ready(page: Page, site: str, job_writer: JobWriter, song: Path) -> Page:
+    """The page with a song that is done."""
+    page.goto(site)
+    page.locator("#files").set_input_files(song)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
+    expect(page.locator("#duration")).to_have_text("0:04")
+    return page
 
 
 @pytest.fixture(scope="module")

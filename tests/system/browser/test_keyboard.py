@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from testing.job_writer import JobWriter
-from tests.system.browser.songs import TONES, files, wait_for_upload
+from tests.system.browser.songs import files, wait_for_upload
 
 MOST_TABS = 80  # of the whole page, with two songs and their mixer
 
@@ -27,16 +27,6 @@ def press(page: Page, control: Locator, key: str = "Tab") -> None:
     """Go to the control and press it."""
     tab_to(page, control, key)
     page.keyboard.press("Enter")
-
-
-@pytest.fixture
-def ready(page: Page, site: str, job_writer: JobWriter, song: Path) -> Page:
-    """The page with a song that is done."""
-    page.goto(site)
-    page.locator("#files").set_input_files(song)
-    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
-    expect(page.locator("#duration")).to_have_text("0:04")
-    return page
 
 
 def test_a_song_is_chosen(page: Page, site: str, song: Path) -> None:

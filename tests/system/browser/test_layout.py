@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from testing.job_writer import JobWriter
-from tests.system.browser.songs import TONES, wait_for_upload
+from tests.system.browser.songs import wait_for_upload
 
 WIDTH = "document.documentElement.scrollWidth"
 END = "window.scrollTo(0, document.documentElement.scrollHeight)"
@@ -17,16 +17,6 @@ DRAG = """([kind, isFile]) => {
     const event = new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true});
     document.querySelector("footer").dispatchEvent(event);
 }"""
-
-
-@pytest.fixture
-def ready(page: Page, site: str, job_writer: JobWriter, song: Path) -> Page:
-    """The page with a song that is done."""
-    page.goto(site)
-    page.locator("#files").set_input_files(song)
-    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
-    expect(page.locator("#duration")).to_have_text("0:04")
-    return page
 
 
 def box(element: Locator) -> FloatRect:

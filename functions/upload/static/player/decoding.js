@@ -62,7 +62,7 @@ export class Decoding {
 
   _call(method, ...values) {
     if (this._worker) this._worker.postMessage({ song: this._song, method, values });
-    else this._stems?.then((stems) => stems[method](...values), () => {}); // _open has told it
+    else this._stems?.then((stems) => stems[method](...values), () => {}); // _open reports it
   }
 
   // Nothing can be decoded. Every stem reports it, and the next request tries again.
