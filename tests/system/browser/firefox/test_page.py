@@ -15,7 +15,6 @@ from tests.system.browser.test_cancel import (
     test_an_upload_is_cancelled_at_once,
 )
 from tests.system.browser.test_layout import (
-    ready,
     test_on_a_phone_the_transport_stays_at_the_foot_and_hides_nothing,
 )
 from tests.system.browser.test_many_songs import (
@@ -56,7 +55,6 @@ from tests.system.browser.test_page import (
 
 __all__ = [  # pytest collects them here, with this folder's browser
     "mixer",
-    "ready",
     "test_a_drop_beside_the_box_adds_the_songs",
     "test_a_file_beyond_the_limit_is_named_and_not_uploaded",
     "test_a_file_that_is_no_song_is_named_and_not_uploaded",
