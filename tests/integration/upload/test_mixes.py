@@ -173,6 +173,14 @@ def opened(url: str) -> Iterator[Iterator[bytes]]:
         yield blocks
 
 
+def wait_for_mix(server: FunctionProcess, job: JobRecord) -> None:
+    """Wait until the server has room for another mix, and makes it."""
+    url = url_of(server.url, job)
+    wait_until(
+        lambda: urllib3.request("GET", url, retries=False).status == 200, 60, "a mix is made"
+    )
+
+
 def children(server: FunctionProcess) -> list[psutil.Process]:
     """Return the server's encoders, also one that has just ended and is not reaped yet."""
     running = psutil.Process(server.process.pid).children(recursive=True)
@@ -201,21 +209,19 @@ def test_beyond_the_limit_a_mix_is_refused_with_a_time(
         assert second.status == 503
         assert second.json()["type"] == "urn:micro-demucs:problem:too-many-mixes"
         assert int(second.headers["Retry-After"]) > 0
-    wait_until(
-        lambda: urllib3.request("GET", url_of(server.url, long), retries=False).status == 200
-    )
+    wait_for_mix(server, long)
 
 
 def test_a_client_that_leaves_ends_the_process(server: FunctionProcess, long: JobRecord) -> None:
     with opened(url_of(server.url, long, "mix.mp3")):
         wait_until(lambda: len(children(server)) == 1)
     wait_until(lambda: not children(server), 60, "the process has ended")
+    wait_for_mix(server, long)
 
 
 def test_a_slow_reader_keeps_nobody_from_mixing(server: FunctionProcess, long: JobRecord) -> None:
     with opened(url_of(server.url, long)) as slow:
-        wait_until(lambda: not children(server), 60, "the first mix is made")
-        assert urllib3.request("GET", url_of(server.url, long), retries=False).status == 200
+        wait_for_mix(server, long)
         assert read_on(slow) > 1_000_000
 
 
