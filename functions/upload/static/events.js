@@ -44,9 +44,10 @@ export class JobEvents extends EventTarget {
 
   // Take notice of songs that were added, in this tab or in another one.
   refresh() {
-    if (this.#ids().every((id) => this.#followed.has(id)) || this.#collecting) return;
+    if (this.#followsAll() || this.#collecting) return;
     this.#collecting = setTimeout(() => {
       this.#collecting = 0;
+      if (this.#followsAll()) return; // since a stream began meanwhile
       this.#abort.abort();
       this.#wake();
     }, COLLECT_MS);
@@ -120,6 +121,10 @@ export class JobEvents extends EventTarget {
       if (!(error instanceof Problem)) throw error;
       return error.status !== 0;
     }
+  }
+
+  #followsAll() {
+    return this.#ids().every((id) => this.#followed.has(id));
   }
 
   #ids() {

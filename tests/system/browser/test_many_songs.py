@@ -202,6 +202,20 @@ def test_more_than_a_hundred_songs_that_wait_are_followed(page: Page, site: str)
     assert response.status == 200
 
 
+def test_a_page_that_loads_opens_its_event_stream_once(page: Page, site: str) -> None:
+    page.goto(site)
+    keep_songs(page, {"name": "waiting.mp3", "state": "waiting", "job": "0" * 32})
+    streams: list[Request] = []
+    page.on("request", lambda one: streams.append(one) if "/apiv1/events" in one.url else None)
+    page.clock.install()
+    with page.expect_response("**/apiv1/events?*"):
+        page.reload()
+    page.clock.run_for(1000)
+    with page.expect_response("**/robots.txt"):  # requests are reported in their order
+        page.evaluate("fetch('/robots.txt')")
+    assert len(streams) == 1
+
+
 def test_the_ids_of_the_songs_that_are_followed_fit_in_the_address(page: Page, site: str) -> None:
     page.goto(site)
     songs = [{"name": f"{n}.mp3", "state": "waiting", "job": f"{n:064x}"} for n in range(250)]
