@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from microdemucs.bucket import Bucket
 from microdemucs.models.catalogue import BUNDLED_MODEL, RECORD_KEY, ModelsRecord
 from microdemucs.models.description import OPENVINO
 from testing.job_writer import JobWriter
@@ -44,6 +45,12 @@ def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
 def site(serve: Callable[..., str]) -> str:
     """The address of the page, with the usual settings."""
     return serve(THREADS="16")
+
+
+@pytest.fixture(autouse=True)
+def _remove_songs_of_other_tests(stack: Stack) -> None:
+    """Empty the bucket first: tests find what the page has uploaded by the file's name."""
+    Bucket(stack.store, "songs").remove_prefix("form/")
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def sound_card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
-    """A song whose name no other test has: by it, a test finds what the page has uploaded."""
+    """A song whose name no other test has."""
     path = tmp_path / f"Größer als du {uuid.uuid4().hex[:12]}.wav"
     path.write_bytes(tone(440))
     return path
