@@ -277,6 +277,50 @@ def test_a_loop_that_is_set_while_the_song_plays_is_repeated_at_another_speed(
     assert power(recorded, behind) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
 
 
+def test_a_loop_is_kept_if_the_speed_changes_at_the_same_time(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(stairs()))
+    listener.do("setStretch({speed: 1.4, semitones: 0})")
+    listener.do("seek(4)")
+    listener.recorded()
+    listener.do("play()")
+    listener.play_until("position > 4.1")
+    loop = "{from: 4, to: tested.position + 1.2}"
+    listener.do(f"setLoop({loop}), tested.setStretch({{speed: 1.5, semitones: 0}})")
+    stop = listener.do("_loop.to") / RATE
+    for _ in range(2):
+        listener.play_until(f"position > {stop - 0.3}")
+        listener.play_until(f"position < {stop - 0.3}")
+    listener.do("pause()")
+    recorded = sounding(listener.recorded())
+    behind = STAIR_HERTZ * (2 + int(stop))
+    assert power(recorded, behind) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
+
+
+def test_the_position_goes_on_evenly_when_loops_change_at_another_speed(
+    page: Page, song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(sines()))
+    listener.do("setStretch({speed: 0.8, semitones: 0})")
+    listener.do("play()")
+    listener.play_on(0.3)
+    page.evaluate("""() => {
+        const latency = { get: () => 0.2 }; // what is heard left the page a while ago
+        Object.defineProperty(AudioContext.prototype, "outputLatency", latency);
+        window.offsets = [];
+        const note = () => {
+            offsets.push(tested.position - 0.8 * tested._context.currentTime);
+            requestAnimationFrame(note);
+        };
+        note();
+    }""")
+    for loop in ("{from: 0.1, to: 11}", "null") * 5:
+        listener.do(f"setLoop({loop})")
+        listener.play_on(0.5)
+    assert np.ptp(page.evaluate("offsets")) < 0.01
+
+
 def test_a_mute_acts_on_its_own_stem_at_another_speed(song: Song, listener: Listener) -> None:
     listener.load(song.finish(sines()))
     listener.do("setStretch({speed: 0.8, semitones: 0})")

@@ -8,7 +8,8 @@ import { SongClock } from "./song-clock.js";
 createNode.moduleUrl = new URL("../vendor/signalsmith-stretch/SignalsmithStretch.mjs", import.meta.url).href;
 
 const OPEN_MS = 20000; // a node whose WebAssembly is refused never answers
-const KEPT_S = 1; // of what was played: the node looks back
+const SPARE_S = 0.3; // if possible a loop is changed so much later: on a busy machine the node hears late
+const KEPT_S = 1; // so long what was played is kept: the sound may be behind, and the node looks back
 
 // Return a node with so many channels. Raises an Error if this browser or site forbids it.
 export async function openStretch(context, channels) {
@@ -70,7 +71,7 @@ export class StretchedTimeline extends SongClock {
     this._speed = speed;
     this._semitones = semitones;
     if (!this._turns.length) return;
-    const frame = Math.max(this._firstFrame(), this._turns[0].frame);
+    const frame = Math.max(this._firstFrame(), this._turns.at(-1).frame);
     this._turn(frame, this._inputAt(frame));
   }
 
@@ -79,9 +80,14 @@ export class StretchedTimeline extends SongClock {
   // sample is left to play meanwhile, or `stop` lies in between.
   rewind(stop) {
     const frame = Math.max(this._firstFrame(), this._turns[0].frame);
+    return this._rewindAt(frame + Math.ceil(SPARE_S * this._rate), stop) || this._rewindAt(frame, stop);
+  }
+
+  _rewindAt(frame, stop) {
     const sample = this._sampleAt(frame);
     const earlier = Math.max(0, sample - Math.ceil(this._node.latencySeconds * this._rate));
-    if (this._inputAt(frame) === this._endInput || (earlier <= stop && stop <= sample)) return false;
+    const from = Math.min(earlier, this._sampleAt(this._now()));
+    if (this._inputAt(frame) === this._endInput || (from <= stop && stop <= sample)) return false;
     this._join = { frame, sample };
     this.endSample = earlier;
     return true;
@@ -138,10 +144,11 @@ export class StretchedTimeline extends SongClock {
   }
 
   _forget() {
-    const input = this._inputAt(this._now()) - KEPT_S * this._rate;
+    const past = this._now() - KEPT_S * this._rate;
+    const input = this._inputAt(past);
     while (this._segments.length > 1 && this._segments[1].input < input) this._segments.shift();
-    this._node.dropBuffers(Math.max(0, input) / this._rate);
-    const current = this._turns.findLastIndex((turn) => turn.frame <= this._now() - KEPT_S * this._rate);
+    this._node.dropBuffers(input / this._rate);
+    const current = this._turns.findLastIndex((turn) => turn.frame <= past);
     if (current > 0) this._turns.splice(0, current);
   }
 }
