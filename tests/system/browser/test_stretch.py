@@ -109,6 +109,13 @@ def quietest(samples: Samples) -> float:
     return float(whole.reshape(len(samples), -1, window).max(axis=2).min())
 
 
+def after_silence(recorded: Samples) -> Samples:
+    """Return what follows the longest silence."""
+    edges = np.flatnonzero(np.diff(np.abs(recorded).max(axis=(0, 1)) > 0, prepend=False))
+    starts, stops = edges[1:-1:2], edges[2::2]  # the first edge is the first sound's
+    return recorded[:, :, stops[np.argmax(stops - starts)] :]
+
+
 def play(listener: Listener, seconds: float) -> Samples:
     """Return what is heard of each stem for so long, from where the player is."""
     listener.recorded()
@@ -202,6 +209,25 @@ def test_a_seek_goes_to_the_right_moment_at_another_speed(
         recorded = play(listener, 0.7)
         assert pitch(recorded[0]) == pytest.approx(STAIR_HERTZ * (1 + int(target)), rel=0.01)
         assert target + 0.7 <= listener.do("position") < target + 5
+
+
+def test_after_a_seek_at_another_speed_nothing_of_another_place_is_heard(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(stairs()))
+    listener.do("setStretch({speed: 0.8, semitones: 0})")
+    for target in (2.05, 9.05):
+        listener.do("seek(1)")
+        listener.do("play()")
+        listener.play_until("position > 2.6")
+        listener.recorded()
+        listener.do(f"seek({target})")
+        listener.play_until(f"position > {target + 0.3}")
+        listener.do("pause()")
+        beginning = after_silence(listener.recorded())[:, :, : RATE // 10]
+        of_steps = [power(beginning, STAIR_HERTZ * (1 + step)) for step in range(SECONDS)]
+        heard = of_steps.pop(int(target))
+        assert max(of_steps) < 1e-4 * heard
 
 
 def test_a_loop_is_repeated_at_another_speed(song: Song, listener: Listener) -> None:

@@ -42,6 +42,7 @@ export class StretchedTimeline extends SongClock {
     this._endInput = 0;
     this._join = null; // {frame, sample}: where the next appended samples continue
     node.dropBuffers();
+    node.schedule({ active: false }); // else it plays the next samples where it was, until they begin
     node.connect(this._voice);
   }
 
