@@ -270,6 +270,20 @@ def test_a_player_at_the_end_of_what_is_separated_waits_for_more(
     assert set(steps.tolist()) == {1}  # it waited, but left nothing out
 
 
+def test_a_far_place_is_decoded_without_what_lies_between(page: Page, song: Song) -> None:
+    requests = page.evaluate("""async () => {
+        const page = document.querySelector('script[src$="page.js"]').src;
+        const { Blocks } = await import(page.replace("page.js", "player/blocks.js"));
+        const requests = [];
+        const decoding = { request: (...values) => requests.push(values), extend() {} };
+        const blocks = new Blocks(decoding, ["bass"]);
+        const range = (from, to) => Array.from({ length: to - from }, (_, index) => from + index);
+        for (const [from, to] of [[0, 50], [3, 53], [40, 90]]) blocks.require(range(from, to));
+        return requests.map(([name, run, first, end]) => [name, first, end]);
+    }""")
+    assert requests == [["bass", 0, 50], ["bass", 40, 90]]
+
+
 def test_a_loop_turns_at_the_exact_sample(song: Song, listener: Listener) -> None:
     listener.load(song.finish(counting_stems()))
     start, stop = 2 * RATE + 101, 2 * RATE + 20_011

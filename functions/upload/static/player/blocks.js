@@ -4,6 +4,7 @@
 import { BLOCK_SAMPLES } from "./block-size.js";
 
 const MAX_BYTES = 64 * 1024 * 1024;
+const NEAR_BLOCKS = 4; // to decode on to there is faster than a new start
 
 export class Blocks {
   // `decoding` produces blocks; `names` are those of the stems, in the order of the channels.
@@ -49,7 +50,8 @@ export class Blocks {
       let end = first + 1;
       for (let next = at + 1; indexes[next] === end && isMissing(end); next++) end += 1;
       const run = this._runs.get(name);
-      if (!run || first < run.next || first > run.end) this._start(name, first, end);
+      const isOnItsWay = run && run.next <= first && first <= Math.min(run.end, run.next + NEAR_BLOCKS);
+      if (!isOnItsWay) this._start(name, first, end);
       else if (end > run.end) this._extend(name, run, end);
     }
     for (const index of indexes) this.get(index); // used: kept longer than others

@@ -6,7 +6,7 @@ const STREAMINFO_BYTES = 34;
 const MIN_FRAME_BYTES = 10;
 const MAX_HEADER_BYTES = 16;
 const BROKEN = Symbol("no frame");
-const PROBE_BYTES = 48 * 1024; // two frames
+const PROBE_BYTES = 128 * 1024; // often all that the first block needs
 const NEAR_S = 1; // seconds: reading on from there is faster than another request
 const MAX_REQUESTS = 8;
 
@@ -50,8 +50,7 @@ export class Flac {
 
   // Yield frames, from the one that holds `sample` on.
   async *frames(source, sample, signal) {
-    const offset = await this._locate(source, sample, signal);
-    const cursor = new ByteCursor(source, offset, signal);
+    const cursor = await this._open(source, sample, signal);
     try {
       let header = await this._findFrame(cursor);
       while (header) {
@@ -71,21 +70,27 @@ export class Flac {
     }
   }
 
-  // Return the offset of a frame at or before `sample`: FLAC has no formula for it.
-  async _locate(source, sample, signal) {
-    for (let requests = 0; requests < MAX_REQUESTS; requests++) {
-      const guess = this._estimate(source, sample, requests);
-      if (guess === this._knownBefore(sample).offset) break;
-      const cursor = new ByteCursor(source, guess, signal, PROBE_BYTES);
-      try {
+  // Return a cursor at a frame at or before `sample`: FLAC has no formula for its offset.
+  async _open(source, sample, signal) {
+    let cursor = null;
+    try {
+      for (let requests = 0; requests < MAX_REQUESTS; requests++) {
+        const guess = this._estimate(source, sample, requests);
+        if (guess === this._knownBefore(sample).offset) break;
+        cursor?.close();
+        cursor = new ByteCursor(source, guess, signal, PROBE_BYTES);
         const header = await this._findFrame(cursor);
         if (!header) break;
         this._remember({ sample: header.position, offset: cursor.offset }, 1);
-      } finally {
-        cursor.close();
       }
+    } catch (error) {
+      cursor.close();
+      throw error;
     }
-    return this._knownBefore(sample).offset;
+    const { offset } = this._knownBefore(sample);
+    if (cursor?.offset === offset) return cursor; // which has its first bytes
+    cursor?.close();
+    return new ByteCursor(source, offset, signal);
   }
 
   // Move the cursor to the first frame at or after it, and return its header; null at the end.
