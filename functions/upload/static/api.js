@@ -19,7 +19,10 @@ export class Problem extends Error {
 // Return the JSON of the response to `method path`. Throws Problem.
 export async function call(method, path, body) {
   const response = await request(method, path, { body });
-  return response.status === 204 ? null : response.json();
+  if (response.status === 204) return null;
+  return response.json().catch(() => {
+    throw new Problem(0, { title: "The connection was lost" });
+  });
 }
 
 // Return the response to `method path` if it is a success. Throws Problem.

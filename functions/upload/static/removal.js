@@ -80,18 +80,18 @@ async function deleteOrCancel(song) {
   if (!song.job) return null;
   const path = `/apiv1/jobs/${song.document?.id ?? song.job}`;
   const isOver = song.document && hasEnded(song);
-  const state = isOver ? song.state : await end(path);
+  const state = isOver ? song.state : await endJob(path);
   if (!state) return isFollowed(song) && !song.document ? isKnown : null;
   if (!FINISHED.has(state)) return hasEnded;
-  await call("DELETE", `${path}?song=true`).catch(ignoreUnknown);
+  await deleteSong(path);
   return null;
 }
 
 const isKnown = (song) => Boolean(song.document);
 const hasEnded = (song) => FINISHED.has(song.state);
 
-// Cancel a job unless it has ended; return its state, "" if the server does not know it.
-async function end(path) {
+// Cancel a job unless it has ended; return its state, "" if the server does not know it. Throws Problem.
+export async function endJob(path) {
   try {
     return (await call("DELETE", `${path}?cancel_only=true`)).state;
   } catch (error) {
@@ -101,6 +101,9 @@ async function end(path) {
   }
 }
 
-function ignoreUnknown(error) {
-  if (error.status !== 404) throw error;
+// Delete a song and its stems, if its job has ended. Throws Problem.
+export async function deleteSong(path) {
+  await call("DELETE", `${path}?song=true`).catch((error) => {
+    if (error.status !== 404) throw error; // else it is deleted already
+  });
 }

@@ -119,7 +119,7 @@ function facts(song) {
 async function showCover(song) {
   const cover = find("cover");
   const path = song.document?.links?.cover ?? "";
-  const key = `${song.id} ${path}`;
+  const key = [song.id, path, songTitle(song)].join(" ");
   if (cover.dataset.key === key) return;
   cover.dataset.key = key;
   cover.replaceChildren();
@@ -136,8 +136,8 @@ async function showCover(song) {
     image.src = reader.result;
     cover.replaceChildren(image);
   };
-  const response = await request("GET", path).catch(() => null);
-  if (response) reader.readAsDataURL(await response.blob());
+  const file = await request("GET", path).then((response) => response.blob()).catch(() => null);
+  if (file) reader.readAsDataURL(file);
 }
 
 function listItem(text) {

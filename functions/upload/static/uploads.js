@@ -1,12 +1,13 @@
 // Uploads of songs, straight to the store, two at a time in the order in which they were added.
 
 import { Problem, call } from "./api.js";
-import { newId } from "./library.js";
+import { FINISHED, newId } from "./library.js";
+import { deleteSong, endJob } from "./removal.js";
 import { problemText } from "./words.js";
 
 const AT_ONCE = 2;
 const ANSWER_MS = 1000; // in which other tabs say that they are there
-const CANCEL_TRIES = 60; // one a second: a job is known soon after its song has arrived
+const TAKE_BACK_TRIES = 60; // one a second: a job is known soon after its song has arrived
 const TAB = newId();
 
 // Held as long as this tab lives: what a tab that is gone has not uploaded is interrupted.
@@ -114,15 +115,14 @@ async function otherTabs() {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// Cancel a job whose song was sent completely before its upload could be stopped.
-async function cancelJob(id) {
-  for (let tries = 0; tries < CANCEL_TRIES; tries++) {
+// Delete a song that was sent completely before its upload could be stopped.
+async function takeBack(id) {
+  const path = `/apiv1/jobs/${id}`;
+  for (let tries = 0; tries < TAKE_BACK_TRIES; tries++) {
     try {
-      await call("DELETE", `/apiv1/jobs/${id}?cancel_only=true`);
-      return;
+      if (FINISHED.has(await endJob(path))) return await deleteSong(path);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.status === 409) return; // it has finished
     }
     await pause(1000);
   }
@@ -141,7 +141,7 @@ function sendForm(upload, file, signal, onProgress) {
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
       if (request.status < 300) {
-        if (signal.aborted) cancelJob(upload.id);
+        if (signal.aborted) takeBack(upload.id);
         return resolve();
       }
       const code = request.responseXML?.querySelector("Code")?.textContent;

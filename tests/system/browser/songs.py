@@ -9,8 +9,10 @@ from typing import Any
 
 from playwright.sync_api import FilePayload
 
+from microdemucs.bucket import etag_of
+from microdemucs.events import ObjectCreated
 from microdemucs.jobs import JobRecord
-from testing.job_writer import STEMS, JobWriter, new_job
+from testing.job_writer import STEMS, JobWriter
 from testing.waiting import wait_until
 
 SECONDS, RATE = 4, 8000
@@ -47,14 +49,19 @@ def uploaded_key(job_writer: JobWriter, name: str) -> str:
     return str(stored[-1].object_name) if stored else ""
 
 
-def wait_for_upload(job_writer: JobWriter, name: str) -> JobRecord:
-    """Wait for the song of this name, then write its job record as the bridge does."""
-    wait_until(lambda: bool(uploaded_key(job_writer, name)))
-    key = uploaded_key(job_writer, name)
-    metadata = job_writer.songs.stat(key).metadata or {}
+def uploaded_job(job_writer: JobWriter, name: str) -> JobRecord:
+    """Wait for the song of this name, and return its job, which the bridge would record."""
+    key = wait_until(lambda: uploaded_key(job_writer, name))
+    song = job_writer.songs.stat(key)
     options = {
         name.lower().removeprefix("x-amz-meta-"): value
-        for name, value in metadata.items()
+        for name, value in (song.metadata or {}).items()
         if name.lower().startswith("x-amz-meta-")
     }
-    return job_writer.write_record(new_job(key, **options))
+    size, etag = song.size or 0, etag_of(song)
+    return JobRecord.of(ObjectCreated("songs", key, size, etag, metadata=options))
+
+
+def wait_for_upload(job_writer: JobWriter, name: str) -> JobRecord:
+    """Wait for the song of this name, then record its job as the bridge does."""
+    return job_writer.write_record(uploaded_job(job_writer, name))

@@ -79,7 +79,7 @@ def test_an_upload_is_cancelled_at_once(page: Page, site: str, song: Path) -> No
     expect(page.locator("#state")).to_have_text("Cancelled")
 
 
-def test_a_song_that_was_sent_before_its_upload_could_be_stopped_is_not_separated(
+def test_a_song_that_was_sent_before_its_upload_could_be_stopped_is_deleted(
     page: Page, site: str, job_writer: JobWriter, song: Path
 ) -> None:
     page.goto(site)
@@ -106,4 +106,6 @@ def test_a_song_that_was_sent_before_its_upload_could_be_stopped_is_not_separate
         network.send("Fetch.continueRequest", {"requestId": held[0]})
     job = wait_for_upload(job_writer, song.name)
     wait_until(lambda: job_writer.bus.get("cancels", job.id))
+    job_writer.write_record(job, state=JobState.CANCELLED)
+    wait_until(lambda: not uploaded_key(job_writer, song.name))
     expect(page.locator("#state")).to_have_text("Cancelled")

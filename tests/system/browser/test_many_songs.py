@@ -277,6 +277,7 @@ def test_a_song_can_be_renamed_in_this_browser(page: Page, site: str) -> None:
     page.get_by_role("textbox", name="Name of this song").fill("Naima")
     page.get_by_role("dialog").get_by_role("button", name="Rename").click()
     expect(page.locator("#title")).to_have_text("Naima")
+    expect(page.locator("#cover")).to_have_attribute("data-letter", "N")
     page.reload()
     expect(page.locator(".song .name")).to_have_text("Naima")
 

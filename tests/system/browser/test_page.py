@@ -157,10 +157,12 @@ def test_the_page_asks_for_a_token_if_one_is_required_and_keeps_it(
     expect(other.locator("#token-form")).to_be_hidden()
 
 
-def test_the_page_polls_if_no_event_stream_is_available(
+def test_the_page_polls_if_no_event_stream_is_available_also_after_a_broken_response(
     page: Page, serve: Callable[..., str], job_writer: JobWriter, song: Path
 ) -> None:
     page.goto(serve(EVENT_STREAMS="0"))
+    broken = {"content_type": "application/json", "body": '{"jobs": ['}
+    page.route("**/apiv1/jobs?*", lambda route: route.fulfill(**broken), times=1)
     page.locator("#files").set_input_files(song)
     job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
     expect(page.locator(".song")).to_have_attribute("data-state", "done")

@@ -6,13 +6,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from functions.upload.page import EXAMPLE_SONG
-from microdemucs.bucket import etag_of
-from microdemucs.events import ObjectCreated
-from microdemucs.jobs import JobRecord, JobState
+from microdemucs.jobs import JobState
 from microdemucs.problems import now
 from testing.job_writer import JobWriter
-from testing.waiting import wait_until
-from tests.system.browser.songs import TONES, uploaded_key
+from tests.system.browser.songs import TONES, uploaded_job, uploaded_key
 
 EXAMPLE = "Black Mountain.mp3"
 
@@ -29,14 +26,6 @@ def test_the_example_song_comes_in_with_one_click(
     assert stat.size == EXAMPLE_SONG.stat().st_size
 
 
-def stored_job(job_writer: JobWriter, name: str) -> JobRecord:
-    """Wait for the song of this name; return its job with the real ETag, as the bridge sends it."""
-    wait_until(lambda: bool(uploaded_key(job_writer, name)))
-    key = uploaded_key(job_writer, name)
-    etag = etag_of(job_writer.songs.stat(key))
-    return JobRecord.of(ObjectCreated("songs", key, 1000, etag))
-
-
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
 def test_a_song_is_separated_again_without_being_sent_again(
     page: Page, site: str, job_writer: JobWriter, song: Path, state: JobState
@@ -44,7 +33,7 @@ def test_a_song_is_separated_again_without_being_sent_again(
     page.goto(site)
     page.locator("#files").set_input_files(song)
     problem = {"title": "The process was killed", "status": 500}
-    job = stored_job(job_writer, song.name)
+    job = uploaded_job(job_writer, song.name)
     job_writer.write_record(job, state=state, problem=problem, finished=now())
     expect(page.locator(".song")).to_have_attribute("data-state", state)
     sent: list[str] = []

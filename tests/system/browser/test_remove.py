@@ -5,18 +5,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from microdemucs.jobs import JobRecord, JobState
+from microdemucs.jobs import JobState
 from testing.job_writer import JobWriter
 from testing.waiting import wait_until
 from tests.system.browser.songs import TONES, files, uploaded_key, wait_for_upload
 
 DELETE = "Delete the song and its stems for good"
-
-
-def arrive(job_writer: JobWriter, name: str) -> JobRecord:
-    """Wait for the song of this name; its record names the song that is stored."""
-    job = wait_for_upload(job_writer, name)
-    return job_writer.write_record(job, etag=job_writer.songs.stat(job.key).etag or "")
 
 
 def press_delete(page: Page) -> None:
@@ -44,7 +38,7 @@ def test_the_song_that_the_dialog_names_is_removed(
 ) -> None:
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job_writer.finish(arrive(job_writer, song.name), TONES)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
     expect(page.locator(".song")).to_have_attribute("data-state", "done")
     page.get_by_role("button", name="Remove…").click()
     expect(page.locator("#remove-name")).to_have_text(song.stem)
@@ -71,7 +65,7 @@ def test_escape_deletes_nothing_after_a_deletion_that_failed(
 ) -> None:
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job_writer.finish(arrive(job_writer, song.name), TONES)
+    job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
     expect(page.locator(".song")).to_have_attribute("data-state", "done")
     asked = refuse_deletions(page)
     press_delete(page)
@@ -91,7 +85,7 @@ def test_a_song_that_is_done_is_deleted_for_good(
 ) -> None:
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job = job_writer.finish(arrive(job_writer, song.name), TONES)
+    job = job_writer.finish(wait_for_upload(job_writer, song.name), TONES)
     expect(page.locator(".song")).to_have_attribute("data-state", "done")
     press_delete(page)
     expect(page.locator(".song")).to_have_count(0)
@@ -104,7 +98,7 @@ def test_a_song_that_waits_is_deleted_for_good(
 ) -> None:
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job = arrive(job_writer, song.name)
+    job = wait_for_upload(job_writer, song.name)
     expect(page.locator(".song")).to_have_attribute("data-job", job.id)
     press_delete(page)
     expect(page.locator(".song")).to_have_count(0)
@@ -129,7 +123,7 @@ def test_a_running_song_is_deleted_when_its_job_has_ended_also_after_a_reload(
 ) -> None:
     page.goto(site)
     page.locator("#files").set_input_files(song)
-    job = arrive(job_writer, song.name)
+    job = wait_for_upload(job_writer, song.name)
     job = job_writer.write_record(job, state=JobState.RUNNING, phase="separating")
     expect(page.locator(".song")).to_have_attribute("data-state", "running")
     press_delete(page)
