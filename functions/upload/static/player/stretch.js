@@ -8,7 +8,7 @@ import { SongClock } from "./song-clock.js";
 createNode.moduleUrl = new URL("../vendor/signalsmith-stretch/SignalsmithStretch.mjs", import.meta.url).href;
 
 const OPEN_MS = 20000; // a node whose WebAssembly is refused never answers
-const SPARE_S = 0.3; // if possible a loop is changed so much later: on a busy machine the node hears late
+const SPARE_S = 0.3; // on a busy machine messages reach the node late: if possible, they have more time
 const KEPT_S = 1; // so long what was played is kept: the sound may be behind, and the node looks back
 
 // Return a node with so many channels. Raises an Error if this browser or site forbids it.
@@ -72,7 +72,7 @@ export class StretchedTimeline extends SongClock {
     this._speed = speed;
     this._semitones = semitones;
     if (!this._turns.length) return;
-    const frame = Math.max(this._firstFrame(), this._turns.at(-1).frame);
+    const frame = Math.max(this._firstFrame(), this._turns.at(-1).frame); // a changed loop may be ahead
     this._turn(frame, this._inputAt(frame));
   }
 
