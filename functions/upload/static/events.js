@@ -47,7 +47,7 @@ export class JobEvents extends EventTarget {
     if (this.#followsAll() || this.#collecting) return;
     this.#collecting = setTimeout(() => {
       this.#collecting = 0;
-      if (this.#followsAll()) return; // since a stream began meanwhile
+      if (this.#followsAll()) return; // a stream has begun meanwhile
       this.#abort.abort();
       this.#wake();
     }, COLLECT_MS);

@@ -225,9 +225,9 @@ def test_after_a_seek_at_another_speed_nothing_of_another_place_is_heard(
         listener.play_until(f"position > {target + 0.3}")
         listener.do("pause()")
         beginning = after_silence(listener.recorded())[:, :, : RATE // 10]
-        of_steps = [power(beginning, STAIR_HERTZ * (1 + step)) for step in range(SECONDS)]
-        heard = of_steps.pop(int(target))
-        assert max(of_steps) < 1e-4 * heard
+        powers = [power(beginning, STAIR_HERTZ * (1 + second)) for second in range(SECONDS)]
+        expected = powers.pop(int(target))
+        assert max(powers) < 1e-4 * expected
 
 
 def test_a_loop_is_repeated_at_another_speed(song: Song, listener: Listener) -> None:
@@ -282,22 +282,33 @@ def test_a_change_from_the_speed_of_the_song_and_back_leaves_no_gap(
     assert [pitch(stem) for stem in recorded] == pytest.approx(list(HERTZ), rel=0.005)
 
 
-def test_a_loop_that_is_set_while_the_song_plays_is_repeated_at_another_speed(
-    song: Song, listener: Listener
-) -> None:
-    listener.load(song.finish(stairs()))
+def play_a_new_loop(
+    listener: Listener, seconds: float, *, and_then: str = ""
+) -> tuple[Samples, float]:
+    """Play at 1.4 times the speed, set a loop, and play to its end twice.
+
+    It ends `seconds` after the position, however late it is set. `and_then` is done in the same
+    moment. Return what was heard of each stem, and the second in which the loop ends.
+    """
     listener.do("setStretch({speed: 1.4, semitones: 0})")
     listener.do("seek(4)")
     listener.recorded()
     listener.do("play()")
     listener.play_until("position > 4.1")
-    listener.do("setLoop({from: 4, to: tested.position + 1})")  # ahead, however late this is
+    listener.do(f"setLoop({{from: 4, to: tested.position + {seconds}}}){and_then}")
     stop = listener.do("_loop.to") / RATE
     for _ in range(2):
         listener.play_until(f"position > {stop - 0.3}")
         listener.play_until(f"position < {stop - 0.3}")
     listener.do("pause()")
-    recorded = sounding(listener.recorded())
+    return sounding(listener.recorded()), stop
+
+
+def test_a_loop_that_is_set_while_the_song_plays_is_repeated_at_another_speed(
+    song: Song, listener: Listener
+) -> None:
+    listener.load(song.finish(stairs()))
+    recorded, stop = play_a_new_loop(listener, 1)
     assert quietest(recorded) > 0.2
     behind = STAIR_HERTZ * (2 + int(stop))
     assert power(recorded, behind) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
@@ -307,19 +318,8 @@ def test_a_loop_is_kept_if_the_speed_changes_at_the_same_time(
     song: Song, listener: Listener
 ) -> None:
     listener.load(song.finish(stairs()))
-    listener.do("setStretch({speed: 1.4, semitones: 0})")
-    listener.do("seek(4)")
-    listener.recorded()
-    listener.do("play()")
-    listener.play_until("position > 4.1")
-    loop = "{from: 4, to: tested.position + 1.2}"
-    listener.do(f"setLoop({loop}), tested.setStretch({{speed: 1.5, semitones: 0}})")
-    stop = listener.do("_loop.to") / RATE
-    for _ in range(2):
-        listener.play_until(f"position > {stop - 0.3}")
-        listener.play_until(f"position < {stop - 0.3}")
-    listener.do("pause()")
-    recorded = sounding(listener.recorded())
+    change = ", tested.setStretch({speed: 1.5, semitones: 0})"
+    recorded, stop = play_a_new_loop(listener, 1.2, and_then=change)
     behind = STAIR_HERTZ * (2 + int(stop))
     assert power(recorded, behind) < 1e-3 * power(recorded, STAIR_HERTZ * 5)
 
@@ -332,7 +332,7 @@ def test_the_position_goes_on_evenly_when_loops_change_at_another_speed(
     listener.do("play()")
     listener.play_on(0.3)
     page.evaluate("""() => {
-        const latency = { get: () => 0.2 }; // what is heard left the page a while ago
+        const latency = { get: () => 0.2 }; // s, from the page to the ear
         Object.defineProperty(AudioContext.prototype, "outputLatency", latency);
         window.offsets = [];
         const note = () => {

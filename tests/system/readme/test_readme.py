@@ -100,7 +100,7 @@ def without_what_varies(output: str) -> list[str]:
     """The lines of `output` with what differs from run to run replaced."""
     output = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "<time>", output)
     output = re.sub(r"\d[\d.]*(?=[KM]iB| bytes)", "<size>", output)
-    # the song may be in work already when it is answered
+    # the job may start before the response is written
     return re.sub(r'(?<="state":)"(waiting|running)"', "<not finished>", output).splitlines()
 
 

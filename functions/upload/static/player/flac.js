@@ -6,7 +6,7 @@ const STREAMINFO_BYTES = 34;
 const MIN_FRAME_BYTES = 10;
 const MAX_HEADER_BYTES = 16;
 const BROKEN = Symbol("no frame");
-const PROBE_BYTES = 128 * 1024; // often all that the first block needs
+const PROBE_BYTES = 128 * 1024; // usually enough for the first block
 const NEAR_S = 1; // seconds: reading on from there is faster than another request
 const MAX_REQUESTS = 8;
 
@@ -84,7 +84,7 @@ export class Flac {
         this._remember({ sample: header.position, offset: cursor.offset }, 1);
       }
     } catch (error) {
-      cursor.close();
+      cursor?.close();
       throw error;
     }
     const { offset } = this._knownBefore(sample);
