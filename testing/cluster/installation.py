@@ -1,4 +1,4 @@
-"""Install the overlay `local` with what the tests need: volumes, a large model, a receiver.
+"""Install the overlay `eventing` with what the tests need: volumes, a large model, a receiver.
 
 The volumes are folders of the cluster's one node. The node is this machine, unless
 CLUSTER_VOLUMES names the path at which the node sees them.
@@ -34,11 +34,12 @@ _VOLUMES = {"data-minio-0": "20Gi", "data-nats-0": "2Gi", "models": "2Gi"}
 
 
 @contextmanager
-def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
+def installed(model: Path, scale_down_delay: str = "") -> Iterator[None]:
     """Install the service and a webhook receiver on the cluster that KUBECONFIG names.
 
-    `model` is the folder of a model for the volume of models. Raises SystemExit if there
-    is no such cluster, or if it has the namespace already, which serves as the lock.
+    `model` is the folder of a model for the volume of models. `scale_down_delay` is how long
+    a pod of separate stays after its last song (default: as in the manifests). Raises SystemExit
+    if there is no such cluster, or if it has the namespace already, which serves as the lock.
     """
     if not os.environ.get("KUBECONFIG"):
         raise SystemExit("KUBECONFIG is not set: knative/README.md says how to set up a cluster")
@@ -49,7 +50,7 @@ def installed(model: Path, overlay: str = "eventing") -> Iterator[None]:
     folder.chmod(0o755)
     try:
         prepare(folder, model)
-        install(overlay, folder / "overlay")
+        install(folder / "overlay", scale_down_delay)
         prepare_model()
         install_receiver()
         yield
@@ -86,23 +87,30 @@ def _set_flags(name: str, patch: str) -> bool:
     return try_kubectl(*command, namespace="knative-serving").returncode == 0
 
 
-def install(overlay: str, folder: Path) -> None:
-    """Apply an overlay with the component `models`, through a kustomization in `folder`.
+def install(folder: Path, scale_down_delay: str) -> None:
+    """Apply `eventing` with the component `models`, through a kustomization in `folder`.
 
     It returns when all components are ready.
     """
     folder.mkdir(exist_ok=True)
-    kustomization = {
+    kustomization: dict[str, object] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(ROOT / "knative/overlays" / overlay, folder)],
+        "resources": [os.path.relpath(ROOT / "knative/overlays/eventing", folder)],
         "components": [os.path.relpath(ROOT / "knative/components/models", folder)],
     }
+    if scale_down_delay:
+        delay = "/spec/template/metadata/annotations/autoscaling.knative.dev~1scale-down-delay"
+        change = {"op": "replace", "path": delay, "value": scale_down_delay}
+        target = {"group": "serving.knative.dev", "kind": "Service", "name": "separate"}
+        kustomization["patches"] = [{"target": target, "patch": json.dumps([change])}]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     kubectl("apply", "-k", str(folder))
     kubectl("apply", "-f", str(ROOT / "knative/components/fetch-models/network.yaml"))
     kubectl("wait", "job/provision", "--for=condition=Complete", "--timeout=180s")
     kubectl("wait", "ksvc", "--all", "--for=condition=Ready", "--timeout=120s")
+    # a Trigger gets no event from before it is ready
+    kubectl("wait", "broker,trigger", "--all", "--for=condition=Ready", "--timeout=120s")
     kubectl("rollout", "status", "deployment", "--timeout=120s")
 
 
@@ -158,8 +166,8 @@ def _revision() -> str:
 
 
 def logs(lines: int = 60) -> dict[str, str]:
-    """Return the last lines that the bridge and each pod of separate have logged."""
-    containers = {"deployment/bridge": "bridge"}
+    """Return the last lines of the bridge, of the example's Trigger and of pods of separate."""
+    containers = {"deployment/bridge": "bridge", "deployment/example": "example"}
     containers |= dict.fromkeys(pods("separate", running=False), "separate")
     return {
         pod: try_kubectl("logs", pod, "-c", container, f"--tail={lines}").stdout

@@ -14,8 +14,8 @@ from testing.waiting import wait_until
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     """The overlay `eventing`: `local` with a Broker; and a webhook receiver."""
-    try:
-        with installation.installed(installation.full_model()):
+    try:  # most tests begin when the pods of earlier ones have ended
+        with installation.installed(installation.full_model(), scale_down_delay="5s"):
             yield Service()
     except SystemExit as error:
         pytest.exit(str(error), 2)
