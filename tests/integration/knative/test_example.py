@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import urllib3
@@ -10,7 +11,6 @@ import yaml
 
 from local.ports import free_port
 from microdemucs.paths import ROOT
-from testing.cluster.service import in_parallel
 from testing.waiting import wait_until
 
 
@@ -32,7 +32,8 @@ def test_the_example_logs_each_event_on_a_line_of_its_own() -> None:
 
     try:
         wait_until(lambda: send(0))
-        in_parallel(*(lambda n=n: [send(n * 50 + i) for i in range(50)] for n in range(8)))
+        with ThreadPoolExecutor(8) as clients:
+            assert all(clients.map(send, range(400)))
     finally:
         example.kill()
         output, _ = example.communicate()
