@@ -237,9 +237,9 @@ def test_nobody_connects_to_the_bus_without_a_password(bus_stack: Stack) -> None
 # Where an answer of the server would do harm: in every stream, and at its own interface.
 TARGETS = (
     *("minio.songs", "minio.stems", "separation.started", "separation.range"),
-    *("separation.requeue", "deliveries.msg_2", "dead.songs.j", "queue.s", "changes.jobs.j"),
-    *(f"$KV.{bucket}.k" for bucket in ("jobs", "cancels", "leases", "results", "webhooks")),
-    *("$KV.idempotency.k", "$KV.notified.k"),
+    *("separation.requeue", "deliveries.new.r.w", "deliveries.msg_2", "attempts.w"),
+    *("dead.songs.j", "queue.s", "changes.jobs.j"),
+    *(f"$KV.{bucket}.k" for bucket in BUCKETS),
     *("$JS.API.STREAM.PURGE.SONGS", "$JS.API.CONSUMER.DELETE.SONGS.separate"),
 )
 OWN_BUCKET = {
@@ -250,14 +250,56 @@ OWN_BUCKET = {
     "intake": "jobs",
     "sweep": "results",
 }
+# One subject of each stream.
+SUBJECTS = {
+    "SONGS": "minio.songs",
+    "QUEUE": "queue.marker",
+    "STEMS": "minio.stems",
+    "OUTBOX": "deliveries.new.r.marker",
+    "DELIVERIES": "deliveries.msg_marker",
+    "DEAD": "dead.songs.marker",
+    "ATTEMPTS": "attempts.marker",
+    **{f"KV_{bucket}": f"$KV.{bucket}.marker" for bucket in BUCKETS},
+}
 
 
-async def states(client: Client) -> dict[str, tuple[int, int]]:
-    """Return the last sequence number and the number of consumers of each stream."""
-    streams = await client.jetstream().streams_info()
-    return {
-        info.config.name or "": (info.state.last_seq, info.state.consumer_count) for info in streams
-    }
+async def write_to_each_stream(client: Client) -> dict[str, int]:
+    """Write a message to each stream, and return the sequence number that it got.
+
+    A stream stores its messages in the order of their arrival, some time after it. So all that
+    arrived before this message is stored, and is counted by its sequence number.
+    """
+    sequences = {}
+    for stream, subject in SUBJECTS.items():
+        stored = await client.jetstream().publish(subject, b"{}")
+        assert stored.stream == stream
+        sequences[stream] = stored.seq
+    return sequences
+
+
+async def first_song_and_consumers(client: Client) -> tuple[int, set[str]]:
+    """Return what the requests in TARGETS remove: the messages of SONGS, and a consumer."""
+    js = client.jetstream()
+    found = await js.consumers_info("SONGS")
+    return (await js.stream_info("SONGS")).state.first_seq, {consumer.name for consumer in found}
+
+
+async def direct_answers_to(client: Client, bucket: str, subjects: Iterable[str]) -> None:
+    """Let the server send its answers to `subjects`, and wait until it has sent them.
+
+    Some requests to the server must have JSON as their body, others must have none.
+    """
+    entries = await client.jetstream().key_value(bucket)
+    await entries.put("json", b"{}")
+    await entries.put("empty", b"")
+    for request in (
+        f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.json",
+        f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.empty",
+        f"$JS.API.STREAM.INFO.KV_{bucket}",
+    ):
+        for reply in subjects:
+            await client.publish(request, b"", reply=reply)
+        await client.request(request, b"")  # answered after the others
 
 
 @pytest.mark.parametrize("user", OWN_BUCKET)
@@ -269,41 +311,32 @@ def test_no_answer_of_the_server_reaches_a_stream(bus_stack: Stack, user: str) -
         for target in TARGETS
         if user not in PUBLISH.get(target, set()) and not target.startswith(f"$KV.{bucket}.")
     ]
-
-    async def attack(client: Client) -> None:
-        entries = await client.jetstream().key_value(bucket)
-        await entries.put("harmless", b'{"Records": []}')
-        before = bus_stack.on_bus("provision", states)
-        for reply in subjects:
-            for request, payload in (
-                (f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.harmless", b""),
-                (f"$JS.API.STREAM.INFO.KV_{bucket}", b""),
-            ):
-                await client.publish(request, payload, reply=reply)
-        # after an answer to itself, the server has sent the others, too
-        assert (await entries.get("harmless")).value
-        await entries.put("harmless", b"again")
-        after = bus_stack.on_bus("provision", states)
-        last, consumers = before[f"KV_{bucket}"]
-        assert after == before | {f"KV_{bucket}": (last + 1, consumers)}
-
     assert len(subjects) > 8
-    bus_stack.on_bus(user, attack)
+    before = bus_stack.on_bus("tests", write_to_each_stream)
+
+    bus_stack.on_bus(user, lambda client: direct_answers_to(client, bucket, subjects))
+
+    after = bus_stack.on_bus("tests", write_to_each_stream)
+    new = {stream: after[stream] - before[stream] - 1 for stream in SUBJECTS}
+    assert {stream for stream, messages in new.items() if messages} == {f"KV_{bucket}"}
+    assert new[f"KV_{bucket}"] == 2  # its own entries
+    first_song, consumers = bus_stack.on_bus("tests", first_song_and_consumers)
+    assert first_song == before["SONGS"]
+    assert "separate" in consumers
 
 
-def test_an_answer_is_sent_to_any_subject_of_the_same_account(bus_stack: Stack) -> None:
+def test_an_answer_of_the_server_reaches_all_streams_of_the_same_account(bus_stack: Stack) -> None:
     """So this attack works where there is no account of its own: the test above tries it right."""
+    before = bus_stack.on_bus("tests", write_to_each_stream)
 
-    async def attack(client: Client) -> None:
-        before = await states(client)
-        notified = await client.jetstream().key_value("notified")
-        await notified.put("harmless", b"x")
-        request = "$JS.API.DIRECT.GET.KV_notified.$KV.notified.harmless"
-        await client.publish(request, b"", reply="minio.songs")
-        await notified.get("harmless")
-        assert (await states(client))["SONGS"][0] == before["SONGS"][0] + 1
+    bus_stack.on_bus("provision", lambda client: direct_answers_to(client, "notified", TARGETS))
 
-    bus_stack.on_bus("provision", attack)
+    after = bus_stack.on_bus("tests", write_to_each_stream)
+    new = {stream: after[stream] - before[stream] - 1 for stream in SUBJECTS}
+    assert all(messages >= 2 for messages in new.values()), new
+    first_song, consumers = bus_stack.on_bus("tests", first_song_and_consumers)
+    assert first_song > before["SONGS"]
+    assert "separate" not in consumers
 
 
 @pytest.mark.parametrize(
