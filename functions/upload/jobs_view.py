@@ -63,10 +63,13 @@ class JobsView:
             )
 
     def apply(self, entry: Entry) -> None:
-        """Apply one change that the bus reports."""
+        """Apply one change that the bus reports, unless this process has written a newer one."""
         with self._changed:
             self._revision = max(self._revision, entry.revision)
-            self._apply(entry)
+            known = self._records.get(entry.key)
+            # A lower revision alone does not make it older: a bus without its data begins at 1.
+            if known is None or known.revision <= self._revision:
+                self._apply(entry)
 
     def apply_own_write(self, entry: Entry) -> None:
         """Apply this process's own write at once; a newer entry from the bus takes precedence."""

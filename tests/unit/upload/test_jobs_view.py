@@ -100,6 +100,26 @@ def test_an_entry_from_the_bus_takes_precedence_over_an_own_write(view: JobsView
     assert (found.record.state, found.revision) == (JobState.RUNNING, 4)
 
 
+def test_an_own_write_stays_while_the_bus_reports_older_entries(view: JobsView) -> None:
+    view.apply_own_write(entry(record("j1", state=JobState.CANCELLED), 5))
+    view.apply(entry(record("j1"), 3))
+    view.apply(Entry("j1", None, 4))
+    found = view.find("j1")
+    assert found is not None
+    assert (found.record.state, found.revision) == (JobState.CANCELLED, 5)
+
+
+def test_after_an_own_write_the_entries_of_a_bus_that_has_lost_its_data_are_applied(
+    view: JobsView,
+) -> None:
+    view.apply_own_write(entry(record("j1"), 5))
+    view.apply(entry(record("j1"), 5))
+    view.apply(entry(record("j1", state=JobState.RUNNING), 1))
+    found = view.find("j1")
+    assert found is not None
+    assert (found.record.state, found.revision) == (JobState.RUNNING, 1)
+
+
 def test_an_own_write_replaces_an_older_entry(view: JobsView) -> None:
     view.apply(entry(record("j1"), 3))
     view.apply_own_write(entry(record("j1", state=JobState.CANCELLED), 4))
