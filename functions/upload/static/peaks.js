@@ -16,6 +16,7 @@ export class Peaks {
   isFinal = false; // all columns are here
   gain = 1;
   #isUpdating = false;
+  #isAskedAgain = false; // while it was updating
   #isClosed = false;
   #columns = new Int8Array(0);
 
@@ -33,14 +34,19 @@ export class Peaks {
   // it is repeated until it has worked.
   async update(isFinished) {
     this.isFinished ||= isFinished;
+    this.#isAskedAgain = this.#isUpdating;
     if (this.#isUpdating || this.isFinal) return;
     this.#isUpdating = true;
     let wait = RETRY_MS;
     while (!this.#isClosed) {
+      this.#isAskedAgain = false;
       const isWhole = this.isFinished;
       const status = await this.#fetch(isWhole ? 0 : this.stop);
-      if (this.isFinal || !this.isFinished || (isWhole && isRefusal(status))) break;
-      if (!isWhole) continue; // the stems have been finished meanwhile
+      if (this.isFinal || (isWhole && isRefusal(status))) break;
+      if (!isWhole) {
+        if (this.#isAskedAgain) continue;
+        break;
+      }
       await new Promise((resolve) => { setTimeout(resolve, wait); });
       wait = Math.min(2 * wait, MAX_RETRY_MS);
     }

@@ -1,5 +1,6 @@
 """The waveforms of the mixer: they grow while the song is separated, and are then complete."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,20 +69,36 @@ def test_waveforms_grow_to_the_right_while_a_song_is_separated(
     wait_for_share(page, 1)
 
 
-def test_waveforms_are_complete_if_a_request_is_under_way_when_the_song_becomes_done(
-    page: Page, job_writer: JobWriter, job: JobRecord
-) -> None:
+def hold_a_request(page: Page, job_writer: JobWriter, job: JobRecord) -> Callable[[], None]:
+    """Hold a request for the first 30 columns; return a function that lets its response arrive."""
     held: list[tuple[Route, APIResponse]] = []
     page.route(PEAKS, lambda route: held.append((route, route.fetch())), times=1)
     add_peaks(job_writer, job, 0, 30)
-    with page.expect_request(PEAKS):
-        job = show_progress(job_writer, job, 0.3)
+    show_progress(job_writer, job, 0.3)
     wait_until(lambda: page.title() and held)
+    [(route, response)] = held
+    return lambda: route.fulfill(response=response)
+
+
+def test_waveforms_are_complete_if_a_request_is_under_way_when_the_song_becomes_done(
+    page: Page, job_writer: JobWriter, job: JobRecord
+) -> None:
+    release = hold_a_request(page, job_writer, job)
     job_writer.finish(job, TONES, peaks(0, TOTAL, final=True))
     expect(page.locator("#take-away")).to_be_visible()
-    route, response = held[0]
-    route.fulfill(response=response)
+    release()
     wait_for_share(page, 1)
+
+
+def test_waveforms_grow_by_what_comes_while_a_request_is_under_way(
+    page: Page, job_writer: JobWriter, job: JobRecord
+) -> None:
+    release = hold_a_request(page, job_writer, job)
+    add_peaks(job_writer, job, 30, 60)
+    show_progress(job_writer, job, 0.6)
+    expect(page.locator("#progress")).to_have_attribute("value", "0.6")
+    release()
+    wait_for_share(page, 0.6)
 
 
 def test_waveforms_are_asked_for_again_if_they_could_not_be_fetched(
