@@ -100,7 +100,7 @@ class Campaign:
         begun = time.monotonic()
         try:
             self._wait_until_quiet(songs)
-            self._until(lambda: self._checks.results(songs), 0)
+            self._until(lambda: self._checks.results(songs), 30)
             self._until(self._checks.memory, 30)
         finally:
             self._stack.save_log()

@@ -57,8 +57,8 @@ def patient(serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def strict(serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
-    """A process that waits at most half a second for a client."""
-    limits = {"HEADER_SECONDS": "0.5", "STALL_SECONDS": "0.5", "MIN_BYTES_PER_SECOND": "100000"}
+    """A process that waits at most two seconds for a client."""
+    limits = {"HEADER_SECONDS": "2", "STALL_SECONDS": "2", "MIN_BYTES_PER_SECOND": "100000"}
     with serve(**limits) as url:
         yield url
 
@@ -301,7 +301,8 @@ def test_at_the_limit_of_connections_the_oldest_makes_room(
 def test_at_the_limit_a_new_connection_is_not_closed_for_a_slow_one(
     serve: Callable[..., AbstractContextManager[str]], connect: Connect, track: str
 ) -> None:
-    with serve(**PATIENT, CONNECTIONS="8") as url:
+    # some requests never end, so that only the end of the grace period ends the process
+    with serve(**PATIENT, CONNECTIONS="8", GRACE_SECONDS="1") as url:
         for sent in (SLOW_REQUESTS["half of a song"], request_bytes("GET", track)):
             for _ in range(40):
                 connect(url).sendall(sent)

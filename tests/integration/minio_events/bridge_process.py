@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from nats.aio.client import Client
 
 from local.ports import free_port
+from microdemucs.bus import QUEUE
 from microdemucs.dead_letters import DeadLetter
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobRecord, job_id
 from minio_events.dead_letters import list_dead_letters
-from testing.stack import Stack
+from testing.stack import Stack, has_acknowledged_all
 from testing.waiting import wait_until
 from tests.integration.minio_events.function_server import FunctionServer
 
@@ -56,8 +57,9 @@ def running_bridge(
         "SEPARATE_URL": separate if isinstance(separate, str) else separate.url,
         "NOTIFY_URL": notify_function.url if notify_function else nobody,
     }
+    before = len(stack.logged("bridge started"))
     stack.start("bridge", "intake", **urls | settings)
-    wait_until(lambda: stack.logged("bridge started"), 30, "the bridge has started")
+    wait_until(lambda: len(stack.logged("bridge started")) > before, 30, "the bridge has started")
     yield
     for component in {"bridge", "intake"} & set(stack.processes):
         stack.stop(component)
@@ -67,6 +69,20 @@ def dead_letters_of(stack: Stack) -> list[DeadLetter]:
     """Return all dead letters."""
     found: list[DeadLetter] = stack.on_bus("tests", list_dead_letters)
     return found
+
+
+def has_queued(stack: Stack, count: int) -> bool:
+    """Return whether so many messages are in the queues of all submitters, and the bridge knows.
+
+    The bus has a message in its queue before the bridge has the answer; it acknowledges afterwards.
+    """
+
+    async def read(client: Client) -> bool:
+        is_copied = await has_acknowledged_all(client, "SONGS", "separate")
+        queue = await client.jetstream().stream_info(QUEUE)
+        return is_copied and queue.state.messages == count
+
+    return bool(stack.on_bus("tests", read))
 
 
 def job_record(stack: Stack, song: ObjectCreated) -> JobRecord:

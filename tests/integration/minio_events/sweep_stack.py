@@ -22,6 +22,7 @@ from minio_events.settings import SweepSettings
 from minio_events.sweep import Sweep
 from testing.objects import put_song
 from testing.stack import Stack
+from testing.waiting import wait_until
 
 STREAMS = ("SONGS", "QUEUE", "STEMS", "DEAD", "KV_jobs", "KV_notified", "KV_results")
 NOTHING = {"songs": 0, "results": 0, "records": 0, "removed": 0}
@@ -78,6 +79,8 @@ class SweepStack:
             self.store.delete_bucket_notification(bucket)
             keys = [o.object_name for o in self.store.list_objects(bucket, recursive=True)]
             assert not list(self.store.remove_objects(bucket, map(DeleteObject, keys)))
+        queue = self.stack.environment.folder / "queue"
+        wait_until(lambda: not any(queue.rglob("*.event*")), what="the store has notified all")
         self.purge(*STREAMS)
 
     def purge(self, *streams: str) -> None:

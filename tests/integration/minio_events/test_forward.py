@@ -92,7 +92,7 @@ def raw_server(respond: Callable[[socket.socket], object]) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
                 with connection:
-                    while b'{"n": 1}' not in connection.recv(65536):
+                    while (received := connection.recv(65536)) and b'{"n": 1}' not in received:
                         pass
                     respond(connection)
 

@@ -139,13 +139,13 @@ def test_a_message_that_waits_releases_its_slot_and_takes_it_back(bus_stack: Sta
 def test_a_message_in_work_is_not_redelivered_after_the_ack_wait(
     bus_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pull, "ACK_WAIT_S", 1.0)
+    monkeypatch.setattr(pull, "ACK_WAIT_S", 1.0)  # it is extended long before its end
 
     async def test(client: Client, handler: RecordingHandler) -> None:
         # The consumer `intake` serves as a clock: nobody extends its ack wait.
-        await recreate_consumers(bus_stack, 1.0, "separate", "intake")
+        await recreate_consumers(bus_stack, 3.0, "separate", "intake")
         await publish(client, "a")
-        async with pulling(client, handler, 1):
+        async with pulling(client, handler, 2):  # it asks for more, so it would get "a" again
             await handler.wait_for(1)
             clock = await client.jetstream().pull_subscribe_bind("intake", "SONGS")
             for delivery in (1, 2, 3):
@@ -160,7 +160,7 @@ def test_a_message_in_work_is_not_redelivered_after_the_ack_wait(
 
 def test_a_message_that_is_redelivered_while_in_work_is_handled_once(bus_stack: Stack) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
-        await recreate_consumers(bus_stack, 0.5, "separate")  # ends before it is extended
+        await recreate_consumers(bus_stack, 2.0, "separate")  # ends before it is extended
         messages: list[InFlight] = []
 
         async def handle(message: InFlight) -> None:
@@ -184,7 +184,7 @@ def test_a_message_whose_handler_crashes_is_redelivered_and_delays_no_other(
     bus_stack: Stack,
 ) -> None:
     async def test(client: Client, handler: RecordingHandler) -> None:
-        await recreate_consumers(bus_stack, 1.0, "separate")
+        await recreate_consumers(bus_stack, 3.0, "separate")
 
         async def handle(message: InFlight) -> None:
             if message.tries == 1 and message.msg.data == b"a":

@@ -10,17 +10,18 @@ from dataclasses import replace
 import pytest
 from nats.aio.client import Client
 
-from microdemucs.bus import QUEUE, RANGE_SUBJECT
+from microdemucs.bus import RANGE_SUBJECT
 from microdemucs.events import ObjectCreated, notification
 from microdemucs.jobs import JobState, job_id
 from microdemucs.manifest import Failure
 from minio_events.song_queue import queue_name
 from testing.http_receiver import Request, Response, in_turn
-from testing.stack import Stack, has_acknowledged_all
+from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.bridge_process import (
     TIME,
     dead_letters_of,
+    has_queued,
     job_record,
     new_song,
     notify,
@@ -31,25 +32,11 @@ from tests.integration.minio_events.function_server import FunctionServer, Gate
 from tests.unit.minio_events.messages import RANGE
 
 
-def has_queued(stack: Stack, count: int) -> bool:
-    """Return whether so many messages are in the queues of all submitters, and the bridge knows.
-
-    The bus has a message in its queue before the bridge has the answer; it acknowledges afterwards.
-    """
-
-    async def read(client: Client) -> bool:
-        is_copied = await has_acknowledged_all(client, "SONGS", "separate")
-        queue = await client.jetstream().stream_info(QUEUE)
-        return is_copied and queue.state.messages == count
-
-    return bool(stack.on_bus("tests", read))
-
-
 def songs_of(folder: str, count: int) -> list[ObjectCreated]:
     return [new_song(f"{folder}/{number}.mp3") for number in range(count)]
 
 
-def test_a_job_that_fails_for_good_is_told_to_webhooks_and_to_each_callback(
+def test_a_job_that_fails_for_good_is_announced_to_webhooks_and_to_each_callback(
     bus_stack: Stack,
 ) -> None:
     callbacks = ["c" * 32, "d" * 32]

@@ -19,7 +19,7 @@ EVENT = CloudEvent({"type": "t", "source": "s"}, {})
 
 
 class Function:
-    """A server that answers a request only once it is told to."""
+    """A server that answers a request only once it is released."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

@@ -426,6 +426,11 @@ def test_a_repeated_sweep_goes_on_after_errors_until_sigterm(stack: Stack) -> No
     assert (process.returncode, errors) == (0, "")
 
 
+def is_swept_after(time: str, line: str) -> bool:
+    entry = json.loads(line)
+    return entry["event"] == "swept" and entry["time"] > time
+
+
 def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack) -> None:
     swept.put_song("a.mp3")
     command = ["sweep", "--every", "0.2"]
@@ -435,7 +440,8 @@ def test_a_repeated_sweep_goes_on_after_a_restart_of_the_bus(swept: SweepStack) 
         assert "lost song found" in output.readline()
         swept.stack.kill("nats")
         swept.stack.start("nats")
-        wait_until(lambda: "swept" in output.readline(), 20)
+        restarted = now()
+        wait_until(lambda: is_swept_after(restarted, output.readline()))
         process.terminate()
         process.communicate(timeout=20)
     assert process.returncode == 0

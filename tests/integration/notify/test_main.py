@@ -92,7 +92,7 @@ def test_the_deliveries_of_webhooks_at_one_receiver_share_a_token_of_their_subje
     }
 
 
-def test_a_webhook_is_told_of_the_next_event_after_its_registration(
+def test_a_webhook_gets_the_next_event_after_its_registration(
     notify: FlaskClient, registry: Bus, pending: Pending, written: Written
 ) -> None:
     event = written()
@@ -209,7 +209,7 @@ def test_without_a_callback_a_finished_job_is_for_all_webhooks(
     assert json.loads(delivery["body"])["type"] == FAILED
 
 
-def test_a_callback_whose_failed_job_is_done_after_all_is_told_both(
+def test_a_callback_whose_failed_job_is_done_after_all_gets_both(
     notify: FlaskClient, registry: Bus, pending: Pending, job: str
 ) -> None:
     put_callback(registry)

@@ -81,7 +81,7 @@ def test_any_number_of_slow_names_delays_no_other_one_and_takes_no_threads(
     for number in range(1000):
         with pytest.raises(NotResolved):
             resolver.resolve(f"{number}.slow.example", 0)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert len(resolver._lookups) > 500
     assert resolver.resolve("new.example", 5) == [ADDRESS]
     assert resolver.resolve("x.example", 5) == [ADDRESS]

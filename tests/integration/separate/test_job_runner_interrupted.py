@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from minio import Minio
 
+from functions.separate import lease
 from functions.separate.context import Context
 from functions.separate.job_runner import run_job
 from functions.separate.output.stem_store import StemStore
@@ -61,7 +62,7 @@ def test_a_job_is_cancelled_between_two_windows(
     bus: Bus,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = put(sounds.file(sounds.music(50)))
+    job = put(sounds.file(sounds.music(50)), shifts="20")
     at_phase(monkeypatch, "separating", lambda progress: bus.put(CANCELS, job.id, now().encode()))
     run_job(job, context)
     assert (record(job).state, list(objects(job))) == ("cancelled", ["failure.json"])
@@ -224,11 +225,9 @@ def test_a_song_that_changes_while_it_is_separated_is_given_up_soon(
     monkeypatch: pytest.MonkeyPatch,
     is_removed: bool,
 ) -> None:
-    job = put(sounds.file(sounds.music(59, seed=52)))
-    changed: list[float] = []
+    job = put(sounds.file(sounds.music(59, seed=52)), shifts="20")
 
     def change(_: ProgressReporter) -> None:
-        changed.append(time.monotonic())
         if is_removed:
             root.remove_object("songs", job.song.key)
         else:
@@ -236,9 +235,8 @@ def test_a_song_that_changes_while_it_is_separated_is_given_up_soon(
 
     at_phase(monkeypatch, "separating", change)
     run_job(job, context)
-    assert time.monotonic() - changed[0] < 5
     assert (record(job).state, objects(job)) == ("superseded", {})
-    assert record(job).progress < 0.98
+    assert record(job).progress < 0.5
     assert record(job).finished
 
 
@@ -361,8 +359,13 @@ def test_a_job_without_enough_memory_or_disk_waits(
 
 
 def test_events_at_the_same_time_are_one_job(
-    put: PutSong, song: bytes, context: Context, objects: ReadObjects
+    put: PutSong,
+    song: bytes,
+    context: Context,
+    objects: ReadObjects,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(lease, "_MAX_WAIT_S", 60)
     job = put(song)
     results: list[str] = []
 

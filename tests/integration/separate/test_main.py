@@ -40,7 +40,7 @@ SERVICE = [
     *("--preload", "functions.separate.preload"),
 ]
 
-MakeEvent = Callable[[bytes], CloudEvent]
+MakeEvent = Callable[..., CloudEvent]
 
 
 def send(url: str, event: CloudEvent) -> urllib3.BaseHTTPResponse:
@@ -57,10 +57,16 @@ def problem_kind(response: urllib3.BaseHTTPResponse) -> str:
 def put_event(root: Minio, request: pytest.FixtureRequest) -> MakeEvent:
     """Puts a song under the test's own name, and returns the event that the bridge would send."""
 
-    def put(data: bytes) -> CloudEvent:
+    def put(data: bytes, **metadata: str) -> CloudEvent:
         key = f"{request.node.originalname}/song.wav"
-        result = root.put_object("songs", key, io.BytesIO(data), len(data))
-        described = {"key": key, "size": len(data), "eTag": result.etag}
+        stored: dict[str, str | list[str] | tuple[str]] = {**metadata}
+        result = root.put_object("songs", key, io.BytesIO(data), len(data), metadata=stored)
+        described = {
+            "key": key,
+            "size": len(data),
+            "eTag": result.etag,
+            "userMetadata": {f"X-Amz-Meta-{name}": value for name, value in metadata.items()},
+        }
         record = {
             "eventTime": "2026-11-23T00:00:00Z",
             "s3": {"bucket": {"name": "songs"}, "object": described},
@@ -126,16 +132,16 @@ def test_idle_connections_do_not_stop_the_function(patient: str) -> None:
 def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(
     settings: dict[str, str], put_event: MakeEvent, stems: Bucket, bus: Bus, tmp_path: Path
 ) -> None:
-    event = put_event(sounds.file(sounds.music(200, channels=1)))
+    event = put_event(sounds.file(sounds.music(200, channels=1)), shifts="20")
     job = job_id(object_from_record(event.get_data()))
-    short_grace = settings | {"GRACE_SECONDS": "4"}
+    with_grace = settings | {"GRACE_SECONDS": "25"}  # less than the song takes
 
     def is_separating() -> bool:
         entry = bus.get(JOBS, job)
         return bool(entry and entry.value and b'"separating"' in entry.value)
 
     with (
-        function_process(SERVICE, short_grace, tmp_path / "output") as function,
+        function_process(SERVICE, with_grace, tmp_path / "output") as function,
         ThreadPoolExecutor() as pool,
     ):
         first = pool.submit(send, function.url, event)

@@ -162,7 +162,7 @@ def test_a_job_is_done_although_the_bus_goes_away_and_comes_again_for_its_last_r
 
     wait_until(is_separating)
     server.process.kill()
-    thread.join(60)
+    thread.join(180)
     assert not thread.is_alive()
     assert len(manifest(job).stems) == 4
     assert [error.kind for error in raised] == ["bus-away"]
@@ -250,7 +250,7 @@ def test_the_work_on_a_song_that_changed_ends(context: Context) -> None:
 
     reporter = progress_of(context, check)
     with reporter.running():
-        wait_until(is_interrupted, 5)
+        wait_until(is_interrupted)
 
 
 def progress_of(context: Context, check_song: CheckSong) -> ProgressReporter:

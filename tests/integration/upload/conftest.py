@@ -23,7 +23,9 @@ def serve(stack: Stack) -> Iterator[Callable[..., WebClient]]:
             for name, value in settings_on_loopback.items():
                 patch.setenv(name, value)
             app = create_app()
-            app.extensions["context"]()  # reads the settings
+            context = app.extensions["context"]()  # reads the settings
+        if "NATS_URL" not in settings:
+            assert context.jobs.loaded.wait(60)
         apps.append(app)
         return app.test_client()
 

@@ -120,7 +120,7 @@ def test_a_message_that_no_stream_takes_stays_a_dead_letter(
     assert find(client, about) == [letter]
 
 
-def test_without_a_bridge_the_client_is_told_to_try_again(stack: Stack, client: WebClient) -> None:
+def test_without_a_bridge_the_client_is_asked_to_try_again(stack: Stack, client: WebClient) -> None:
     about = bury(stack, b"{}")
     [letter] = find(client, about)
     response = client.delete(f"{LETTERS}/{letter['number']}")

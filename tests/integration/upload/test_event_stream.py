@@ -233,6 +233,7 @@ def test_without_names_the_stream_follows_all_unfinished_jobs(
 ) -> None:
     finished = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"), state=JobState.DONE)
     waiting = job_writer.write_record(new_job(f"{uuid.uuid4()}.mp3"))
+    wait_until(lambda: urllib3.request("GET", f"{process}/apiv1/jobs/{waiting.id}").status == 200)
     with stream_at(f"{process}/apiv1/events") as events:
         seen: list[str] = []
         while not seen or seen[-1] != waiting.id:
@@ -272,14 +273,14 @@ def test_sigterm_ends_open_streams_and_then_the_process(stack: Stack) -> None:
                 responses.append(urllib3.request("GET", url, preload_content=False, retries=False))
             except urllib3.exceptions.HTTPError:
                 return False
-            return True
+            return responses[-1].status == 200
 
         try:
             wait_until(is_open)
-            lines = split_lines(responses[0].stream(1))
+            lines = split_lines(responses[-1].stream(1))
             assert next(lines) == "retry: 2000"
             function.send_signal(signal.SIGTERM)
             assert list(lines) == [""]
-            assert function.wait(10) == 0
+            assert function.wait(60) == 0
         finally:
             function.kill()

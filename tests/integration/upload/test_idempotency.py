@@ -158,7 +158,7 @@ def test_of_many_requests_at_once_one_does_the_work(bus: Bus) -> None:
 
     def work() -> dict[str, Any]:
         done.append(1)
-        in_work.wait(10)
+        in_work.wait(60)
         return ANSWER
 
     def ask() -> object:
@@ -179,7 +179,7 @@ def test_of_many_requests_at_once_one_does_the_work(bus: Bus) -> None:
     assert answer_once(bus, key, request, never) == ANSWER
 
 
-def test_a_request_whose_first_copy_is_in_work_is_told_so(client: WebClient, bus: Bus) -> None:
+def test_a_request_whose_first_copy_is_in_work_is_refused(client: WebClient, bus: Bus) -> None:
     song, key = uuid.uuid4().bytes, unique_key()
     request = digest(sha256(song).hexdigest(), {}, "")
     record = KeyRecord(request=request, started=now())
@@ -233,13 +233,13 @@ def test_the_key_of_a_killed_process_is_free_after_seconds(stack: Stack, bus: Bu
 def test_a_key_stays_claimed_while_its_first_request_is_in_work(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "CLAIM_S", 2)
+    monkeypatch.setattr(idempotency, "CLAIM_S", 5)
     monkeypatch.setattr(idempotency, "_RENEW_S", 0.2)
     key, request, revisions = unique_key(), digest(1), set[int]()
 
     def work() -> dict[str, Any]:
         outlasts = KeyRecord(request=request, started=now())
-        bus.put(IDEMPOTENCY, f"{key}-2", outlasts.write(), ttl=4)
+        bus.put(IDEMPOTENCY, f"{key}-2", outlasts.write(), ttl=8)
 
         def is_over() -> bool:
             entry = bus.get(IDEMPOTENCY, key)

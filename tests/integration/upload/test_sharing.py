@@ -181,6 +181,7 @@ def test_a_forged_token_is_refused(guarded: WebClient, done: JobRecord) -> None:
 def test_without_tokens_a_share_link_still_shows_only_its_job(
     client: WebClient, done: JobRecord
 ) -> None:
+    wait_until(lambda: client.get(f"/apiv1/jobs/{done.id}").status_code == 200)
     token = client.post(f"/apiv1/jobs/{done.id}/share").json["token"]
     assert client.get(f"/apiv1/jobs/{done.id}", headers=bearer(token)).status_code == 200
     assert is_refused(client.get("/apiv1/jobs", headers=bearer(token)))

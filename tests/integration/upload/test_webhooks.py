@@ -196,7 +196,9 @@ def test_a_record_that_cannot_be_read_is_left_out_of_the_list_and_can_be_deleted
     bus.put(WEBHOOKS, "broken", record)
     listed = client.get("/apiv1/webhooks")
     assert listed.status_code == 200
-    assert [webhook["id"] for webhook in listed.json["webhooks"]] == [registered["id"]]
+    ids = [webhook["id"] for webhook in listed.json["webhooks"]]  # also those of other tests
+    assert registered["id"] in ids
+    assert "broken" not in ids
     for response in (
         client.get("/apiv1/webhooks/broken"),
         client.patch("/apiv1/webhooks/broken", json={"active": True}),

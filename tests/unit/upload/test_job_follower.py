@@ -115,7 +115,7 @@ def test_a_client_that_reconnects_gets_only_what_has_changed(view: JobsView) -> 
     assert read(follower) == [(4, "b", "cancelled")]
 
 
-def test_a_client_that_reconnects_is_told_the_position_of_each_waiting_job(view: JobsView) -> None:
+def test_a_client_that_reconnects_gets_the_position_of_each_waiting_job(view: JobsView) -> None:
     view.apply(entry("a", 1))
     follower = follow(view, "a", last_event_id=1)
     assert read(follower) == [(1, "a", "")]
@@ -200,7 +200,7 @@ def test_a_waiting_job_whose_end_becomes_known_has_an_event(view: JobsView) -> N
     assert read(follower) == [(1, "a", "")]
 
 
-def test_a_position_that_is_not_known_yet_is_told_later(
+def test_a_position_that_is_not_known_yet_is_sent_later(
     view: JobsView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = QueueForecast(view)

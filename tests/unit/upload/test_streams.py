@@ -67,7 +67,7 @@ def test_an_error_while_a_stream_begins_uses_up_none(streams: Streams) -> None:
 
 
 @pytest.mark.usefixtures("in_request")
-def test_a_proxy_is_told_not_to_hold_the_stream_back(streams: Streams) -> None:
+def test_a_proxy_is_asked_not_to_hold_the_stream_back(streams: Streams) -> None:
     with streams.response([], "text/event-stream", "poll") as response:
         assert response.headers["X-Accel-Buffering"] == "no"
         assert response.content_type == "text/event-stream; charset=utf-8"

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -31,10 +32,14 @@ def backends() -> Iterator[dict[int, "subprocess.Popen[bytes]"]]:
     """Two servers that answer with their port, by their port."""
     ports = [free_port(), free_port()]
     servers = {port: subprocess.Popen([sys.executable, "-c", SERVER, str(port)]) for port in ports}
-    yield servers
-    for server in servers.values():
-        server.kill()
-        server.wait()
+    try:
+        for port in ports:
+            wait_until(partial(answers, port), 30)
+        yield servers
+    finally:
+        for server in servers.values():
+            server.kill()
+            server.wait()
 
 
 @pytest.fixture
@@ -45,11 +50,17 @@ def url(backends: dict[int, "subprocess.Popen[bytes]"]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def answers(port: int) -> bool:
+    return answer(f"http://127.0.0.1:{port}") == port
+
+
 def answer(url: str) -> int:
-    """The port of the server that answers, or 0 if none does."""
+    """The port of the server that answers, 0 if the connection is closed, -1 if it is held."""
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
             return int(response.read())
+    except TimeoutError:
+        return -1
     except OSError:
         return 0
 
