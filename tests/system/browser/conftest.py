@@ -29,7 +29,7 @@ NULL_SINK = f"null-sink sink_name=null format=float32le rate={RATE}"
 expect.set_options(timeout=20_000)  # a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Return a function that serves the upload function with some settings, at an address."""
     with ExitStack() as running:
@@ -42,9 +42,11 @@ def serve(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
 
 
 @pytest.fixture(scope="session")
-def site(serve: Callable[..., str]) -> str:
+def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page, with the usual settings."""
-    return serve(THREADS="16")
+    output = tmp_path_factory.mktemp("function") / "output"
+    with stack.serve("upload", output, THREADS="16") as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

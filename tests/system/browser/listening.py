@@ -3,7 +3,7 @@
 import base64
 import io
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,16 @@ class Song:
 
         With `scale` they were encoded again, by so much quieter.
         """
+        self.write_stems(stems, scale)
+        return self.finish_written(stems)
+
+    def write_stems(self, stems: Mapping[str, bytes], scale: float | None = None) -> None:
+        """Write the finished stems, but not yet that the job is done."""
         options = self.job.options
         self.writer.write_stems(self.job.key, stems, job=self.job.id, options=options, scale=scale)
+
+    def finish_written(self, stems: Iterable[str]) -> list[dict[str, Any]]:
+        """Let the job be done, with these written stems; return what the player takes of them."""
         self.writer.write_record(self.job, state=JobState.DONE, stems=list(stems))
         path = f"{self.site}/apiv1/jobs/{self.job.id}"
         wait_until(lambda: self.page.request.get(path).json().get("state") == "done")
@@ -201,7 +209,7 @@ class Listener:
         self.play_until(f"position > {self.do('position') + seconds}")
 
     def pause_seek_and_mute(self, length_s: float, *, playing_s: float, muted_s: float) -> None:
-        """Start, pause 10 times, seek 12 times and mute 20 times, within so long a song.
+        """Start, pause 10 times, seek 13 times and mute 20 times, within so long a song.
 
         It plays for `playing_s` after each start and seek, and for `muted_s` while muted.
         """
@@ -214,6 +222,8 @@ class Listener:
         for number in range(12):
             self.do(f"seek({(number * 7.77) % (length_s - 2)})")
             self.play_on(playing_s)
+        self.do("seek(1)")  # so that the song does not end meanwhile
+        self.play_on(playing_s)
         for number in range(20):
             name = STEMS[number % len(STEMS)]
             self.do(f"setMuted('{name}', true)")

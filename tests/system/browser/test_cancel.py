@@ -19,6 +19,7 @@ def test_a_waiting_song_is_cancelled_before_its_turn(
     page.goto(site)
     page.locator("#files").set_input_files(song)
     job = wait_for_upload(job_writer, song.name)
+    wait_until(lambda: page.request.get(f"{site}/apiv1/jobs/{job.id}").ok)
     held: list[Route] = []
     page.route(CANCEL, lambda route: held.append(route))
     with page.expect_request(CANCEL):

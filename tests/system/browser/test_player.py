@@ -183,10 +183,11 @@ def test_the_song_plays_on_without_a_gap_when_the_job_finishes(
 ) -> None:
     stems = counting_stems()
     song.add_preview(1, halves(stems, 0.45)[0])  # 9 s
+    song.write_stems(stems)
     listener.load(song.live(), duration=SECONDS)
     listener.do("play()")
     listener.play_on(1)
-    finished = song.finish(stems)
+    finished = song.finish_written(stems)
     listener.do(f"finish({{stems: {finished}, duration: {SECONDS}}})")
     listener.play_until("position > 11")
     listener.do("pause()")
@@ -228,13 +229,14 @@ def test_the_finished_file_continues_at_the_sample_where_its_preview_ended(
         f"{name}.{format_}": encode(np.float32(gain) * noise(number, LENGTH), format=format_)
         for number, name in enumerate(STEMS)
     }
-    song.add_preview(1, halves(preview, 0.15)[0])  # 3 s
+    song.add_preview(1, halves(preview, 0.25)[0])  # 5 s
+    song.write_stems(final, scale=None if gain == 1 else gain)
     listener.load(song.live(), duration=SECONDS)
     listener.do("play()")
     listener.play_on(0.5)
-    finished = song.finish(final, scale=None if gain == 1 else gain)
+    finished = song.finish_written(final)
     listener.do(f"finish({{stems: {finished}, duration: {SECONDS}}})")
-    listener.play_until("position > 6")
+    listener.play_until("position > 7")
     listener.do("pause()")
     excerpt = sounding(listener.recorded())
     for number, file in enumerate(preview):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -231,9 +232,17 @@ def test_a_setting_that_cannot_be_used_is_one_clear_line_at_once(run: Run, tmp_p
     assert processes(tmp_path / "state") == []
 
 
+def unreserved_port() -> int:
+    """Return a port that each of two stacks can reserve."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def test_two_stacks_that_start_at_the_same_time_both_come_up(run: Run, tmp_path: Path) -> None:
     song = str(tmp_path / "a song.mp3")
-    ports = {"UPLOAD_PORT": str(free_port()), "STORE_PORT": str(free_port())}
+    ports = {"UPLOAD_PORT": str(unreserved_port()), "STORE_PORT": str(unreserved_port())}
     both = [run(song, "--once", state=state, **ports) for state in ("state", "other")]
     for process in both:
         output, _ = process.communicate(timeout=240)

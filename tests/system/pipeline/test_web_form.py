@@ -44,6 +44,8 @@ def test_the_page_shows_why_a_file_is_rejected(stack: Stack, page: Page, tmp_pat
 
 def test_a_song_can_be_cancelled_on_the_page(stack: Stack, page: Page) -> None:
     page.goto(stack.environment.upload_url)
+    page.get_by_text("Advanced").click()
+    page.get_by_label("Quality").select_option("Best, 10 times slower")
     page.locator("#files").set_input_files(SAMPLE)
     row = page.locator("#songs .song")
     expect(row).to_have_attribute("data-state", "running", timeout=60_000)
