@@ -1,7 +1,9 @@
 """The service on the cluster as its users reach it: the store's port, the gateway, webhooks."""
 
 import json
+import math
 import os
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -74,11 +76,20 @@ class Service:
 
     def wake(self, function: str) -> str:
         """Return the name of a pod of `function`; start one if there is none."""
-        if function == "upload":
-            self.api("GET", "/apiv1/jobs")
-        elif not pods(function):
-            self.put_song(mp3(3.0))
-        return wait_until(lambda: pods(function), 90, f"a pod of {function}")[0]
+        requested = -math.inf
+
+        def running() -> list[str]:
+            nonlocal requested
+            found = pods(function)
+            if not found and time.monotonic() - requested > 20:  # the last one may just have ended
+                requested = time.monotonic()
+                if function == "upload":
+                    self.api("GET", "/apiv1/jobs")
+                else:
+                    self.put_song(mp3(3.0))
+            return found
+
+        return wait_until(running, 90, f"a pod of {function}")[0]
 
     def put_song(self, body: bytes, key: str = "", **options: str) -> str:
         """Put a song, at a new key by default; return its key."""

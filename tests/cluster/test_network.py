@@ -148,8 +148,13 @@ def pod_of(service: Service, component: str) -> str:
 
 def reachable(service: Service, component: str, addresses: dict[str, str]) -> set[str]:
     """Return the names of the addresses that a component can connect to."""
+    return reachable_from(pod_of(service, component), component, addresses)
+
+
+def reachable_from(pod: str, component: str, addresses: dict[str, str]) -> set[str]:
+    """Return the names of the addresses that this pod of a component can connect to."""
     namespace = ELSEWHERE if component == "stranger" else NAMESPACE
-    command = ["exec", pod_of(service, component), "-c", component, "--", "python", "-c", _TRY]
+    command = ["exec", pod, "-c", component, "--", "python", "-c", _TRY]
     output = kubectl(*command, json.dumps(addresses), namespace=namespace)
     return {name for name, is_reachable in json.loads(output).items() if is_reachable}
 
@@ -173,9 +178,10 @@ def test_a_function_is_reached_only_through_knative(
     pods_everywhere: Service, component: str
 ) -> None:
     other = "separate" if component == "upload" else "upload"
-    number = read("pod", pods_everywhere.wake(other))["status"]["podIP"]
+    pod = pods_everywhere.wake(other)
+    number = read("pod", pod)["status"]["podIP"]
     ports = {"Knative's proxy": f"{number}:8012", "the function": f"{number}:8080"}
-    assert reachable(pods_everywhere, other, ports) == set(ports)  # the pod reaches itself
+    assert reachable_from(pod, other, ports) == set(ports)  # the pod reaches itself
     assert settled(lambda: reachable(pods_everywhere, component, ports), set()) == set()
 
 
