@@ -5,7 +5,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import aiohttp
@@ -117,8 +116,6 @@ def test_a_connection_that_ends_before_the_response_is_a_failed_attempt(sent: by
 
 def test_no_response_in_time_is_a_failed_attempt() -> None:
     end = threading.Event()
-    with raw_server(lambda _: end.wait(10)) as url:
-        began = time.monotonic()
+    with raw_server(lambda _: end.wait(30)) as url:  # then the connection would be lost
         assert post_event(url, total=0.3) == Retry("no answer in time")
-        assert time.monotonic() - began < 5
         end.set()
