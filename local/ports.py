@@ -2,10 +2,14 @@
 
 import fcntl
 import os
+import secrets
 import socket
 import tempfile
 from pathlib import Path
 
+# Below the ports that Linux gives to connections and to servers that name none (32768 and up), and
+# those of Kubernetes' nodes (30000 and up): nobody takes one before its server listens.
+_PORTS = range(20_000, 30_000)
 _reserved: list[int] = []
 """Descriptors of the locks that this process holds: the system frees them when it ends."""
 
@@ -24,10 +28,8 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """Return a port on which nobody listens, and which no other process has reserved."""
     while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-        if reserve(port):
+        port = secrets.choice(_PORTS)
+        if is_free(port) and reserve(port):
             return port
 
 

@@ -14,6 +14,11 @@ def test_a_port_on_which_a_server_listens_is_not_free() -> None:
         assert not is_free(listener.getsockname()[1])
 
 
+def test_no_free_port_is_one_that_the_system_gives_to_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        assert max(free_port() for _ in range(50)) < given.getsockname()[1]
+
+
 def test_free_ports_differ() -> None:
     ports = [free_port() for _ in range(50)]
     assert len(set(ports)) == 50
