@@ -1,9 +1,12 @@
 import socket
 import threading
 from collections.abc import Iterator
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
+from microdemucs import client_socket
 from microdemucs.client_socket import ClientSocket, Patience
 from microdemucs.problems import Problem
 from testing.waiting import wait_until
@@ -57,17 +60,18 @@ def test_a_client_that_sends_nothing_is_too_slow(slow: Pair) -> None:
     )
 
 
-def test_a_client_that_trickles_is_too_slow(slow: Pair) -> None:
+def test_a_client_that_trickles_is_too_slow() -> None:
     """Each byte buys a thousandth of a second."""
-    stopped = threading.Event()
+    pair = Pair(Patience(1.0, 1000.0))
+    stopped, received = threading.Event(), bytearray()
 
     def trickle() -> None:
         while not stopped.wait(0.01):
-            slow.client.send(b".")
+            pair.client.send(b".")
 
     def receive() -> None:
         while True:
-            slow.server.recv(1)
+            received.extend(pair.server.recv(1))
 
     client = threading.Thread(target=trickle)
     client.start()
@@ -77,10 +81,15 @@ def test_a_client_that_trickles_is_too_slow(slow: Pair) -> None:
     finally:
         stopped.set()
         client.join()
+        pair.close()
+    assert received
 
 
-def test_a_client_that_is_fast_enough_may_take_any_time() -> None:
-    pair = Pair(Patience(0.2, 1.0))  # each byte buys all of the patience again
+def test_a_client_that_is_fast_enough_may_take_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair(Patience(20.0, 0.05))  # each byte buys all of the patience again
+    pair.client.settimeout(60)
+    clock = count(step=15.0)  # each wait takes 15 s
+    monkeypatch.setattr(client_socket, "time", SimpleNamespace(monotonic=clock.__next__))
     received = bytearray()
 
     def answer_each_byte() -> None:
@@ -135,6 +144,7 @@ def test_while_it_waits_another_has_the_turn(patient: Pair) -> None:
     wait_until(lambda: patient.server.closes_at < float("inf"), 20, "the server waits")
     with turns:
         patient.client.sendall(b"x")
+        wait_until(lambda: patient.server.closes_at == float("inf"), 20, "the server goes on")
         assert received == []  # it needs its turn again
     server.join(20)
     assert received == [b"x"]

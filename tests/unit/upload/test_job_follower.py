@@ -1,7 +1,9 @@
+import math
 import time
 
 import pytest
 
+from functions.upload import queue_forecast
 from functions.upload.job_follower import JobFollower
 from functions.upload.jobs_view import JobsView
 from functions.upload.queue_forecast import QueueForecast
@@ -11,6 +13,12 @@ from microdemucs.work_estimate import WorkEstimate
 
 HASH = "ab" * 32
 UPLOAD = "cd" * 16
+
+
+@pytest.fixture(autouse=True)
+def _forecasts_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forecast that took long would be followed by a pause."""
+    monkeypatch.setattr(queue_forecast, "_QUICK_S", math.inf)
 
 
 @pytest.fixture

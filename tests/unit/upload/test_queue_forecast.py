@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from functions.upload import queue_forecast
@@ -105,7 +107,8 @@ def test_nothing_is_expected_of_a_job_that_has_finished() -> None:
     assert {forecast.of(job("a", state=state)) for state in FINISHED} == {NOTHING}
 
 
-def test_the_forecast_changes_with_the_queue() -> None:
+def test_the_forecast_changes_with_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_forecast, "_QUICK_S", math.inf)
     view = JobsView()
     queue = QueueForecast(view)
     first, second = job("a1"), job("a2")

@@ -73,7 +73,10 @@ def test_a_proxy_is_asked_not_to_hold_the_stream_back(streams: Streams) -> None:
         assert response.content_type == "text/event-stream; charset=utf-8"
 
 
-def test_a_client_that_does_not_read_makes_room_for_another(open_stream: OpenStream) -> None:
+def test_a_client_that_does_not_read_makes_room_for_another(
+    open_stream: OpenStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.upload.streams._DISCONNECT_S", 20)
     slow, response = open_stream()
 
     def send() -> None:

@@ -6,7 +6,6 @@ decodes 1,000 files per format, and prints what test_mutations reads: JSON.
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
+from functions.separate.engine.cores import cores
 from microdemucs.problems import Problem, Rejected
 from tests.integration.separate.audio import odd_files
 from tests.integration.separate.audio.decoding import decoded
@@ -166,7 +166,7 @@ def summarize(verdicts: list[Verdict]) -> Summary:
 def main(per_format: int, seed: int = 0) -> None:
     """Print the summary of each format, and the most memory that a child had, in bytes."""
     found = {}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         for name in FORMATS:
             original(name)
             numbers = range(per_format)

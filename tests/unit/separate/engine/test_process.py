@@ -75,8 +75,10 @@ def test_the_locale_is_restored_after_an_error(utf8_locale: str) -> None:
 
 def test_a_second_thread_waits_for_the_locale(utf8_locale: str) -> None:
     found: list[str] = []
+    begun = threading.Event()
 
     def second() -> None:
+        begun.set()
         with process.preserve_locale():
             found.append(locale.setlocale(locale.LC_ALL))
 
@@ -84,6 +86,7 @@ def test_a_second_thread_waits_for_the_locale(utf8_locale: str) -> None:
         locale.setlocale(locale.LC_ALL, "C")
         thread = threading.Thread(target=second)
         thread.start()
+        assert begun.wait(20)
         thread.join(0.05)
         assert not found
     thread.join()

@@ -1,5 +1,10 @@
 """What a process measures of its models."""
 
+from types import SimpleNamespace
+
+import pytest
+
+from functions.separate.engine import speed as speed_module
 from functions.separate.engine.speed import MeasuredSpeed
 
 
@@ -7,15 +12,15 @@ def test_a_model_that_never_ran_has_no_measurement() -> None:
     assert MeasuredSpeed().expected_seconds("a", 100) is None
 
 
-def test_the_expected_time_is_proportional_to_the_work() -> None:
+def test_the_expected_time_is_proportional_to_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=iter([0.0, 6.0]).__next__)
+    monkeypatch.setattr(speed_module, "time", clock)
     speed = MeasuredSpeed()
-    on_progress = speed.measure("a", 1e-9, lambda _: None)
+    on_progress = speed.measure("a", 3, lambda _: None)
     on_progress(0.0)
     on_progress(1.0)
-    one, two = speed.expected_seconds("a", 1), speed.expected_seconds("a", 2)
-    assert one
-    assert two
-    assert abs(two - 2 * one) <= 0.1
+    assert speed.expected_seconds("a", 1) == 2.0
+    assert speed.expected_seconds("a", 2) == 4.0
 
 
 def test_models_are_measured_on_their_own() -> None:
