@@ -65,13 +65,17 @@ class Checks:
         ]
 
     def results(self, songs: Iterable[Sent]) -> list[str]:
-        """Return which songs have another result than the undisturbed run. Raises one of AWAY."""
+        """Return which songs have another result than the undisturbed run, which no time heals.
+
+        Raises one of AWAY.
+        """
         problems = []
         for sent in songs:
             expected = self.references[reference_of(sent, self._sent_options(sent))]
             result = self.result(sent.key)
             if result != expected:
                 problems.append(f"{sent.key}: result {result}, undisturbed {expected}")
+        self.beyond_repair += problems
         return problems
 
     def result(self, key: str) -> Result | None:

@@ -14,17 +14,14 @@ def separations(stack: Stack, job: str) -> int:
     return finished - len(stack.logged("job was done before", job=job))
 
 
-def assert_separated_once(stack: Stack, keys: list[str]) -> None:
-    """Assert that each song has a manifest, of its own job, and was not separated twice.
-
-    If the bus is killed behind the manifest, the job was done before its record says so.
-    """
+def assert_separated_once(stack: Stack, keys: list[str], *, fewest_logged: int = 1) -> None:
+    """Assert that each song has a manifest, of its own job, and was separated once."""
     jobs = [stack.wait_for_manifest(key, 240)["job"] for key in keys]
     wait_until(stack.is_idle, 120, "no message is pending")
     assert len(set(jobs)) == len(keys)
     for key, job in zip(keys, jobs, strict=True):
         assert (stack.manifest(key) or {})["job"] == job
-        assert separations(stack, job) <= 1, key
+        assert fewest_logged <= separations(stack, job) <= 1, key
     names = {o.object_name or "" for o in stack.store.list_objects("stems", recursive=True)}
     manifests = [name for name in names if name.endswith("/manifest.json")]
     assert sorted(manifests) == sorted(f"{key}/manifest.json" for key in keys)
@@ -87,7 +84,8 @@ def test_the_bus_is_killed_during_a_burst(stack: Stack) -> None:
     stack.start("nats")
     for number, key in enumerate(keys[15:], 15):
         stack.put_song(key, mp3(1.0 + number / 20))
-    assert_separated_once(stack, keys)
+    # a job whose manifest was written while the bus went away is only logged as "done before"
+    assert_separated_once(stack, keys, fewest_logged=0)
 
 
 def test_the_store_is_killed_during_a_burst(stack: Stack) -> None:
