@@ -169,6 +169,11 @@ class Stack:
             return BusSettings(variables["NATS_URL"], TESTS, TESTS)
         return BusSettings(variables["NATS_URL"], user, variables[f"NATS_{user.upper()}_PASSWORD"])
 
+    def has_notified_all(self, bucket: str = "") -> bool:
+        """Return whether the store's durable targets, or that of `bucket`, have sent everything."""
+        queue = self.environment.folder / "queue" / bucket
+        return not any(queue.rglob("*.event*"))
+
     def on_bus(self, user: str, use: Callable[[Any], Any]) -> Any:
         """Run the coroutine function `use` with a NATS client that is connected as `user`."""
 

@@ -16,7 +16,7 @@ export class Peaks {
   isFinal = false; // all columns are here
   gain = 1;
   #isUpdating = false;
-  #isAskedAgain = false; // while it was updating
+  #isAskedAgain = false; // since the last request began
   #isClosed = false;
   #columns = new Int8Array(0);
 
@@ -34,7 +34,7 @@ export class Peaks {
   // it is repeated until it has worked.
   async update(isFinished) {
     this.isFinished ||= isFinished;
-    this.#isAskedAgain = this.#isUpdating;
+    this.#isAskedAgain = true;
     if (this.#isUpdating || this.isFinal) return;
     this.#isUpdating = true;
     let wait = RETRY_MS;

@@ -9,7 +9,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -117,14 +117,13 @@ REQUESTS: dict[str, Callable[[Bucket], object]] = {
 @pytest.mark.parametrize("limit", REQUESTS)
 def test_a_store_that_hangs_is_asked_once(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(store_connections, limit, 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         bucket = Bucket(connect(StoreSettings(url, access_key="a", secret_key="b" * 8)), "stems")
         with pytest.raises(RetryLater):
             REQUESTS[limit](bucket)
         listener.setblocking(False)
-        connections.enter_context(listener.accept()[0])
-        with pytest.raises(BlockingIOError):  # no other connection waits
+        with listener.accept()[0], pytest.raises(BlockingIOError):  # no other connection waits
             listener.accept()
 
 

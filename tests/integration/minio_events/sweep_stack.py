@@ -23,6 +23,7 @@ from minio_events.sweep import Sweep
 from testing.objects import put_song
 from testing.stack import Stack
 from testing.waiting import wait_until
+from tests.integration.minio_events.stored_messages import stored_messages
 
 STREAMS = ("SONGS", "QUEUE", "STEMS", "DEAD", "KV_jobs", "KV_notified", "KV_results")
 NOTHING = {"songs": 0, "results": 0, "records": 0, "removed": 0}
@@ -79,8 +80,7 @@ class SweepStack:
             self.store.delete_bucket_notification(bucket)
             keys = [o.object_name for o in self.store.list_objects(bucket, recursive=True)]
             assert not list(self.store.remove_objects(bucket, map(DeleteObject, keys)))
-        queue = self.stack.environment.folder / "queue"
-        wait_until(lambda: not any(queue.rglob("*.event*")), what="the store has notified all")
+        wait_until(self.stack.has_notified_all, what="the store has notified all")
         self.purge(*STREAMS)
 
     def purge(self, *streams: str) -> None:
@@ -145,14 +145,8 @@ class SweepStack:
     def messages(self, stream: str) -> list[bytes]:
         """Return all messages of a stream."""
 
-        async def read(client: Client) -> list[bytes]:
-            js = client.jetstream()
-            state = (await js.stream_info(stream)).state
-            first, end = state.first_seq, state.last_seq + 1
-            return [(await js.get_msg(stream, number)).data or b"" for number in range(first, end)]
-
-        messages: list[bytes] = self.stack.on_bus("provision", read)
-        return messages
+        messages = stored_messages(self.stack, stream)
+        return [message.data or b"" for message in messages]
 
     def _on_entries(self, bucket: str, use: Callable[[KeyValue], Coroutine[Any, Any, _T]]) -> _T:
         async def run(client: Client) -> _T:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 from microdemucs.bus import FINISHED_SUBJECT
@@ -20,6 +19,7 @@ from minio_events.routing import FunctionCall, delivery_call, read_delivery, son
 from testing.stack import Stack
 from tests.integration.minio_events.bridge_process import new_song
 from tests.integration.minio_events.connections import connected
+from tests.integration.minio_events.stored_messages import stored_messages
 from tests.unit.minio_events.messages import DELIVERY
 
 SONG = new_song("a.mp3")
@@ -47,15 +47,10 @@ def run(stack: Stack, test: Callable[[FailedJobs, KeyValue], Awaitable[None]]) -
 def published(stack: Stack) -> list[tuple[Finished, Failure]]:
     """Return the messages `finished`, each with the document that it holds, as notify reads it."""
 
-    async def read(client: Client) -> list[Finished]:
-        js = client.jetstream()
-        last = (await js.stream_info("STEMS")).state.last_seq
-        stored = [await js.get_msg("STEMS", number) for number in range(1, last + 1)]
-        assert {message.subject for message in stored} <= {FINISHED_SUBJECT}
-        return [Finished.read(message.data or b"") for message in stored]
-
+    stored = stored_messages(stack, "STEMS")
+    assert {message.subject for message in stored} <= {FINISHED_SUBJECT}
     found = []
-    for message in stack.on_bus("tests", read):
+    for message in (Finished.read(message.data or b"") for message in stored):
         failure = read_result(message.key, message.document.encode())
         assert isinstance(failure, Failure)
         assert (failure.job, failure.song.key) == (message.job, SONG.key)

@@ -20,6 +20,7 @@ from microdemucs.events import created_objects
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.integration.minio_events.program import failure_line, run_program
+from tests.integration.minio_events.stored_messages import stored_messages
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,15 @@ def test_a_new_stem_is_not_notified(two: Stack) -> None:
     for file in ("drums.mp3", "failure.json"):
         two.store.put_object("stems", f"b.mp3/{file}", io.BytesIO(b"x"), 1)
 
-    async def notified(client: Client) -> list[str]:
-        js = client.jetstream()
-        last = (await js.stream_info("STEMS")).state.last_seq
-        messages = [await js.get_msg("STEMS", number) for number in range(1, last + 1)]
+    def notified() -> list[str]:
+        messages = stored_messages(two, "STEMS")
         created = (created_objects(message.data or b"") for message in messages)
         keys = [found.key for objects in created for _, found in objects]
         return [key for key in keys if key.startswith("b.mp3/")]
 
     failure = "b.mp3/failure.json"
-    wait_until(
-        lambda: two.on_bus("tests", notified).count(failure) == 2,
-        20,
-        f"two notifications of {failure}",
-    )
-    assert set(two.on_bus("tests", notified)) == {failure}
+    wait_until(lambda: notified().count(failure) == 2, 20, f"two notifications of {failure}")
+    assert set(notified()) == {failure}
 
 
 def test_a_second_time_changes_nothing(two: Stack) -> None:

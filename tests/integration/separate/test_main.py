@@ -132,16 +132,16 @@ def test_idle_connections_do_not_stop_the_function(patient: str) -> None:
 def test_a_process_takes_one_song_at_a_time_and_hands_it_back_on_sigterm(
     settings: dict[str, str], put_event: MakeEvent, stems: Bucket, bus: Bus, tmp_path: Path
 ) -> None:
-    event = put_event(sounds.file(sounds.music(200, channels=1)), shifts="20")
+    song = sounds.file(sounds.music(200, channels=1))
+    event = put_event(song, shifts="20")  # takes longer than the grace period
     job = job_id(object_from_record(event.get_data()))
-    with_grace = settings | {"GRACE_SECONDS": "25"}  # less than the song takes
 
     def is_separating() -> bool:
         entry = bus.get(JOBS, job)
         return bool(entry and entry.value and b'"separating"' in entry.value)
 
     with (
-        function_process(SERVICE, with_grace, tmp_path / "output") as function,
+        function_process(SERVICE, settings, tmp_path / "output") as function,
         ThreadPoolExecutor() as pool,
     ):
         first = pool.submit(send, function.url, event)

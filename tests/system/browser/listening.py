@@ -222,7 +222,7 @@ class Listener:
         for number in range(12):
             self.do(f"seek({(number * 7.77) % (length_s - 2)})")
             self.play_on(playing_s)
-        self.do("seek(1)")  # so that the song does not end meanwhile
+        self.do("seek(1)")  # so that the song lasts longer than the mutes
         self.play_on(playing_s)
         for number in range(20):
             name = STEMS[number % len(STEMS)]

@@ -57,7 +57,7 @@ def test_a_song_is_uploaded_and_followed_and_its_stems_play(
     expect(row.locator(".cancel")).to_be_hidden()
     expect(page.locator(".stem-name")).to_have_text([name.capitalize() for name in STEMS])
 
-    page.get_by_role("button", name="Loop").click()  # it does not end meanwhile
+    page.get_by_role("button", name="Loop").click()  # so that it still plays when Pause is clicked
     page.get_by_role("button", name="Play").click()
     wait_until(lambda: page.locator("#time").inner_text() > "0:00.5")
     picture("playing")
