@@ -7,9 +7,10 @@ const QUEUE_ROWS = 500; // more than somebody reads
 const UNFINISHED = ["running", "waiting"];
 const RETRYABLE = ["failed", "cancelled"];
 const element = (id) => document.getElementById(id);
-let nextPage = null;
-let lastLetter = 0;
+let olderJobs = ""; // the query for the jobs that follow those shown
+let lastLetter = 0; // the number of the last dead letter shown, if others follow
 let isRefreshing = false;
+const showing = new Map(); // a part of the page -> the promise that it is shown, of its last request
 const unread = new Map(); // name of a part -> why it could not be read last time
 
 // Run `work`, what somebody has asked for, and show why it failed until the next time.
@@ -20,6 +21,18 @@ async function attempt(work) {
   } catch (error) {
     element("admin-problem").textContent = error.message;
   }
+}
+
+// Show what `read` returns, unless this part of the page is requested again before that: responses
+// may arrive in another order. Then the last request counts for both.
+function showLast(part, read, show) {
+  const isLast = () => showing.get(part) === shown;
+  const shown = read().then(
+    (content) => (isLast() ? show(content) : showing.get(part)),
+    (error) => (isLast() ? Promise.reject(error) : showing.get(part)),
+  );
+  showing.set(part, shown);
+  return shown;
 }
 
 // Show this part of the page again. One that cannot be read leaves the others as they are.
@@ -117,8 +130,9 @@ function took(job) {
   return job.started && job.finished ? seconds((new Date(job.finished) - new Date(job.started)) / 1000) : "";
 }
 
-async function showHealth() {
-  const [health, service] = await Promise.all([call("GET", "/apiv1/admin/health"), call("GET", "/apiv1/service")]);
+const readHealth = () => Promise.all([call("GET", "/apiv1/admin/health"), call("GET", "/apiv1/service")]);
+
+function showHealth([health, service]) {
   const { bus, store, disk, uploads, streams, jobs } = health;
   const speed = service.speed.seconds_for_4_minutes;
   const facts = {
@@ -153,8 +167,7 @@ async function readQueue() {
   return jobs.sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
 }
 
-async function showQueue() {
-  const jobs = await readQueue();
+function showQueue(jobs) {
   const rest = jobs.length - QUEUE_ROWS;
   element("queue-rest").hidden = rest <= 0;
   element("queue-rest").textContent = `${rest} more wait.`;
@@ -176,23 +189,25 @@ function jobRow(job) {
   );
 }
 
-async function showJobs() {
+function showJobs() {
   const query = new URLSearchParams(new FormData(element("jobs-form")));
-  const page = await call("GET", `/apiv1/jobs?${query}`);
-  showRows("job", page.jobs.map(jobRow));
-  rememberNext(page.next);
+  return showLast("Jobs", () => call("GET", `/apiv1/jobs?${query}`), (page) => {
+    showRows("job", page.jobs.map(jobRow));
+    offerOlderJobs(query, page.next);
+  });
 }
 
-async function showOlderJobs() {
-  const query = new URLSearchParams(new FormData(element("jobs-form")));
-  query.set("cursor", nextPage);
+async function addOlderJobs() {
+  const query = olderJobs;
   const page = await call("GET", `/apiv1/jobs?${query}`);
+  if (query !== olderJobs) return; // others are shown now
   element("job-rows").append(...page.jobs.map(jobRow));
-  rememberNext(page.next);
+  offerOlderJobs(new URLSearchParams(query), page.next);
 }
 
-function rememberNext(cursor) {
-  nextPage = cursor;
+function offerOlderJobs(query, cursor) {
+  if (cursor) query.set("cursor", cursor);
+  olderJobs = cursor ? String(query) : "";
   element("more-jobs").hidden = !cursor;
 }
 
@@ -207,20 +222,32 @@ function letterRow(letter) {
   ]);
 }
 
-async function showLetter(path) {
-  const letter = await call("GET", path);
-  element("letter").textContent = JSON.stringify(letter.message, null, 2);
-  element("letter").hidden = false;
-  element("letter").focus();
+function showLetter(path) {
+  return showLast("letter", () => call("GET", path), (letter) => {
+    element("letter").textContent = JSON.stringify(letter.message, null, 2);
+    element("letter").hidden = false;
+    element("letter").focus();
+  });
 }
 
-async function showLetters(after = 0) {
-  const page = await call("GET", `/apiv1/admin/dead-letters?after=${after}`);
-  const rows = page.dead_letters.map(letterRow);
-  if (after) element("letter-rows").append(...rows);
-  else showRows("letter", rows);
-  lastLetter = page.next;
-  element("more-letters").hidden = !page.next;
+const readLetters = (after) => call("GET", `/apiv1/admin/dead-letters?after=${after}`);
+
+function showLetters(page) {
+  showRows("letter", page.dead_letters.map(letterRow));
+  offerLaterLetters(page.next);
+}
+
+async function addLaterLetters() {
+  const after = lastLetter;
+  const page = await readLetters(after);
+  if (after !== lastLetter) return; // others are shown now
+  element("letter-rows").append(...page.dead_letters.map(letterRow));
+  offerLaterLetters(page.next);
+}
+
+function offerLaterLetters(number) {
+  lastLetter = number;
+  element("more-letters").hidden = !number;
 }
 
 function webhookState(hook) {
@@ -232,19 +259,19 @@ function attemptsButton(hook) {
   return plainButton("Attempts", hook.url, () => attempt(() => showAttempts(hook)));
 }
 
-async function showAttempts(hook) {
-  const { attempts } = await call("GET", `/apiv1/webhooks/${hook.id}/attempts`);
-  element("attempts-title").textContent = `Last attempts: ${hook.url}`;
-  showRows("attempt", attempts.map((each) => row(
-    localTime(each.time), shortType(each.type), each.job, String(each.attempt), each.state,
-    each.reason || String(each.status), localTime(each.next),
-  )));
-  element("attempts").hidden = false;
-  element("attempts-title").focus();
+function showAttempts(hook) {
+  return showLast("attempts", () => call("GET", `/apiv1/webhooks/${hook.id}/attempts`), ({ attempts }) => {
+    element("attempts-title").textContent = `Last attempts: ${hook.url}`;
+    showRows("attempt", attempts.map((each) => row(
+      localTime(each.time), shortType(each.type), each.job, String(each.attempt), each.state,
+      each.reason || String(each.status), localTime(each.next),
+    )));
+    element("attempts").hidden = false;
+    element("attempts-title").focus();
+  });
 }
 
-async function showWebhooks() {
-  const { webhooks } = await call("GET", "/apiv1/webhooks");
+function showWebhooks({ webhooks }) {
   showRows("webhook", webhooks.map((hook) => {
     const path = `/apiv1/webhooks/${hook.id}`;
     return row(
@@ -258,8 +285,7 @@ async function showWebhooks() {
   }));
 }
 
-async function showModels() {
-  const { models, default: usual, complete } = await call("GET", "/apiv1/models");
+function showModels({ models, default: usual, complete }) {
   showRows("model", models.map((model) => row(
     model.name === usual ? `${model.name} (default)` : model.name, model.sources.join(", "),
     model.segment == null ? "" : `${model.segment} s`, String(model.networks), model.location, model.note,
@@ -268,12 +294,12 @@ async function showModels() {
 }
 
 const PARTS = {
-  Health: showHealth,
-  Queue: showQueue,
+  Health: () => showLast("Health", readHealth, showHealth),
+  Queue: () => showLast("Queue", readQueue, showQueue),
   Jobs: showJobs,
-  "Dead letters": () => showLetters(),
-  Webhooks: showWebhooks,
-  Models: showModels,
+  "Dead letters": () => showLast("Dead letters", () => readLetters(0), showLetters),
+  Webhooks: () => showLast("Webhooks", () => call("GET", "/apiv1/webhooks"), showWebhooks),
+  Models: () => showLast("Models", () => call("GET", "/apiv1/models"), showModels),
 };
 
 async function refreshAll() {
@@ -296,7 +322,7 @@ element("jobs-form").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(showJobs);
 });
-element("more-jobs").addEventListener("click", () => attempt(showOlderJobs));
-element("more-letters").addEventListener("click", () => attempt(() => showLetters(lastLetter)));
+element("more-jobs").addEventListener("click", () => attempt(addOlderJobs));
+element("more-letters").addEventListener("click", () => attempt(addLaterLetters));
 await refreshAll();
 setInterval(refresh, REFRESH_MS);

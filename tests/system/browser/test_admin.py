@@ -1,15 +1,11 @@
-import json
 import uuid
 from collections.abc import Callable
 
 import pytest
 import urllib3
-from nats.aio.client import Client
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from microdemucs.events import COMPLETED
 from microdemucs.jobs import JobRecord, JobState
-from microdemucs.messages import Attempt, DeliveryState
 from microdemucs.problems import now
 from testing.bridge_answers import dead_letters_answered
 from testing.job_writer import JobWriter, new_job
@@ -18,17 +14,7 @@ from testing.objects import put_song
 from testing.stack import Stack
 from testing.waiting import wait_until
 from tests.system.browser.accessibility import violations
-
-
-def bury(stack: Stack, reason: str, count: int = 1) -> None:
-    """Store so many dead letters."""
-
-    async def publish(client: Client) -> None:
-        headers = {"Dead-Reason": reason, "Dead-Subject": "minio.songs"}
-        for _ in range(count):
-            await client.jetstream().publish("dead.songs.j1", b'{"odd": true}', headers=headers)
-
-    stack.on_bus("bridge", publish)
+from tests.system.browser.operator_data import bury, webhook
 
 
 def test_the_operator_sees_health_queue_jobs_and_retries_one(
@@ -272,31 +258,6 @@ def test_the_operator_sees_the_version_and_the_disk(site: str, page: Page) -> No
     expect(fact.filter(has_text="Bus")).to_contain_text(health["bus"]["version"])
     total = f"of {health['disk']['total_bytes'] / 1e9:.1f} GB"
     expect(fact.filter(has_text="Free disk")).to_contain_text(total)
-
-
-def webhook(site: str, stack: Stack) -> str:
-    """Register a webhook of which one attempt failed; return its URL."""
-    url = f"https://example.com/{uuid.uuid4().hex}"
-    body = json.dumps({"url": url}).encode()
-    headers = {"Content-Type": "application/json"}
-    response = urllib3.request("POST", f"{site}/apiv1/webhooks", body=body, headers=headers)
-    attempt = Attempt(
-        delivery="msg_1",
-        type=COMPLETED,
-        job="j1",
-        attempt=3,
-        time=now(),
-        state=DeliveryState.WAITING,
-        status=503,
-        reason="the receiver answered 503",
-        next=now(),
-    )
-
-    async def publish(client: Client) -> None:
-        await client.jetstream().publish(f"attempts.{response.json()['id']}", attempt.write())
-
-    stack.on_bus("notify", publish)
-    return url
 
 
 def test_the_operator_sees_the_last_attempts_of_a_webhook(
