@@ -77,6 +77,7 @@ def create_app() -> flask.Flask:
     app.after_request(_finish_response)
     service.install_probes_and_errors(app, check_ready)
     app.register_error_handler(RequestEntityTooLarge, _body_too_large)
+    app.register_error_handler(connection.ClientLeft, _client_left)
     return app
 
 
@@ -112,6 +113,11 @@ def _finish_response(response: flask.Response) -> flask.Response:
             },
         )
     return response
+
+
+def _client_left(_: connection.ClientLeft) -> flask.Response:
+    """Answer for the log only: nobody reads it."""
+    return service.problem_response(Problem(408, "slow-client", "The client has left"))
 
 
 def _body_too_large(_: RequestEntityTooLarge) -> flask.Response:

@@ -3,6 +3,7 @@
 WSGI has no notion of a connection; gunicorn passes the socket in the request's environment.
 """
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ from microdemucs.problems import Problem
 DISCARD_S = 30.0
 """How long the rest of a rejected request's body is read and thrown away."""
 _CHUNK_BYTES = 64 * 1024
+
+
+class ClientLeft(BrokenPipeError):
+    """The client has closed the connection: the same error as if something had been sent to it."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EPIPE, "the client has left")
 
 
 def answer_before_body(response: flask.Response) -> flask.Response:
@@ -41,6 +49,12 @@ def answer_before_body(response: flask.Response) -> flask.Response:
     response.content_length = len(response.get_data())
     response.response = answer_then_discard(response.get_data())
     return response
+
+
+def ensure_connected(request: flask.Request) -> None:
+    """Raise ClientLeft if the client has closed the connection."""
+    if is_disconnected(request):
+        raise ClientLeft
 
 
 def client_socket(request: flask.Request) -> ClientSocket | None:

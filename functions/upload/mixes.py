@@ -6,11 +6,12 @@ The mix is encoded while it is sent.
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 
 import flask
 
-from functions.upload import sharing
+from functions.upload import connection, sharing
 from functions.upload.context import context
 from functions.upload.encoding.encoders import Order
 from functions.upload.encoding.task import Gains, Output
@@ -44,11 +45,13 @@ def get_mix(id_: str, format_: str) -> flask.Response:
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the stream back
     if flask.request.method == "HEAD":
         return response
+    request = flask.request._get_current_object()  # type: ignore[attr-defined]
     order = make_order(output, found, gains, read_tags(ctx, found, describe_mix(gains)))
     with ExitStack() as stack:
         encoding = ctx.encoders.start(ctx.stems, order)
         stack.callback(encoding.close)
-        chunks = encoding.chunks()
+        # Without something to send, the server would not notice that the client has left.
+        chunks = encoding.chunks(partial(connection.ensure_connected, request))
         first = next(chunks, b"")  # before it is sent, an error can still be a problem document
         response.response = chain([first], chunks)
         response.call_on_close(stack.pop_all().close)

@@ -87,9 +87,8 @@ def _track_of(stem: StoredStem) -> str:
 
 
 def _wait(encoding: Encoding) -> None:
-    """Wait until the file is complete. Raises Problem, also if nobody waits for it any more."""
+    """Wait until the file is complete. Raises Problem, and ClientLeft."""
     while not encoding.wait(_LOOK_S):
         if shutdown.stopping.is_set():
             raise RetryLater("stopping", "This process is stopping", "try again", after=1)
-        if connection.is_disconnected(flask.request):
-            raise Problem(408, "slow-client", "The client has left")
+        connection.ensure_connected(flask.request)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -124,8 +124,11 @@ class Encoding:
         """How many bytes the file has now."""
         return os.fstat(self._file.fileno()).st_size
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the file from its beginning as it grows. Raises Problem if it does not end well."""
+    def chunks(self, check: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+        """Yield the file from its beginning as it grows. Raises Problem if it does not end well.
+
+        While there is nothing to yield, `check` is called again and again: it may raise an error.
+        """
         position = 0
         while True:
             is_last = not self.is_running
@@ -137,6 +140,7 @@ class Encoding:
                 self._ensure_complete()
                 return
             elif self._supervisor:
+                check()
                 self._supervisor.join(_LOOK_S)
 
     def close(self) -> None:

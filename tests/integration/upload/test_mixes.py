@@ -1,4 +1,4 @@
-"""Mixes from a real store and a real server, with a child process that encodes."""
+"""Mixes from a real store and a real server, with a child process that encodes them."""
 
 import os
 import signal
@@ -6,9 +6,12 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -165,13 +168,12 @@ def test_a_bomb_ends_at_the_size_that_the_manifest_allows(
 
 @contextmanager
 def opened(url: str) -> Iterator[Iterator[bytes]]:
-    """Request a mix; yield what follows its first bytes."""
+    """Request a mix; yield its bytes, of which the first have arrived."""
     response = urllib3.request("GET", url, preload_content=False, retries=False)
     with closing(response):
         assert response.status == 200, response.data
         blocks = response.stream(1000)
-        assert next(blocks)
-        yield blocks
+        yield chain([next(blocks)], blocks)
 
 
 def wait_for_mix(server: FunctionProcess, job: JobRecord) -> None:
@@ -197,6 +199,11 @@ def is_encoder(process: psutil.Process) -> bool:
         return False
 
 
+def kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
 def read_on(blocks: Iterator[bytes]) -> int:
     """Read to the end; return how many bytes came."""
     return sum(map(len, blocks))
@@ -213,15 +220,34 @@ def test_beyond_the_limit_a_mix_is_refused_with_a_time(
     wait_for_mix(server, long)
 
 
-def test_a_client_that_leaves_ends_the_process(server: FunctionProcess, long: JobRecord) -> None:
-    with opened(url_of(server.url, long, "mix.mp3")):
-        [child] = wait_until(lambda: children(server))
-        child.suspend()  # it does not end by itself
-    try:
+@pytest.mark.parametrize("is_all_read", [True, False])
+def test_a_client_that_leaves_ends_the_process(
+    server: FunctionProcess, long: JobRecord, is_all_read: bool
+) -> None:
+    with ExitStack() as cleanup:
+        with opened(url_of(server.url, long, "mix.mp3")) as blocks:
+            [child] = wait_until(lambda: children(server))
+            cleanup.callback(kill, child)
+            child.suspend()  # it neither ends by itself nor writes anything more
+            wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
+            rest = os.stat(f"/proc/{child.pid}/fd/1").st_size if is_all_read else 0
+            while rest > 0:
+                rest -= len(next(blocks))
         wait_until(lambda: not children(server), 60, "the process has ended")
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
+    wait_for_mix(server, long)
+
+
+def test_a_client_that_leaves_while_a_file_is_made_ends_the_process(
+    server: FunctionProcess, long: JobRecord
+) -> None:
+    address = urlsplit(url_of(server.url, long, "stem.mp4"))
+    with ExitStack() as cleanup:
+        with closing(HTTPConnection(address.netloc, timeout=60)) as client:
+            client.request("GET", address.path)
+            [child] = wait_until(lambda: children(server))
+            cleanup.callback(kill, child)
+            child.suspend()  # it does not end by itself
+        wait_until(lambda: not children(server), 60, "the process has ended")
     wait_for_mix(server, long)
 
 
