@@ -36,9 +36,9 @@ function showLast(part, read, show) {
 }
 
 // Show this part of the page again. One that cannot be read leaves the others as they are.
-async function refreshPart([name, show]) {
+async function refreshPart(name) {
   try {
-    await show();
+    await showPart(name);
     unread.delete(name);
   } catch (error) {
     unread.set(name, error.message);
@@ -189,12 +189,14 @@ function jobRow(job) {
   );
 }
 
-function showJobs() {
+async function readJobs() {
   const query = new URLSearchParams(new FormData(element("jobs-form")));
-  return showLast("Jobs", () => call("GET", `/apiv1/jobs?${query}`), (page) => {
-    showRows("job", page.jobs.map(jobRow));
-    offerOlderJobs(query, page.next);
-  });
+  return { query, ...await call("GET", `/apiv1/jobs?${query}`) };
+}
+
+function showJobs({ query, jobs, next }) {
+  showRows("job", jobs.map(jobRow));
+  offerOlderJobs(query, next);
 }
 
 async function addOlderJobs() {
@@ -293,17 +295,18 @@ function showModels({ models, default: usual, complete }) {
   element("models-incomplete").hidden = complete;
 }
 
-const PARTS = {
-  Health: () => showLast("Health", readHealth, showHealth),
-  Queue: () => showLast("Queue", readQueue, showQueue),
-  Jobs: showJobs,
-  "Dead letters": () => showLast("Dead letters", () => readLetters(0), showLetters),
-  Webhooks: () => showLast("Webhooks", () => call("GET", "/apiv1/webhooks"), showWebhooks),
-  Models: () => showLast("Models", () => call("GET", "/apiv1/models"), showModels),
+const PARTS = { // how each is read, and shown
+  Health: [readHealth, showHealth],
+  Queue: [readQueue, showQueue],
+  Jobs: [readJobs, showJobs],
+  "Dead letters": [() => readLetters(0), showLetters],
+  Webhooks: [() => call("GET", "/apiv1/webhooks"), showWebhooks],
+  Models: [() => call("GET", "/apiv1/models"), showModels],
 };
+const showPart = (name) => showLast(name, ...PARTS[name]);
 
 async function refreshAll() {
-  await Promise.all(Object.entries(PARTS).map(refreshPart));
+  await Promise.all(Object.keys(PARTS).map(refreshPart));
   showUnread();
 }
 
@@ -313,14 +316,14 @@ async function refresh() {
   isRefreshing = true;
   const names = ["Health"];
   if (!element("queue-rows").contains(document.activeElement)) names.push("Queue");
-  await Promise.all(names.map((name) => refreshPart([name, PARTS[name]])));
+  await Promise.all(names.map(refreshPart));
   showUnread();
   isRefreshing = false;
 }
 
 element("jobs-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(showJobs);
+  attempt(() => showPart("Jobs"));
 });
 element("more-jobs").addEventListener("click", () => attempt(addOlderJobs));
 element("more-letters").addEventListener("click", () => attempt(addLaterLetters));
