@@ -5,13 +5,15 @@ import os
 import secrets
 import socket
 import tempfile
+import threading
+from functools import cache
 from pathlib import Path
 
 # Below the ports that Linux gives to connections and to servers that name none (32768 and up), and
 # those of Kubernetes' nodes (30000 and up): nobody takes one before its server listens.
 _PORTS = range(20_000, 30_000)
-_reserved: list[int] = []
-"""Descriptors of the locks that this process holds: the system frees them when it ends."""
+_reserved: set[int] = set()
+_one_at_a_time = threading.Lock()
 
 
 def is_free(port: int) -> bool:
@@ -39,13 +41,22 @@ def reserve(port: int) -> bool:
     A server begins to listen some time after its port was chosen. Only programs that reserve their
     ports take part.
     """
-    folder = Path(tempfile.gettempdir()) / f"micro-demucs-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = os.open(folder / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return False
-    _reserved.append(lock)
-    return True
+    with _one_at_a_time:
+        if port in _reserved:
+            return False
+        try:
+            fcntl.lockf(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        _reserved.add(port)
+        return True
+
+
+@cache
+def _lock_file() -> int:
+    """Return the descriptor of a file of which each reserved port is a locked byte.
+
+    It stays open: the system frees the locks when the process ends, or closes the file.
+    """
+    path = Path(tempfile.gettempdir()) / f"micro-demucs-{os.getuid()}.ports"
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -1,4 +1,7 @@
+import os
 import socket
+from pathlib import Path
+from tempfile import gettempdir
 
 from local.ports import free_port, is_free, reserve
 
@@ -26,3 +29,11 @@ def test_free_ports_differ() -> None:
 
 def test_a_port_is_reserved_once() -> None:
     assert not reserve(free_port())
+
+
+def test_many_reserved_ports_keep_one_file_open() -> None:
+    """A process with more than 1024 open files cannot use select."""
+    for _ in range(50):
+        free_port()
+    files = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
+    assert len([file for file in files if file.startswith(f"{gettempdir()}/micro-demucs-")]) == 1
