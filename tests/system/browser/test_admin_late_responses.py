@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import urllib3
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from microdemucs.jobs import JobRecord, JobState
 from testing.job_writer import JobWriter, new_job
@@ -54,6 +54,19 @@ def show_attempts(page: Page, url: str) -> None:
     row.get_by_role("button", name="Attempts").click()
 
 
+def open_with_one_job(page: Page, site: str) -> Locator:
+    """Open the page as if only one job were listed at once; return the rows of jobs."""
+
+    def answer_one(route: Route) -> None:
+        route.continue_(url=f"{route.request.url}&limit=1")
+
+    page.route("**/apiv1/jobs?state=&prefix=", answer_one)
+    page.goto(f"{site}/admin")
+    rows = page.locator("#job-rows tr")
+    expect(rows).to_have_count(1)
+    return rows
+
+
 def test_jobs_asked_for_before_do_not_replace_those_asked_for_now(
     site: str, page: Page, job_writer: JobWriter
 ) -> None:
@@ -73,14 +86,7 @@ def test_older_jobs_are_not_added_to_jobs_of_another_filter(
     site: str, page: Page, job_writer: JobWriter
 ) -> None:
     jobs = [failed_job(site, job_writer) for _ in range(2)]
-
-    def answer_one(route: Route) -> None:
-        route.continue_(url=f"{route.request.url}&limit=1")
-
-    page.route("**/apiv1/jobs?state=&prefix=", answer_one)
-    page.goto(f"{site}/admin")
-    rows = page.locator("#job-rows tr")
-    expect(rows).to_have_count(1)
+    rows = open_with_one_job(page, site)
     with held_back(page, "**/apiv1/jobs?*cursor=*"):
         page.get_by_role("button", name="Older jobs").click()
         show_jobs(page, jobs[0].key)
@@ -94,14 +100,7 @@ def test_older_jobs_are_those_of_the_filter_that_is_shown(
 ) -> None:
     for _ in range(2):
         failed_job(site, job_writer)
-
-    def answer_one(route: Route) -> None:
-        route.continue_(url=f"{route.request.url}&limit=1")
-
-    page.route("**/apiv1/jobs?state=&prefix=", answer_one)
-    page.goto(f"{site}/admin")
-    rows = page.locator("#job-rows tr")
-    expect(rows).to_have_count(1)
+    rows = open_with_one_job(page, site)
     page.get_by_label("Key begins with").fill(uuid.uuid4().hex)  # not yet shown
     page.get_by_role("button", name="Older jobs").click()
     expect(rows.nth(1)).to_be_visible()
